@@ -1,0 +1,153 @@
+//! One conversation between two endpoints.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attribution, Endpoint, Process, ProcessKey, Scope, SocketState, Span, Text, Time, Transport};
+
+/// One conversation, seen from one socket: a loopback conversation has two rows, one for each end.
+///
+/// `source` is the side that began it, `destination` the side that answered; `side` says which of them is the socket
+/// observed. The same struct comes from the kernel, from packets, and from files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Unique in the run that made it; the store gives its own.
+    pub id: u64,
+    /// When it began, or was first seen where it is older than the watch (`started_before`).
+    pub started: Time,
+    /// It existed before the watch began: `started` is only when it was first seen.
+    pub started_before: bool,
+    /// When it was last looked at.
+    pub seen: Time,
+    /// When it ended, `None` while it lives.
+    pub ended: Option<Time>,
+    /// Transport protocol.
+    pub transport: Transport,
+    /// The side that began the conversation.
+    pub source: Endpoint,
+    /// The side that answered.
+    pub destination: Endpoint,
+    /// Which side the observed socket is.
+    pub side: Side,
+    /// From this host's point of view.
+    pub direction: Direction,
+    /// How far away the remote side is.
+    pub scope: Scope,
+    /// State of the socket; the last one before it closed.
+    pub state: SocketState,
+    /// Inode number of the network namespace, 0 where it is unknown.
+    pub network_namespace: u32,
+    /// The socket's cookie in the kernel, 0 where there is none.
+    pub cookie: u64,
+    /// User id that owns the socket.
+    pub user_id: Option<u32>,
+    /// Kernel id of the socket's control group.
+    pub cgroup_id: Option<u64>,
+    /// Payload and packets; `None` where the source cannot count them.
+    pub traffic: Option<Traffic>,
+    /// The service that usually has the destination port (`https`).
+    pub service: Option<Text>,
+    /// The process, where known.
+    pub process: Option<Arc<Process>>,
+    /// How the process was learnt, or why it is not known.
+    pub attribution: Attribution,
+    /// Other processes that hold the same socket, at most 64.
+    pub shared_with: Box<[ProcessKey]>,
+}
+
+/// What went over a connection so far, from the observed socket's point of view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Payload bytes sent and not sent again.
+    pub sent_bytes: u64,
+    /// Payload bytes received in order.
+    pub received_bytes: u64,
+    /// Segments or datagrams sent.
+    pub sent_packets: u64,
+    /// Segments or datagrams received.
+    pub received_packets: u64,
+    /// Smoothed round-trip time in microseconds, 0 where it was not measured.
+    pub round_trip: u32,
+    /// Segments sent again.
+    pub retransmits: u32,
+}
+
+/// One of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the two ends of a conversation")]
+pub enum Side {
+    Source,
+    Destination,
+}
+
+/// The direction of a conversation from this host's point of view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// This host began it.
+    Outbound,
+    /// Somebody else began it.
+    Inbound,
+    /// Both ends are on this host.
+    Local,
+    /// Seen, but not ours, or undecided.
+    Unknown,
+}
+
+impl Direction {
+    /// The lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+            Self::Local => "local",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Connection {
+    /// The endpoint of the observed socket.
+    pub const fn local(&self) -> Endpoint {
+        match self.side {
+            Side::Source => self.source,
+            Side::Destination => self.destination,
+        }
+    }
+
+    /// The endpoint it talks to.
+    pub const fn remote(&self) -> Endpoint {
+        match self.side {
+            Side::Source => self.destination,
+            Side::Destination => self.source,
+        }
+    }
+
+    /// Did the observed socket begin the conversation?
+    pub const fn is_initiator(&self) -> bool {
+        matches!(self.side, Side::Source)
+    }
+
+    /// Payload bytes sent by (source, destination).
+    pub fn bytes(&self) -> Option<(u64, u64)> {
+        self.traffic.map(|traffic| match self.side {
+            Side::Source => (traffic.sent_bytes, traffic.received_bytes),
+            Side::Destination => (traffic.received_bytes, traffic.sent_bytes),
+        })
+    }
+
+    /// Packets sent by (source, destination).
+    pub fn packets(&self) -> Option<(u64, u64)> {
+        self.traffic.map(|traffic| match self.side {
+            Side::Source => (traffic.sent_packets, traffic.received_packets),
+            Side::Destination => (traffic.received_packets, traffic.sent_packets),
+        })
+    }
+
+    /// How long it lasted, or has been seen to last so far.
+    pub fn duration(&self) -> Span {
+        self.ended.unwrap_or(self.seen).since(self.started)
+    }
+}

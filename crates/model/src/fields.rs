@@ -1,0 +1,232 @@
+//! The list of fields: each declared once, with everything the other rooms make from it.
+//!
+//! A field's `name` is the JSON key (dots nest) and the filter's key, its `column` the CSV header and the column of
+//! the SQL views. Names are Elastic Common Schema names where ECS has one.
+
+mod alerts;
+mod connections;
+mod losses;
+mod processes;
+
+use std::sync::Arc;
+
+use crate::{AlertRecord, Connection, Gap, Listener, Process, Value};
+
+/// One record that has fields. The filter is evaluated on it, and every outlet writes it.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "one variant a kind of record")]
+pub enum Record<'a> {
+    Connection(&'a Connection),
+    Process(&'a Process),
+    Listener(&'a Listener),
+    Alert(&'a crate::Alert),
+    Gap(&'a Gap),
+}
+
+/// The kinds of record, each with its SQL view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "one variant a kind of record")]
+pub enum Kind {
+    Connection,
+    Process,
+    Listener,
+    Alert,
+    Gap,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Connection,
+        Self::Process,
+        Self::Listener,
+        Self::Alert,
+        Self::Gap,
+    ];
+
+    /// The SQL view that holds records of this kind.
+    pub const fn view(self) -> &'static str {
+        match self {
+            Self::Connection => "connections",
+            Self::Process => "processes",
+            Self::Listener => "listeners",
+            Self::Alert => "alerts",
+            Self::Gap => "gaps",
+        }
+    }
+
+    /// The `event.category` of ECS.
+    pub const fn category(self) -> &'static str {
+        match self {
+            Self::Connection | Self::Listener => "network",
+            Self::Process => "process",
+            Self::Alert => "intrusion_detection",
+            Self::Gap => "host",
+        }
+    }
+}
+
+impl Record<'_> {
+    /// What kind of record it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Connection(_) => Kind::Connection,
+            Self::Process(_) => Kind::Process,
+            Self::Listener(_) => Kind::Listener,
+            Self::Alert(_) => Kind::Alert,
+            Self::Gap(_) => Kind::Gap,
+        }
+    }
+
+    /// The process that the record is about.
+    pub fn process(&self) -> Option<&Process> {
+        match self {
+            Self::Connection(connection) => connection.process.as_deref(),
+            Self::Process(process) => Some(process),
+            Self::Listener(listener) => listener.process.as_deref(),
+            Self::Alert(alert) => alert.finding.process.as_deref(),
+            Self::Gap(_) => None,
+        }
+    }
+
+    /// The connection that the record is about; an alert's is its first example.
+    pub fn connection(&self) -> Option<&Connection> {
+        match self {
+            Self::Connection(connection) => Some(connection),
+            Self::Alert(alert) => alert.finding.connections.first().map(Arc::as_ref),
+            _ => None,
+        }
+    }
+
+    /// The listener that the record is about.
+    pub fn listener(&self) -> Option<&Listener> {
+        match self {
+            Self::Listener(listener) => Some(listener),
+            Self::Alert(alert) => alert.finding.listener.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl AlertRecord {
+    /// The alert that this row raises, as a record with fields.
+    pub fn raised(&self) -> Option<Record<'_>> {
+        match self {
+            Self::Raised(alert) => Some(Record::Alert(alert)),
+            _ => None,
+        }
+    }
+}
+
+/// How a field's values look, and so which comparisons make sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Type {
+    Bool,
+    Integer,
+    Bytes,
+    Text,
+    Address,
+    Time,
+    /// Microseconds.
+    Span,
+    /// Several texts.
+    Texts,
+}
+
+/// How careful one must be with a field's content when records leave the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privacy {
+    /// Says nothing about a person.
+    Plain,
+    /// May tell who did what: user names, addresses, paths.
+    Personal,
+    /// May hold a secret in spite of redaction: command lines.
+    Sensitive,
+}
+
+/// One field.
+#[derive(Debug)]
+pub struct Field {
+    /// JSON key and filter key.
+    pub name: &'static str,
+    /// Short names that the filter accepts too.
+    pub aliases: &'static [&'static str],
+    /// Column of the SQL view and header in CSV.
+    pub column: &'static str,
+    /// What the values are.
+    pub kind: Type,
+    /// One sentence.
+    pub doc: &'static str,
+    /// The names that Sigma rules use for it (Sysmon's, mostly).
+    pub sigma: &'static [&'static str],
+    /// How private it is.
+    pub privacy: Privacy,
+    /// The kinds of record that have it.
+    pub of: &'static [Kind],
+    /// Its value in a record, `None` where it is unset.
+    pub get: fn(&Record<'_>) -> Option<Value>,
+}
+
+/// Every field, in the order in which records show them.
+pub fn all() -> impl Iterator<Item = &'static Field> {
+    [
+        alerts::FIELDS,
+        losses::FIELDS,
+        connections::FIELDS,
+        processes::FIELDS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The fields of one kind of record.
+pub fn of(kind: Kind) -> impl Iterator<Item = &'static Field> {
+    all().filter(move |field| field.of.contains(&kind))
+}
+
+/// The field with this name or alias, in any case.
+pub fn find(name: &str) -> Option<&'static Field> {
+    all().find(|field| {
+        field.name.eq_ignore_ascii_case(name)
+            || field.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_aliases_and_columns_are_unique() {
+        let mut keys = HashSet::new();
+        let mut columns = HashSet::new();
+        for field in all() {
+            for key in std::iter::once(&field.name).chain(field.aliases) {
+                assert!(keys.insert(key.to_ascii_lowercase()), "{key} is declared twice");
+            }
+            assert!(
+                columns.insert(field.column),
+                "column {} is declared twice",
+                field.column
+            );
+            assert!(field.doc.ends_with('.'), "{} needs a sentence", field.name);
+            assert!(!field.of.is_empty(), "{} belongs to no record", field.name);
+        }
+    }
+
+    #[test]
+    fn no_name_is_a_prefix_of_another() {
+        // Dots nest in JSON: `a` and `a.b` cannot both be there.
+        let names: Vec<_> = all().map(|field| field.name).collect();
+        for name in &names {
+            let prefix = format!("{name}.");
+            assert!(
+                !names.iter().any(|other| other.starts_with(&prefix)),
+                "{name} would be object and value"
+            );
+        }
+    }
+}

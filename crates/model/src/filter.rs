@@ -1,0 +1,1 @@
+//! The one filter grammar (being written).
