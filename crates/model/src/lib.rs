@@ -22,6 +22,7 @@ pub mod memory;
 pub mod observation;
 pub mod problem;
 pub mod process;
+pub mod setting;
 pub mod state;
 pub mod tier;
 pub mod time;
