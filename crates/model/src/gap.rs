@@ -174,6 +174,6 @@ mod tests {
         let counts = ledger.counts();
         assert_eq!(counts.len(), Stage::ALL.len());
         assert!(counts.iter().zip(1..).all(|(count, n)| count.dropped == n));
-        assert_eq!(ledger.lost(), (1..=Stage::ALL.len() as u64).sum());
+        assert_eq!(ledger.lost(), (1..=Stage::ALL.len() as u64).sum::<u64>());
     }
 }
