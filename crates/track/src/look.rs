@@ -1,0 +1,347 @@
+//! Sockets: seen, closed, and missing from a complete look.
+
+use std::sync::Arc;
+
+use atalaya_model::observation::Look;
+use atalaya_model::{
+    Connection, Direction, Event, Fact, Listener, Owners, Side, Socket, SocketState, Time, Transport,
+};
+
+use crate::decide::Ends;
+use crate::owner::{self, Prefer};
+use crate::sockets::Phase;
+use crate::tracker::Tracker;
+
+impl Tracker {
+    pub(crate) fn socket_seen(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
+        let key = (socket.namespace, socket.cookie);
+        let peerless = socket.remote.port == 0 && socket.remote.ip.is_unspecified();
+        let is_tcp = socket.transport == Transport::Tcp;
+        if socket.state == SocketState::Listen || (peerless && !is_tcp) {
+            if let Some(slot) = self.sockets.find(key) {
+                self.close(slot, time, out);
+                self.drop_slot(slot);
+            }
+            self.listener_seen(time, socket, out);
+            return;
+        }
+        if let Some(listener) = self.listeners.remove(key) {
+            // A UDP socket that was given a peer.
+            self.listener_gone(time, listener, out);
+        }
+        if peerless && socket.state == SocketState::Close {
+            return;
+        }
+        match self.sockets.find(key) {
+            Some(slot) => self.known_seen(slot, time, &socket, out),
+            None if self.is_full() => self.refused.sockets += 1,
+            None => {
+                let connection = self.connection(time, &socket);
+                let slot = self.sockets.insert(Arc::new(connection), self.look, Phase::New);
+                self.address_bound(socket.namespace, socket.local.ip);
+                self.attach(slot);
+                self.unannounced.push(slot);
+            }
+        }
+    }
+
+    /// A row for a socket never seen before; who began it is decided when it is announced.
+    fn connection(&mut self, time: Time, socket: &Socket) -> Connection {
+        let owner = owner::resolve(&socket.owners, Prefer::Youngest, &self.processes);
+        Connection {
+            id: self.next_id(),
+            started: time,
+            started_before: self.look == 1,
+            seen: time,
+            ended: None,
+            transport: socket.transport,
+            source: socket.local,
+            destination: socket.remote,
+            side: Side::Source,
+            direction: Direction::Unknown,
+            scope: self.options.networks.scope(socket.remote.ip),
+            state: socket.state,
+            network_namespace: socket.namespace,
+            cookie: socket.cookie,
+            user_id: Some(socket.user_id),
+            cgroup_id: (socket.cgroup_id != 0).then_some(socket.cgroup_id),
+            traffic: socket.traffic,
+            service: None,
+            process: owner.process,
+            attribution: owner.attribution,
+            shared_with: owner.shared_with,
+        }
+    }
+
+    fn known_seen(&mut self, slot: u32, time: Time, socket: &Socket, out: &mut Vec<Event>) {
+        let look = self.look;
+        let Some(row) = self.sockets.get_mut(slot) else {
+            return;
+        };
+        row.look = look;
+        let phase = row.phase;
+        match phase {
+            Phase::Lingering | Phase::Tombstone => {
+                if phase == Phase::Tombstone {
+                    self.sockets.set_phase(slot, Phase::Lingering);
+                }
+                if let Some(connection) = self.sockets.connection_mut(slot) {
+                    connection.state = socket.state;
+                    connection.seen = time;
+                }
+            }
+            Phase::New | Phase::Open => {
+                let changed = self.update(slot, time, socket);
+                if phase == Phase::New {
+                    return;
+                }
+                if socket.state == SocketState::TimeWait {
+                    self.close(slot, time, out);
+                    self.sockets.set_phase(slot, Phase::Lingering);
+                } else if changed && let Some(row) = self.sockets.get(slot) {
+                    out.push(Event::new(time, Fact::ConnectionUpdated(row.connection.clone())));
+                }
+            }
+        }
+    }
+
+    /// Brings a row up to date; says whether anything but the time changed.
+    fn update(&mut self, slot: u32, time: Time, socket: &Socket) -> bool {
+        let Some(row) = self.sockets.get(slot) else {
+            return false;
+        };
+        let traffic = socket.traffic.or(row.connection.traffic);
+        let mut changed = row.connection.state != socket.state || row.connection.traffic != traffic;
+        if !owner::agrees(&socket.owners, &row.connection) {
+            changed |= self.change_owner(slot, &socket.owners);
+        }
+        if let Some(connection) = self.sockets.connection_mut(slot) {
+            connection.seen = time;
+            connection.state = socket.state;
+            connection.traffic = traffic;
+        }
+        changed
+    }
+
+    /// Says whether the row changed.
+    fn change_owner(&mut self, slot: u32, owners: &Owners) -> bool {
+        let mut owner = owner::resolve(owners, Prefer::Youngest, &self.processes);
+        let Some(row) = self.sockets.get(slot) else {
+            return false;
+        };
+        let old = &row.connection;
+        if owner.process.is_none() && old.process.is_some() {
+            owner.process.clone_from(&old.process);
+            owner.attribution = owner::seen_before(old.attribution);
+        }
+        let key = |process: &Option<Arc<atalaya_model::Process>>| process.as_ref().map(|process| process.key);
+        let moved = key(&old.process) != key(&owner.process);
+        if !moved && old.attribution == owner.attribution && old.shared_with == owner.shared_with {
+            return false;
+        }
+        if moved {
+            self.detach(slot);
+        }
+        if let Some(connection) = self.sockets.connection_mut(slot) {
+            connection.process = owner.process;
+            connection.attribution = owner.attribution;
+            connection.shared_with = owner.shared_with;
+        }
+        if moved {
+            self.attach(slot);
+        }
+        true
+    }
+
+    pub(crate) fn socket_closed(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
+        let key = (socket.namespace, socket.cookie);
+        if let Some(listener) = self.listeners.remove(key) {
+            self.listener_gone(time, listener, out);
+            return;
+        }
+        if let Some(slot) = self.sockets.find(key) {
+            let phase = self.sockets.get(slot).map(|row| row.phase);
+            if !matches!(phase, Some(Phase::New | Phase::Open)) {
+                return;
+            }
+            if let Some(connection) = self.sockets.connection_mut(slot) {
+                connection.traffic = socket.traffic.or(connection.traffic);
+            }
+            // The holders are as of an earlier look: they may name somebody where nobody was known, no more.
+            if self
+                .sockets
+                .get(slot)
+                .is_some_and(|row| row.connection.process.is_none())
+            {
+                self.change_owner(slot, &socket.owners);
+            }
+            self.announce(slot, time, out);
+            self.close(slot, time, out);
+            self.sockets.set_phase(slot, Phase::Tombstone);
+            return;
+        }
+        if socket.state == SocketState::Listen
+            || (socket.remote.port == 0 && socket.remote.ip.is_unspecified())
+        {
+            return;
+        }
+        // It lived between two looks: both of its ends in one breath.
+        let mut connection = self.connection(time, &socket);
+        if connection.process.is_some() {
+            connection.attribution = owner::seen_before(connection.attribution);
+        }
+        if self.is_full() {
+            self.refused.sockets += 1;
+            return;
+        }
+        let slot = self.sockets.insert(Arc::new(connection), self.look, Phase::New);
+        self.address_bound(socket.namespace, socket.local.ip);
+        self.attach(slot);
+        self.announce(slot, time, out);
+        self.close(slot, time, out);
+        self.sockets.set_phase(slot, Phase::Tombstone);
+    }
+
+    /// Decides the direction of a new row and tells of it.
+    fn announce(&mut self, slot: u32, time: Time, out: &mut Vec<Event>) {
+        let Some(row) = self.sockets.get(slot) else {
+            return;
+        };
+        if row.phase != Phase::New {
+            return;
+        }
+        let connection = &row.connection;
+        let ends = Ends {
+            namespace: connection.network_namespace,
+            transport: connection.transport,
+            local: connection.source,
+            remote: connection.destination,
+            state: connection.state,
+        };
+        let (side, direction) = self.decide(ends);
+        let (source, destination) = match side {
+            Side::Source => (ends.local, ends.remote),
+            Side::Destination => (ends.remote, ends.local),
+        };
+        let service = self.service(ends.transport, destination.port);
+        if let Some(connection) = self.sockets.connection_mut(slot) {
+            connection.side = side;
+            connection.direction = direction;
+            connection.source = source;
+            connection.destination = destination;
+            connection.service = service;
+        }
+        self.sockets.set_phase(slot, Phase::Open);
+        if let Some(row) = self.sockets.get(slot) {
+            out.push(Event::new(time, Fact::ConnectionOpened(row.connection.clone())));
+        }
+    }
+
+    /// Tells that an open connection ended. Its row stays; the caller says as what.
+    fn close(&mut self, slot: u32, time: Time, out: &mut Vec<Event>) {
+        if !self.sockets.get(slot).is_some_and(|row| row.phase == Phase::Open) {
+            return;
+        }
+        self.detach(slot);
+        if let Some(connection) = self.sockets.connection_mut(slot) {
+            connection.ended = Some(time);
+            connection.seen = time;
+            if connection.process.is_some() {
+                connection.attribution = owner::seen_before(connection.attribution);
+            }
+        }
+        self.sockets.set_phase(slot, Phase::Tombstone);
+        if let Some(row) = self.sockets.get(slot) {
+            out.push(Event::new(time, Fact::ConnectionClosed(row.connection.clone())));
+        }
+    }
+
+    pub(crate) fn look_done(&mut self, time: Time, look: &Look, out: &mut Vec<Event>) {
+        // Listeners that are missing now may have accepted what is new now: they go last.
+        for slot in std::mem::take(&mut self.unannounced) {
+            self.announce(slot, time, out);
+            let waits = self
+                .sockets
+                .get(slot)
+                .is_some_and(|row| row.phase == Phase::Open && row.connection.state == SocketState::TimeWait);
+            if waits {
+                self.close(slot, time, out);
+                self.sockets.set_phase(slot, Phase::Lingering);
+            }
+        }
+        for slot in self.sockets.slots() {
+            let Some(row) = self.sockets.get(slot) else {
+                continue;
+            };
+            if row.look == self.look || !look.namespaces.contains(&row.connection.network_namespace) {
+                continue;
+            }
+            self.close(slot, time, out);
+            self.drop_slot(slot);
+        }
+        for key in self.listeners.unseen(self.look, &look.namespaces) {
+            if let Some(listener) = self.listeners.remove(key) {
+                self.listener_gone(time, listener, out);
+            }
+        }
+        self.pass(time, true, out);
+        self.look = self.look.saturating_add(1);
+    }
+
+    fn listener_seen(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
+        let look = self.look;
+        let key = (socket.namespace, socket.cookie);
+        let owner = owner::resolve(&socket.owners, Prefer::Oldest, &self.processes);
+        if let Some(row) = self.listeners.get_mut(key) {
+            row.look = look;
+            if row.listener.local == socket.local && row.listener.transport == socket.transport {
+                let holder = |process: &Option<Arc<atalaya_model::Process>>| {
+                    process.as_ref().map(|process| process.key)
+                };
+                let same = holder(&row.listener.process) == holder(&owner.process)
+                    && row.listener.attribution == owner.attribution
+                    && row.listener.shared_with == owner.shared_with;
+                // A holder that can no longer be read is still the holder that was seen.
+                if !same && (owner.process.is_some() || row.listener.process.is_none()) {
+                    let listener = Arc::make_mut(&mut row.listener);
+                    listener.process = owner.process;
+                    listener.attribution = owner.attribution;
+                    listener.shared_with = owner.shared_with;
+                    out.push(Event::new(time, Fact::ListenerUpdated(row.listener.clone())));
+                }
+                return;
+            }
+            if let Some(listener) = self.listeners.remove(key) {
+                self.listener_gone(time, listener, out);
+            }
+        }
+        if self.is_full() {
+            self.refused.sockets += 1;
+            return;
+        }
+        let listener = Arc::new(Listener {
+            id: self.next_id(),
+            started: time,
+            started_before: look == 1,
+            ended: None,
+            transport: socket.transport,
+            local: socket.local,
+            network_namespace: socket.namespace,
+            cookie: socket.cookie,
+            user_id: Some(socket.user_id),
+            service: self.service(socket.transport, socket.local.port),
+            process: owner.process,
+            attribution: owner.attribution,
+            shared_with: owner.shared_with,
+        });
+        self.listeners.insert(listener.clone(), look);
+        self.address_bound(socket.namespace, socket.local.ip);
+        out.push(Event::new(time, Fact::ListenerAppeared(listener)));
+    }
+
+    fn listener_gone(&mut self, time: Time, mut listener: Arc<Listener>, out: &mut Vec<Event>) {
+        Arc::make_mut(&mut listener).ended = Some(time);
+        self.address_released(listener.network_namespace, listener.local.ip);
+        out.push(Event::new(time, Fact::ListenerGone(listener)));
+    }
+}

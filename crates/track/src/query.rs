@@ -1,0 +1,121 @@
+//! Questions about what lives now.
+
+use std::sync::Arc;
+
+use atalaya_model::fields::Record;
+use atalaya_model::live::{MAX_ROWS, Page, Response, Rows};
+use atalaya_model::state::State;
+use atalaya_model::{Connection, Listener, Process, ProcessKey, Time};
+
+use crate::sockets::Phase;
+use crate::tracker::Tracker;
+
+impl State for Tracker {
+    fn watching_since(&self) -> Time {
+        self.options.now
+    }
+
+    fn process(&self, key: ProcessKey) -> Option<&Arc<Process>> {
+        self.processes.get(key)
+    }
+
+    fn connections_of(&self, key: ProcessKey) -> Box<dyn Iterator<Item = &Arc<Connection>> + '_> {
+        let slots = self.processes.connections(key).iter();
+        Box::new(slots.filter_map(|slot| Some(&self.sockets.get(*slot)?.connection)))
+    }
+
+    fn connection_count(&self, key: ProcessKey) -> usize {
+        self.processes.connections(key).len()
+    }
+
+    fn connected_processes(&self) -> Box<dyn Iterator<Item = ProcessKey> + '_> {
+        Box::new(self.processes.connected())
+    }
+
+    fn listeners(&self) -> Box<dyn Iterator<Item = &Arc<Listener>> + '_> {
+        Box::new(self.listeners.iter())
+    }
+}
+
+impl Tracker {
+    /// Every open connection, in no order.
+    pub fn connections(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.sockets
+            .iter()
+            .filter(|row| row.phase == Phase::Open)
+            .map(|row| &row.connection)
+    }
+
+    /// Every connection in the kernel's table: the open ones, and closed ones that wait (TIME_WAIT), with `ended` set.
+    pub fn sockets(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.sockets
+            .iter()
+            .filter(|row| matches!(row.phase, Phase::Open | Phase::Lingering))
+            .map(|row| &row.connection)
+    }
+
+    /// Every listener, in no order.
+    pub fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.listeners.iter()
+    }
+
+    /// Every process that lives, in no order.
+    pub fn processes(&self) -> impl Iterator<Item = &Arc<Process>> {
+        self.processes.iter().filter(|process| process.ended.is_none())
+    }
+
+    /// Open connections.
+    pub fn connection_count(&self) -> usize {
+        self.sockets.open()
+    }
+
+    /// Listeners.
+    pub fn listener_count(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// Processes that live.
+    pub fn process_count(&self) -> usize {
+        self.processes.living()
+    }
+
+    /// One page of the rows that match, in a stable order (by id; processes by pid). `limit` is cut to [`MAX_ROWS`].
+    pub fn page(
+        &self,
+        rows: Rows,
+        matches: &dyn Fn(&Record<'_>) -> bool,
+        offset: usize,
+        limit: usize,
+    ) -> Response {
+        match rows {
+            Rows::Connections => {
+                let found = self.sockets().filter(|row| matches(&Record::Connection(row)));
+                Response::Connections(cut(found, |row| (row.id, 0), offset, limit))
+            }
+            Rows::Listeners => {
+                let found = self.listeners().filter(|row| matches(&Record::Listener(row)));
+                Response::Listeners(cut(found, |row| (row.id, 0), offset, limit))
+            }
+            Rows::Processes => {
+                let found = self.processes().filter(|row| matches(&Record::Process(row)));
+                let order = |row: &Process| (row.key.pid.into(), row.key.start);
+                Response::Processes(cut(found, order, offset, limit))
+            }
+        }
+    }
+}
+
+fn cut<'a, T: 'a>(
+    found: impl Iterator<Item = &'a Arc<T>>,
+    order: impl Fn(&T) -> (u64, u64),
+    offset: usize,
+    limit: usize,
+) -> Page<Arc<T>> {
+    let mut found: Vec<&Arc<T>> = found.collect();
+    found.sort_unstable_by_key(|row| order(row));
+    let rows = found.iter().skip(offset).take(limit.min(MAX_ROWS));
+    Page {
+        total: found.len(),
+        rows: rows.map(|row| Arc::clone(row)).collect(),
+    }
+}

@@ -1,0 +1,126 @@
+//! The table of connections: one slot a socket, found by (namespace, cookie).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use atalaya_model::Connection;
+
+/// (network namespace, cookie); (`u32::MAX`, id) for a connection that has no cookie.
+pub(crate) type SocketKey = (u32, u64);
+
+/// Where a row is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Seen in the look under way, not announced yet.
+    New,
+    /// Announced, not closed.
+    Open,
+    /// Closed, and still in the kernel's table (TIME_WAIT).
+    Lingering,
+    /// Closed; kept until a look is complete, so that an older row of it cannot bring it back.
+    Tombstone,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) connection: Arc<Connection>,
+    /// The last look that named it.
+    pub(crate) look: u32,
+    /// Its place in its process's list.
+    pub(crate) place: u32,
+    pub(crate) phase: Phase,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    index: HashMap<SocketKey, u32>,
+    open: usize,
+}
+
+/// The key under which a connection is kept.
+pub(crate) fn key_of(connection: &Connection) -> SocketKey {
+    if connection.cookie == 0 {
+        (u32::MAX, connection.id)
+    } else {
+        (connection.network_namespace, connection.cookie)
+    }
+}
+
+impl Sockets {
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Connections that are announced and not closed.
+    pub(crate) fn open(&self) -> usize {
+        self.open
+    }
+
+    pub(crate) fn find(&self, key: SocketKey) -> Option<u32> {
+        self.index.get(&key).copied()
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> Option<&Slot> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// The connection, to be changed; copied only where somebody else still reads it.
+    pub(crate) fn connection_mut(&mut self, slot: u32) -> Option<&mut Connection> {
+        Some(Arc::make_mut(&mut self.get_mut(slot)?.connection))
+    }
+
+    /// Puts a connection in; the key must be free.
+    pub(crate) fn insert(&mut self, connection: Arc<Connection>, look: u32, phase: Phase) -> u32 {
+        let key = key_of(&connection);
+        self.open += usize::from(phase == Phase::Open);
+        let row = Some(Slot {
+            connection,
+            look,
+            place: 0,
+            phase,
+        });
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = row;
+                slot
+            }
+            None => {
+                self.slots.push(row);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.index.insert(key, slot);
+        slot
+    }
+
+    pub(crate) fn set_phase(&mut self, slot: u32, phase: Phase) {
+        if let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+            self.open -= usize::from(row.phase == Phase::Open);
+            self.open += usize::from(phase == Phase::Open);
+            row.phase = phase;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Slot> {
+        let row = self.slots.get_mut(slot as usize)?.take()?;
+        self.open -= usize::from(row.phase == Phase::Open);
+        self.index.remove(&key_of(&row.connection));
+        self.free.push(slot);
+        Some(row)
+    }
+
+    /// Every slot number there is, taken or not.
+    pub(crate) fn slots(&self) -> std::ops::Range<u32> {
+        0..self.slots.len() as u32
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().flatten()
+    }
+}

@@ -1,0 +1,192 @@
+//! The tracker itself: every observation has its place here.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use atalaya_model::{Event, Fact, Gap, Networks, Observation, Process, ProcessKey, Span, Stage, Text, Time};
+
+use crate::listeners::Listeners;
+use crate::processes::{Admission, Processes};
+use crate::sockets::Sockets;
+
+/// What the tracker needs to know beforehand.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The owner's own ranges.
+    pub networks: Networks,
+    /// Most sockets (connections and listeners together) kept at once; more are counted in a gap.
+    pub max_sockets: usize,
+    /// Most processes kept at once; more are counted in a gap.
+    pub max_processes: usize,
+    /// When the watch begins.
+    pub now: Time,
+}
+
+impl Options {
+    /// 200,000 sockets, 65,536 processes, no own ranges.
+    pub fn new(now: Time) -> Self {
+        Self {
+            networks: Networks::default(),
+            max_sockets: 200_000,
+            max_processes: 65_536,
+            now,
+        }
+    }
+}
+
+/// Turns observations into events, and knows what lives now.
+#[derive(Debug)]
+pub struct Tracker {
+    pub(crate) options: Options,
+    pub(crate) sockets: Sockets,
+    pub(crate) listeners: Listeners,
+    pub(crate) processes: Processes,
+    /// Addresses that sockets of a namespace are bound to, with the number of such sockets; loopback is left out.
+    pub(crate) addresses: HashMap<(u32, IpAddr), u32>,
+    /// Sockets first seen in the look that is under way, to be announced when its listeners are known.
+    pub(crate) unannounced: Vec<u32>,
+    /// Number of the look that is under way, from 1.
+    pub(crate) look: u32,
+    /// Rows refused since the last gap, because a table was full.
+    pub(crate) refused: Refused,
+    services: HashMap<&'static str, Text>,
+    last_id: u64,
+    last_tick: Time,
+}
+
+/// Counts of what the tables had no room for.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    pub(crate) sockets: u64,
+    pub(crate) processes: u64,
+}
+
+impl Tracker {
+    /// A tracker that knows nothing yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            last_tick: options.now,
+            processes: Processes::new(options.max_processes),
+            options,
+            sockets: Sockets::default(),
+            listeners: Listeners::default(),
+            addresses: HashMap::new(),
+            unannounced: Vec::new(),
+            look: 1,
+            refused: Refused::default(),
+            services: HashMap::new(),
+            last_id: 0,
+        }
+    }
+
+    /// Takes other own ranges; connections that are open already keep their scope.
+    pub fn set_networks(&mut self, networks: Networks) {
+        self.options.networks = networks;
+    }
+
+    /// Takes one observation and appends the events that follow from it.
+    pub fn observe(&mut self, observation: Observation, out: &mut Vec<Event>) {
+        match observation {
+            Observation::Process(time, process) => {
+                self.process_seen(time, process, out);
+                self.tick(time, out);
+            }
+            Observation::ProcessGone(time, key) => {
+                if let Some(process) = self.processes.end(key, time) {
+                    out.push(Event::new(time, Fact::ProcessEnded(process)));
+                }
+                self.tick(time, out);
+            }
+            Observation::Sockets(time, sockets) => {
+                for socket in sockets {
+                    self.socket_seen(time, socket, out);
+                }
+            }
+            Observation::SocketClosed(time, socket) => {
+                self.socket_closed(time, socket, out);
+                self.tick(time, out);
+            }
+            Observation::LookDone(time, look) => self.look_done(time, &look, out),
+            Observation::Gap(gap) => out.push(Event::new(gap.time, Fact::Gap(gap))),
+            Observation::Tier(time, report) => {
+                out.push(Event::new(time, Fact::TierChanged(report.into())));
+            }
+        }
+    }
+
+    /// Lets time pass; call it at least once a second of event time when no observation comes.
+    pub fn tick(&mut self, time: Time, out: &mut Vec<Event>) {
+        if time.since(self.last_tick) >= Span::from_seconds(1) {
+            self.pass(time, false, out);
+        }
+    }
+
+    pub(crate) fn pass(&mut self, time: Time, look: bool, out: &mut Vec<Event>) {
+        self.processes.forget_ended(time);
+        let refused = std::mem::take(&mut self.refused);
+        for (count, reason) in [
+            (refused.sockets, "the table of sockets is full"),
+            (refused.processes, "the table of processes is full"),
+        ] {
+            if count > 0 {
+                let gap = Gap {
+                    time,
+                    stage: Stage::Tables,
+                    count,
+                    reason: reason.into(),
+                };
+                out.push(Event::new(time, Fact::Gap(gap)));
+            }
+        }
+        self.last_tick = time;
+        out.push(Event::new(time, Fact::Tick { look }));
+    }
+
+    fn process_seen(&mut self, time: Time, process: std::sync::Arc<Process>, out: &mut Vec<Event>) {
+        let key = process.key;
+        match self.processes.admit(process) {
+            Admission::New(process) => out.push(Event::new(time, Fact::ProcessStarted(process))),
+            Admission::Changed(process) => {
+                out.push(Event::new(time, Fact::ProcessUpdated(process)));
+                self.refresh(time, key, out);
+            }
+            Admission::Same => {}
+            Admission::Refused => self.refused.processes += 1,
+        }
+    }
+
+    /// Gives the new facts about a process to everything that it holds.
+    fn refresh(&mut self, time: Time, key: ProcessKey, out: &mut Vec<Event>) {
+        let Some(process) = self.processes.get(key).cloned() else {
+            return;
+        };
+        // A connection's row names the process; its other facts did not change, so there is no event for each.
+        for &slot in self.processes.connections(key) {
+            if let Some(connection) = self.sockets.connection_mut(slot) {
+                connection.process = Some(process.clone());
+            }
+        }
+        for listener in self.listeners.of_process_mut(key) {
+            std::sync::Arc::make_mut(listener).process = Some(process.clone());
+            out.push(Event::new(time, Fact::ListenerUpdated(listener.clone())));
+        }
+    }
+
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// The service's name, each kept once.
+    pub(crate) fn service(&mut self, transport: atalaya_model::Transport, port: u16) -> Option<Text> {
+        let name = crate::services::service(transport, port)?;
+        Some(self.services.entry(name).or_insert_with(|| name.into()).clone())
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.sockets.len() + self.listeners.len() >= self.options.max_sockets
+    }
+}
+
+#[cfg(test)]
+mod tests;
