@@ -89,7 +89,7 @@ impl Desk {
                     let key = (alert.finding.rule.clone(), alert.finding.key.clone());
                     let entry = Entry::new(&alert, alert.finding.time);
                     // What falls out here was told long ago.
-                    drop(self.book.insert(key, entry));
+                    let _fell_out = self.book.insert(key, entry);
                 }
                 AlertRecord::Repeated { alert, time, count } => self.book.recall_count(alert, time, count),
                 AlertRecord::Acknowledged { .. } | AlertRecord::Closed { .. } => {}

@@ -14,9 +14,11 @@ pub mod allow;
 pub mod desk;
 mod glob;
 pub mod options;
+pub mod outlet;
 pub mod silence;
 
 pub use allow::{Allow, AllowList};
 pub use desk::{Counts, Desk};
-pub use options::{AlertOptions, Period};
+pub use options::{AlertOptions, Period, Size};
+pub use outlet::{Console, Item, OutletError, OutletStatus, Outlets, Surroundings, Trouble};
 pub use silence::{Silence, Silences};

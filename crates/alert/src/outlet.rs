@@ -1,0 +1,428 @@
+//! Outlets: each a thread with a bounded queue, so that none can hold up the watch or another outlet.
+
+mod console;
+mod file;
+mod json;
+mod log;
+pub mod options;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use atalaya_format::catalogue::Language;
+use atalaya_model::{AlertRecord, Event, Ledger, Severity, Stage, Text, Time};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
+
+use options::{ConsoleOptions, EventKind, JsonOptions, LogOptions, OutletOptions};
+use worker::{Render, Shared, Sink, Worker};
+
+/// Something that outlets may write.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A row about an alert.
+    Alert(Arc<AlertRecord>),
+    /// An event.
+    Event(Arc<Event>),
+    /// A look ended at this time and nothing was found.
+    Quiet(Time),
+    /// A finished document (one line of JSON, without its newline), for outlets that chose `snapshot`.
+    Snapshot(Time, Arc<str>),
+}
+
+impl Item {
+    /// The time it is about.
+    pub fn time(&self) -> Time {
+        match self {
+            Self::Alert(record) => match &**record {
+                AlertRecord::Raised(alert) => alert.finding.time,
+                AlertRecord::Repeated { time, .. }
+                | AlertRecord::Acknowledged { time, .. }
+                | AlertRecord::Closed { time, .. } => *time,
+            },
+            Self::Event(event) => event.time,
+            Self::Quiet(time) | Self::Snapshot(time, _) => *time,
+        }
+    }
+}
+
+/// A choice on top of severity and kinds: the filter of the command line.
+pub type Choose = Box<dyn Fn(&Item) -> bool + Send>;
+
+/// Called on an outlet's own thread when its state changes.
+pub type OnTrouble = Arc<dyn Fn(&Trouble) + Send + Sync>;
+
+/// An outlet got into trouble, or out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Its name.
+    pub outlet: Text,
+    /// What is wrong, `None` when it writes again.
+    pub error: Option<Text>,
+    /// Lines lost so far.
+    pub lost: u64,
+}
+
+/// How an outlet is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutletStatus {
+    /// Its name: `console`, `log`, `json`.
+    pub name: Text,
+    /// What is wrong, `None` while it writes.
+    pub last_error: Option<Text>,
+    /// Lines written.
+    pub written: u64,
+    /// Lines lost: the queue was full, or the file could not be written for too long.
+    pub lost: u64,
+}
+
+/// Why an outlet cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OutletError {
+    /// Its file cannot be opened.
+    #[error("cannot open {} for outlet `{outlet}`: {source}\n  hint: {hint}", path.display())]
+    File {
+        /// The outlet.
+        outlet: Text,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+        /// What to do.
+        hint: String,
+    },
+    /// The system gives no thread.
+    #[error("cannot start a thread for outlet `{outlet}`: {source}")]
+    Thread {
+        /// The outlet.
+        outlet: Text,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What outlets need to know of their surroundings.
+pub struct Surroundings {
+    /// Folder of relative file names.
+    pub folder: PathBuf,
+    /// Host name, for `{host}` in file names and `host.name` in records.
+    pub host: Text,
+    /// Language of sentences.
+    pub language: Language,
+    /// Time of the start: the first file's name may depend on it.
+    pub now: Time,
+    /// Where losses are counted.
+    pub ledger: Ledger,
+    /// Who is told of trouble.
+    pub on_trouble: OnTrouble,
+}
+
+/// The console as the app set it up.
+pub struct Console {
+    /// Where lines go.
+    pub writer: Box<dyn Write + Send>,
+    /// Use colour.
+    pub colour: bool,
+    /// Records as ECS JSON Lines instead of sentences (`--output json`).
+    pub json: bool,
+    /// Events shown beside alerts (`--events`).
+    pub events: Vec<EventKind>,
+    /// The filter of the command line.
+    pub choose: Option<Choose>,
+}
+
+/// Every running outlet. Dropping it closes the queues without waiting; [`Outlets::close`] waits.
+#[derive(Default)]
+pub struct Outlets(Vec<Handle>);
+
+struct Handle {
+    name: Text,
+    events: Vec<EventKind>,
+    heartbeat: bool,
+    queue: Sender<Item>,
+    finished: Receiver<()>,
+    shared: Arc<Shared>,
+    ledger: Ledger,
+}
+
+/// Items that wait for one outlet, at most.
+pub const QUEUE: usize = 8_192;
+/// How long an alert waits for room in a full queue before it is lost.
+pub const ALERT_WAIT: Duration = Duration::from_millis(250);
+
+impl Outlets {
+    /// Starts the outlets that are configured; `console` is `None` for a quiet run.
+    ///
+    /// # Errors
+    /// When a file cannot be opened, unless only for want of space: that may pass.
+    pub fn open(
+        options: &OutletOptions,
+        console: Option<Console>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, OutletError> {
+        let mut outlets = Self::default();
+        if let Some(console) = console {
+            outlets.add_console(&options.console, console, surroundings)?;
+        }
+        if let Some(log) = &options.log {
+            outlets.add_log(log, surroundings)?;
+        }
+        if let Some(json) = &options.json {
+            outlets.add_json(json, surroundings)?;
+        }
+        Ok(outlets)
+    }
+
+    fn add_console(
+        &mut self,
+        options: &ConsoleOptions,
+        console: Console,
+        surroundings: &Surroundings,
+    ) -> Result<(), OutletError> {
+        let render: Box<dyn Render> = if console.json {
+            Box::new(json::Ecs::new(&surroundings.host))
+        } else {
+            Box::new(console::Lines::new(
+                surroundings.language,
+                console.colour,
+                options.verbose,
+            ))
+        };
+        self.start(Start {
+            name: "console",
+            events: console.events,
+            heartbeat: options.heartbeat && !console.json,
+            minimum_severity: options.minimum_severity,
+            choose: console.choose,
+            render,
+            sink: Box::new(worker::Stream(console.writer)),
+            surroundings,
+        })
+    }
+
+    fn add_log(&mut self, options: &LogOptions, surroundings: &Surroundings) -> Result<(), OutletError> {
+        self.start(Start {
+            name: "log",
+            events: options.events.clone(),
+            heartbeat: false,
+            minimum_severity: options.minimum_severity,
+            choose: None,
+            render: Box::new(log::Lines::new(surroundings.language, options.verbose)),
+            sink: open_file("log", &options.file, &options.rotate, surroundings)?,
+            surroundings,
+        })
+    }
+
+    fn add_json(&mut self, options: &JsonOptions, surroundings: &Surroundings) -> Result<(), OutletError> {
+        self.start(Start {
+            name: "json",
+            events: options.events.clone(),
+            heartbeat: false,
+            minimum_severity: options.minimum_severity,
+            choose: None,
+            render: match options.shape {
+                options::Shape::Ecs => Box::new(json::Ecs::new(&surroundings.host)),
+                options::Shape::Basic => Box::new(json::Basic),
+            },
+            sink: open_file("json", &options.file, &options.rotate, surroundings)?,
+            surroundings,
+        })
+    }
+
+    fn start(&mut self, start: Start<'_>) -> Result<(), OutletError> {
+        let name = Text::from(start.name);
+        let (queue, items) = bounded(QUEUE);
+        let (done, finished) = bounded(1);
+        let shared = Arc::new(Shared::default());
+        let worker = Worker {
+            name: name.clone(),
+            queue: items,
+            render: start.render,
+            sink: start.sink,
+            minimum_severity: start.minimum_severity,
+            choose: start.choose,
+            shared: shared.clone(),
+            ledger: start.surroundings.ledger.clone(),
+            on_trouble: start.surroundings.on_trouble.clone(),
+            backlog: worker::Backlog::default(),
+            told: VecDeque::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("outlet-{name}"))
+            .spawn(move || {
+                worker.run();
+                drop(done);
+            });
+        if let Err(source) = thread {
+            return Err(OutletError::Thread { outlet: name, source });
+        }
+        self.0.push(Handle {
+            name,
+            events: start.events,
+            heartbeat: start.heartbeat,
+            queue,
+            finished,
+            shared,
+            ledger: start.surroundings.ledger.clone(),
+        });
+        Ok(())
+    }
+
+    /// Hands an item to every outlet that chose its kind. Never waits, except briefly for an alert.
+    pub fn send(&self, item: &Item) {
+        for handle in &self.0 {
+            if handle.wants(item) {
+                handle.send(item.clone());
+            }
+        }
+    }
+
+    /// Does any outlet want events of this one's kind? Saves making items that nobody takes.
+    pub fn want(&self, item: &Item) -> bool {
+        self.0.iter().any(|handle| handle.wants(item))
+    }
+
+    /// Does any outlet want a snapshot after each look?
+    pub fn want_snapshots(&self) -> bool {
+        self.0
+            .iter()
+            .any(|handle| handle.events.contains(&EventKind::Snapshot))
+    }
+
+    /// How every outlet is.
+    pub fn status(&self) -> Vec<OutletStatus> {
+        let status = self.0.iter().map(|handle| OutletStatus {
+            name: handle.name.clone(),
+            last_error: handle.shared.last_error.get(),
+            written: handle.shared.written.load(Ordering::Relaxed),
+            lost: handle.shared.lost.load(Ordering::Relaxed),
+        });
+        status.collect()
+    }
+
+    /// Lets the outlets write what waits, at most `patience` each, and gives their last status. One that is stuck is
+    /// left behind.
+    pub fn close(self, patience: Duration) -> Vec<OutletStatus> {
+        let status = |handles: &[(Text, Arc<Shared>)]| {
+            let status = handles.iter().map(|(name, shared)| OutletStatus {
+                name: name.clone(),
+                last_error: shared.last_error.get(),
+                written: shared.written.load(Ordering::Relaxed),
+                lost: shared.lost.load(Ordering::Relaxed),
+            });
+            status.collect()
+        };
+        let mut closed = Vec::with_capacity(self.0.len());
+        for handle in self.0 {
+            drop(handle.queue);
+            // Nothing is ever sent: it ends, or it does not end in time.
+            let _ended = handle.finished.recv_timeout(patience);
+            closed.push((handle.name, handle.shared));
+        }
+        status(&closed)
+    }
+}
+
+struct Start<'a> {
+    name: &'static str,
+    events: Vec<EventKind>,
+    heartbeat: bool,
+    minimum_severity: Severity,
+    choose: Option<Choose>,
+    render: Box<dyn Render>,
+    sink: Box<dyn Sink>,
+    surroundings: &'a Surroundings,
+}
+
+impl Handle {
+    fn wants(&self, item: &Item) -> bool {
+        match item {
+            Item::Alert(_) => true,
+            Item::Event(event) => self.events.iter().any(|kind| kind.includes(event)),
+            Item::Quiet(_) => self.heartbeat,
+            Item::Snapshot(..) => self.events.contains(&EventKind::Snapshot),
+        }
+    }
+
+    fn send(&self, item: Item) {
+        self.ledger.received(Stage::Outlet, 1);
+        let is_alert = matches!(item, Item::Alert(_));
+        let sent = match self.queue.try_send(item) {
+            // An outlet that kept us waiting in vain does not get to do so again until it moves.
+            Err(TrySendError::Full(item)) if is_alert && !self.shared.stuck.load(Ordering::Relaxed) => {
+                match self.queue.send_timeout(item, ALERT_WAIT) {
+                    Err(SendTimeoutError::Timeout(_)) => {
+                        self.shared.stuck.store(true, Ordering::Relaxed);
+                        false
+                    }
+                    sent => sent.is_ok(),
+                }
+            }
+            Ok(()) => {
+                self.shared.stuck.store(false, Ordering::Relaxed);
+                true
+            }
+            Err(_) => false,
+        };
+        if !sent {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            self.ledger.dropped(Stage::Outlet, 1);
+        }
+    }
+}
+
+/// Where a configured file is: relative names are in `folder`, `{host}` is filled in.
+pub fn file_path(file: &str, folder: &Path, host: &str) -> PathBuf {
+    let host: String = host
+        .chars()
+        .map(|c| if c == '/' || c.is_control() { '_' } else { c })
+        .collect();
+    folder.join(file.replace("{host}", &host))
+}
+
+fn open_file(
+    outlet: &str,
+    file: &str,
+    rotation: &options::Rotation,
+    surroundings: &Surroundings,
+) -> Result<Box<dyn Sink>, OutletError> {
+    let template = file_path(file, &surroundings.folder, &surroundings.host);
+    let mut file = file::LogFile::new(template, rotation.clone());
+    if let Err(source) = file.open(surroundings.now).map(|_| ())
+        && !matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    {
+        let hint = hint(outlet, &source);
+        let path = file.path_at(surroundings.now);
+        return Err(OutletError::File {
+            outlet: outlet.into(),
+            path,
+            source,
+            hint,
+        });
+    }
+    Ok(Box::new(file))
+}
+
+fn hint(outlet: &str, error: &io::Error) -> String {
+    let elsewhere = format!("set `file` in `[outlets.{outlet}]` to another place");
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("run as a user who may write that folder (as root: `sudo`), or {elsewhere}")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => format!("that file system is read-only; {elsewhere}"),
+        io::ErrorKind::NotADirectory => format!("a part of the path is a file, not a folder; {elsewhere}"),
+        _ if error.raw_os_error() == Some(libc::ELOOP) => {
+            format!("it is a symbolic link, and those are not followed; remove it, or {elsewhere}")
+        }
+        _ => elsewhere,
+    }
+}

@@ -1,0 +1,276 @@
+//! Queues, trouble and recovery, with outlets of our own.
+
+use std::fs;
+use std::sync::Mutex;
+
+use atalaya_model::Alert;
+use atalaya_model::{Fact, Gap};
+use crossbeam_channel::Receiver;
+
+use super::file::tests::TinyDisk;
+use super::*;
+use crate::desk::samples::{NOW, connected};
+
+/// One line an item: the severity of an alert, the count of a repeat, the kind of an event.
+struct Plain;
+
+impl Render for Plain {
+    fn render(&mut self, item: &Item, out: &mut Vec<u8>) -> io::Result<()> {
+        match item {
+            Item::Alert(record) => match &**record {
+                AlertRecord::Raised(alert) => writeln!(out, "{}", alert.finding.severity.name()),
+                AlertRecord::Repeated { count, .. } => writeln!(out, "again {count}"),
+                _ => panic!("a renderer with a fault"),
+            },
+            Item::Event(event) => writeln!(out, "{}", event.fact.kind()),
+            Item::Quiet(_) | Item::Snapshot(..) => Ok(()),
+        }
+    }
+}
+
+/// Keeps what is written, once the gate is open.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>, Option<Receiver<()>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(gate) = &self.1 {
+            // Opens when the sender is dropped.
+            let _opened = gate.recv();
+        }
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+fn surroundings(ledger: &Ledger, on_trouble: OnTrouble) -> Surroundings {
+    Surroundings {
+        folder: PathBuf::new(),
+        host: "watchtower".into(),
+        language: Language::English,
+        now: NOW,
+        ledger: ledger.clone(),
+        on_trouble,
+    }
+}
+
+fn calm(ledger: &Ledger) -> Surroundings {
+    surroundings(ledger, Arc::new(|trouble| panic!("{trouble:?}")))
+}
+
+fn start(sink: Box<dyn Sink>, events: &[EventKind], surroundings: &Surroundings) -> Outlets {
+    let mut outlets = Outlets::default();
+    let start = Start {
+        name: "test",
+        events: events.to_vec(),
+        heartbeat: false,
+        minimum_severity: Severity::Medium,
+        choose: None,
+        render: Box::new(Plain),
+        sink,
+        surroundings,
+    };
+    outlets.start(start).unwrap();
+    outlets
+}
+
+fn alert(id: u64, severity: Severity) -> Item {
+    let mut finding = connected("suspicious_port", "203.0.113.9:4444");
+    finding.severity = severity;
+    let alert = Alert {
+        id,
+        finding,
+        techniques: Vec::new(),
+        recurrence: 0,
+    };
+    Item::Alert(Arc::new(AlertRecord::Raised(Box::new(alert))))
+}
+
+fn again(alert: u64, count: u64) -> Item {
+    Item::Alert(Arc::new(AlertRecord::Repeated {
+        alert,
+        time: NOW,
+        count,
+    }))
+}
+
+fn gap() -> Item {
+    let gap = Gap {
+        time: NOW,
+        stage: Stage::Hashes,
+        count: 1,
+        reason: "x".into(),
+    };
+    Item::Event(Arc::new(Event::new(NOW, Fact::Gap(gap))))
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn an_outlet_gets_what_it_chose_and_repeats_follow_their_alert() {
+    let ledger = Ledger::default();
+    let memory = Memory::default();
+    let sink = worker::Stream(Box::new(memory.clone()));
+    let outlets = start(Box::new(sink), &[EventKind::Gap], &calm(&ledger));
+    let tick = Item::Event(Arc::new(Event::new(NOW, Fact::Tick { look: true })));
+    assert!(outlets.want(&gap()) && !outlets.want(&tick) && !outlets.want_snapshots());
+    for item in [
+        alert(1, Severity::Low),
+        alert(2, Severity::High),
+        tick,
+        gap(),
+        again(1, 5),
+        again(2, 9),
+    ] {
+        outlets.send(&item);
+    }
+    let status = outlets.close(PATIENCE);
+    assert_eq!(memory.text(), "high\ngap\nagain 9\n");
+    assert_eq!(
+        (status[0].written, status[0].lost, &status[0].last_error),
+        (3, 0, &None)
+    );
+    assert_eq!(ledger.lost(), 0);
+}
+
+#[test]
+fn a_record_that_cannot_be_rendered_costs_only_itself() {
+    let ledger = Ledger::default();
+    let memory = Memory::default();
+    let outlets = start(
+        Box::new(worker::Stream(Box::new(memory.clone()))),
+        &[],
+        &calm(&ledger),
+    );
+    let bad = AlertRecord::Acknowledged {
+        alert: 1,
+        time: NOW,
+        by: "x".into(),
+        note: None,
+    };
+    outlets.send(&Item::Alert(Arc::new(bad)));
+    outlets.send(&alert(2, Severity::High));
+    let status = outlets.close(PATIENCE);
+    assert_eq!(memory.text(), "high\n");
+    assert_eq!((status[0].written, status[0].lost), (1, 1));
+}
+
+#[test]
+fn a_stuck_outlet_loses_events_at_once_and_alerts_after_a_while_and_counts_both() {
+    let ledger = Ledger::default();
+    let (gate, waiting) = bounded::<()>(0);
+    let memory = Memory(Arc::default(), Some(waiting));
+    let outlets = start(
+        Box::new(worker::Stream(Box::new(memory.clone()))),
+        &[EventKind::All],
+        &calm(&ledger),
+    );
+    // The queue, one batch, and some more.
+    let sent = 4 * QUEUE as u64 + 100_000;
+    for _ in 0..sent {
+        outlets.send(&gap());
+    }
+    let lost = ledger.lost();
+    assert!(lost > 0);
+    for id in 0..50 {
+        outlets.send(&alert(id, Severity::High));
+    }
+    assert_eq!(ledger.lost(), lost + 50);
+    drop(gate);
+    let status = outlets.close(PATIENCE);
+    assert_eq!(status[0].lost, lost + 50);
+    assert_eq!(status[0].written, sent - lost);
+    assert_eq!(memory.text().lines().count() as u64, sent - lost);
+}
+
+#[test]
+fn closing_does_not_wait_for_ever() {
+    let ledger = Ledger::default();
+    let (_gate, waiting) = bounded::<()>(0);
+    let memory = Memory(Arc::default(), Some(waiting));
+    let outlets = start(Box::new(worker::Stream(Box::new(memory))), &[], &calm(&ledger));
+    outlets.send(&alert(1, Severity::High));
+    assert_eq!(outlets.close(Duration::from_millis(10))[0].written, 0);
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_got_over() {
+    let Some(disk) = TinyDisk::mount() else { return };
+    let ledger = Ledger::default();
+    let (report, troubles) = bounded(16);
+    let surroundings = surroundings(
+        &ledger,
+        Arc::new(move |trouble| report.send(trouble.clone()).unwrap()),
+    );
+    let path = disk.path().join("a.log");
+    let sink = file::LogFile::new(path.clone(), options::Rotation::default());
+    let outlets = start(Box::new(sink), &[EventKind::All], &surroundings);
+    disk.fill();
+    // More than one write, less than the disk.
+    for _ in 0..10 {
+        for _ in 0..1_000 {
+            outlets.send(&gap());
+        }
+        outlets.send(&alert(1, Severity::High));
+    }
+    let trouble = troubles.recv_timeout(PATIENCE).unwrap();
+    let message = trouble.error.unwrap();
+    assert!(
+        message.starts_with(&format!("cannot write {}: No space left", path.display())),
+        "{message}"
+    );
+    assert_eq!(outlets.status()[0].last_error, Some(message));
+    disk.make_room();
+    fs::remove_file(&path).unwrap();
+    let trouble = troubles.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((trouble.error, troubles.len()), (None, 0));
+    outlets.send(&alert(2, Severity::High));
+    let status = outlets.close(PATIENCE);
+    assert_eq!(status[0].last_error, None);
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    assert!(text.ends_with("high\n") && text.lines().all(|line| line == "gap" || line == "high"));
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let mut surroundings = calm(&Ledger::default());
+    surroundings.folder = folder.path().join("file");
+    let options = OutletOptions {
+        log: Some(LogOptions::default()),
+        ..OutletOptions::default()
+    };
+    let error = Outlets::open(&options, None, &surroundings).err().unwrap();
+    let message = error.to_string();
+    let path = folder.path().join("file/alerts.log");
+    assert!(
+        message.starts_with(&format!("cannot open {} for outlet `log`: ", path.display())),
+        "{message}"
+    );
+    assert!(
+        message.contains("hint: a part of the path is a file"),
+        "{message}"
+    );
+    assert!(message.contains("[outlets.log]"), "{message}");
+}
+
+#[test]
+fn the_host_in_a_file_name_cannot_leave_the_folder() {
+    let path = file_path("{host}.log", Path::new("/var/log/atalaya"), "../../etc/cron.d/x");
+    assert_eq!(path, Path::new("/var/log/atalaya/.._.._etc_cron.d_x.log"));
+    assert_eq!(
+        file_path("/elsewhere/a.log", Path::new("/var/log"), "h"),
+        Path::new("/elsewhere/a.log")
+    );
+}
