@@ -33,7 +33,9 @@ mod shape {
     const MAX_LINES: usize = 700;
 
     /// Names that say nothing about the job of a module.
-    const FORBIDDEN: &[&str] = &["utils", "util", "common", "helpers", "helper", "types", "core", "misc"];
+    const FORBIDDEN: &[&str] = &[
+        "utils", "util", "common", "helpers", "helper", "types", "core", "misc",
+    ];
 
     fn metadata() -> Value {
         #[expect(clippy::disallowed_methods, reason = "a test asks cargo about the workspace")]
@@ -42,18 +44,28 @@ mod shape {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     fn root() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .canonicalize()
+            .unwrap()
     }
 
     /// Every Rust file of the workspace, with its text.
     fn sources() -> Vec<(PathBuf, String)> {
         fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
-            let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+            let mut entries: Vec<_> = fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .collect();
             entries.sort();
             for path in entries {
                 if path.is_dir() {
@@ -75,7 +87,13 @@ mod shape {
     /// The room that a file belongs to.
     fn room(path: &Path) -> String {
         let inside = path.strip_prefix(root().join("crates")).unwrap();
-        inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned()
+        inside
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// A line without its comment and its texts, roughly: enough to find words of code.
@@ -110,7 +128,9 @@ mod shape {
                 assert_eq!(name, APP, "a package outside the house: {name}");
                 continue;
             };
-            let folder = Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap();
+            let folder = Path::new(package["manifest_path"].as_str().unwrap())
+                .parent()
+                .unwrap();
             if folder.file_name().is_none_or(|folder| folder != room) {
                 problems.push(format!("{name} lives in {}", folder.display()));
             }
@@ -132,12 +152,18 @@ mod shape {
 
     #[test]
     fn files_are_short() {
-        let mut lengths: Vec<(usize, PathBuf)> =
-            sources().into_iter().map(|(path, text)| (text.lines().count(), path)).collect();
+        let mut lengths: Vec<(usize, PathBuf)> = sources()
+            .into_iter()
+            .map(|(path, text)| (text.lines().count(), path))
+            .collect();
         lengths.sort();
         let median = lengths[lengths.len() / 2].0;
         let (longest, path) = lengths.last().unwrap();
-        println!("{} files, median {median} lines, longest {longest} ({})", lengths.len(), path.display());
+        println!(
+            "{} files, median {median} lines, longest {longest} ({})",
+            lengths.len(),
+            path.display()
+        );
         let problems: Vec<_> = lengths
             .iter()
             .filter(|(lines, _)| *lines > MAX_LINES)
@@ -213,7 +239,10 @@ mod shape {
                 problems.push(format!("{} opens with {opening} lines of `//!`", path.display()));
             }
         }
-        fail_if_any(&problems, "a room's lib.rs says its job, what comes in, what goes out, what it must not know");
+        fail_if_any(
+            &problems,
+            "a room's lib.rs says its job, what comes in, what goes out, what it must not know",
+        );
     }
 
     #[test]
