@@ -1,0 +1,73 @@
+"""What the benches share: run a program, and say what it cost."""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ATALAYA = ROOT / "target" / "release" / "atalaya"
+
+# The look that psutil offers for what a snapshot shows: every connection, and its process's name, path, command line.
+PSUTIL = """
+import psutil, sys
+seen = {}
+rows = 0
+for connection in psutil.net_connections('inet'):
+    rows += 1
+    pid = connection.pid
+    if pid is None or pid in seen:
+        continue
+    try:
+        process = psutil.Process(pid)
+        seen[pid] = (process.name(), process.exe(), process.cmdline())
+    except psutil.Error:
+        seen[pid] = None
+print(rows, file=sys.stderr)
+"""
+
+
+def python():
+    """A Python with psutil."""
+    for candidate in (sys.executable, "/usr/bin/python3"):
+        if subprocess.run([candidate, "-c", "import psutil"], capture_output=True).returncode == 0:
+            return candidate
+    sys.exit("psutil is missing: sudo apt-get install python3-psutil")
+
+
+def cost(command):
+    """(CPU seconds, wall seconds, peak MB, exit code) of one run, its output thrown away."""
+    with open(os.devnull, "wb") as nothing:
+        begin = time.monotonic()
+        process = subprocess.Popen(command, stdout=nothing, stderr=nothing, stdin=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, process.returncode
+
+
+def release():
+    """Builds the binary that is measured."""
+    subprocess.run(["cargo", "build", "--release", "--locked", "-p", "atalaya"], cwd=ROOT, check=True)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def machine():
+    """One line about where this was measured."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU"
+    )
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return f"{time.strftime('%Y-%m-%d')}, {commit.stdout.strip()}, {os.cpu_count()} × {model}, Linux {os.uname().release}"
+
+
+def many_files():
+    """As many descriptors as we may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

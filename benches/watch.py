@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""A minute of watching: 1,000 open connections and 10 new ones a second. Atalaya beside loops of psutil and ss.
+
+    python3 benches/watch.py [--seconds 60] [--connections 1000] [--new 10]
+
+All watch at the same time, so that all see the same. Prints a table: share of one core, peak memory.
+"""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import measure
+
+PSUTIL_LOOP = (
+    "import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end:\n"
+    + "".join(f"    {line}\n" for line in measure.PSUTIL.strip().splitlines())
+    + "    time.sleep(1)\n"
+)
+SS_LOOP = "end=$(($(date +%s) + {seconds})); while [ $(date +%s) -lt $end ]; do ss -tunap >/dev/null; sleep 1; done"
+
+
+def churn(new, stop):
+    """Opens `new` connections a second, each for half a second."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    held = []
+    while not stop.wait(1 / new):
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+        held.append((time.monotonic(), client, server))
+        while held and held[0][0] < time.monotonic() - 0.5:
+            _, client, server = held.pop(0)
+            client.close()
+            server.close()
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=int, default=60)
+    options.add_argument("--connections", type=int, default=1000)
+    options.add_argument("--new", type=int, default=10)
+    options.add_argument("--no-build", action="store_true")
+    options = options.parse_args()
+    if not options.no_build:
+        measure.release()
+    crowd = subprocess.Popen(
+        [sys.executable, str(measure.ROOT / "benches" / "crowd.py"), str(options.connections), "10"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    if crowd.stdout.readline() != b"ready\n":
+        sys.exit("the crowd did not come up")
+    stop = threading.Event()
+    threading.Thread(target=churn, args=(options.new, stop), daemon=True).start()
+    seconds = options.seconds
+    folder = tempfile.TemporaryDirectory()
+    watch = [str(measure.ATALAYA), "watch", "--quiet", "--interval", "1s", "--duration", f"{seconds}s"]
+    commands = {
+        "atalaya watch --interval 1s --no-store": watch + ["--no-store", "--socket", os.path.join(folder.name, "a")],
+        "atalaya watch --interval 1s --store": watch
+        + ["--store", os.path.join(folder.name, "b.db"), "--socket", os.path.join(folder.name, "b")],
+        "psutil every 1 s": [measure.python(), "-c", PSUTIL_LOOP.format(seconds=seconds)],
+        "ss -tunap every 1 s": ["sh", "-c", SS_LOOP.format(seconds=seconds)],
+    }
+    results = {}
+
+    def run(name, command):
+        results[name] = measure.cost(command)
+
+    threads = [threading.Thread(target=run, args=item) for item in commands.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stop.set()
+    crowd.stdin.close()
+    crowd.wait()
+    print(f"{measure.machine()}; {seconds} s, {options.connections} open sockets, {options.new} new a second\n")
+    print("| watcher | % of a core | peak MB |\n|---|---|---|")
+    for name, (cpu, wall, memory, code) in results.items():
+        note = "" if code == 0 else f" (ended with {code})"
+        print(f"| `{name}`{note} | {100 * cpu / wall:.2f} | {memory:.0f} |")
+
+
+main()
