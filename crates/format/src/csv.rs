@@ -1,0 +1,126 @@
+//! CSV: a header and a row for each record, the columns from the list of fields.
+//!
+//! Texts are escaped as for a terminal, so that a row is one line, and a text that begins with `=`, `+`, `-`, `@` gets
+//! a `'` before it, so that a spreadsheet does not take it for a formula. Times are RFC 3339, spans microseconds,
+//! bytes plain numbers, several texts are joined by `; `, and what is unset is empty.
+
+use std::io::{self, Write};
+
+use atalaya_model::Value;
+use atalaya_model::fields::{self, Field, Kind, Record};
+
+use crate::escape;
+
+/// Longest text in a cell, in characters.
+const MAX_TEXT: usize = 32_000;
+
+/// Writes records of one kind as CSV.
+pub struct Table<W: Write> {
+    writer: ::csv::Writer<W>,
+    kind: Kind,
+    columns: Vec<&'static Field>,
+}
+
+impl<W: Write> Table<W> {
+    /// Starts a table with its header.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn new(out: W, kind: Kind) -> io::Result<Self> {
+        let columns: Vec<_> = fields::of(kind).collect();
+        let mut writer = ::csv::Writer::from_writer(out);
+        writer.write_record(columns.iter().map(|field| field.column))?;
+        Ok(Self {
+            writer,
+            kind,
+            columns,
+        })
+    }
+
+    /// Appends a row; a record of another kind is not written.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn write(&mut self, record: &Record<'_>) -> io::Result<()> {
+        if record.kind() != self.kind {
+            return Ok(());
+        }
+        for field in &self.columns {
+            let value = (field.get)(record);
+            self.writer
+                .write_field(value.as_ref().map(cell).unwrap_or_default())?;
+        }
+        Ok(self.writer.write_record(None::<&[u8]>)?)
+    }
+
+    /// Writes what is still held back.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// The whole table of `records` as text.
+pub fn table<'a>(kind: Kind, records: impl IntoIterator<Item = Record<'a>>) -> String {
+    let mut bytes = Vec::new();
+    let written = Table::new(&mut bytes, kind).and_then(|mut table| {
+        records.into_iter().try_for_each(|record| table.write(&record))?;
+        table.flush()
+    });
+    // Memory takes everything, and every cell is text.
+    written.map_or_else(
+        |_| String::new(),
+        |()| String::from_utf8_lossy(&bytes).into_owned(),
+    )
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Bool(truth) => truth.to_string(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Bytes(bytes) => bytes.to_string(),
+        Value::Text(text) => harmless(escape::start(text, MAX_TEXT)),
+        Value::Address(ip) => ip.to_string(),
+        Value::Network(network) => network.to_string(),
+        Value::Time(time) => time.rfc3339(),
+        Value::Span(span) => span.0.to_string(),
+        Value::List(values) => {
+            let cells: Vec<_> = values.iter().map(cell).collect();
+            escape::start(&cells.join("; "), MAX_TEXT)
+        }
+    }
+}
+
+/// `'` before what a spreadsheet would take for a formula. Spaces before the sign do not stop it, so they do not here.
+fn harmless(text: String) -> String {
+    match text.trim_start().starts_with(['=', '+', '-', '@']) {
+        true => format!("'{text}"),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_become_text() {
+        for (text, expected) in [
+            ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@x", "'@x"),
+            (" =1", "' =1"),
+            ("\t=1", "\\t=1"),
+            ("\r=1", "\\r=1"),
+            ("a=b", "a=b"),
+        ] {
+            assert_eq!(cell(&text.into()), expected);
+        }
+        assert_eq!(cell(&Value::Integer(-5)), "-5");
+        assert_eq!(cell(&Value::List(vec!["=1".into(), "b".into()])), "'=1; b");
+    }
+}

@@ -1,0 +1,56 @@
+//! Records as JSON with the names of the Elastic Common Schema, one object, nested, on one line.
+//!
+//! The members come from the list of fields, in its order, and from a few that say what kind of record it is
+//! (`members`). A member that is unset is not written. Numbers: a span is nanoseconds; `event.id` is a text, because
+//! 64 bits are more than many readers of JSON can hold.
+
+mod members;
+mod subject;
+mod tree;
+
+use atalaya_model::fields::Record;
+use atalaya_model::{AlertRecord, Event, Fact, Text};
+
+use crate::catalogue::Language;
+use subject::Subject;
+
+/// Whose records they are.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// `host.name`.
+    pub host_name: Text,
+    /// `host.id`, where there is one.
+    pub host_id: Option<Text>,
+    /// `observer.version`: of this program.
+    pub version: Text,
+    /// The language of `message` and of the other sentences.
+    pub language: Language,
+}
+
+/// Appends one record, as seen in one look (`event.action` is `observed`, of an alert `alert_raised`).
+pub fn record(out: &mut String, record: Record<'_>, context: &Context) {
+    members::write(out, &Subject::Record(record), context);
+}
+
+/// Appends one event.
+pub fn event(out: &mut String, event: &Event, context: &Context) {
+    members::write(out, &Subject::Event(event), context);
+}
+
+/// Appends one row about an alert: the whole alert where it is raised, else the alert's id and what is new.
+pub fn alert_record(out: &mut String, row: &AlertRecord, context: &Context) {
+    members::write(out, &Subject::Row(row), context);
+}
+
+/// The record with fields inside an event.
+pub(crate) fn record_of(event: &Event) -> Option<Record<'_>> {
+    Some(match &event.fact {
+        Fact::ConnectionOpened(c) | Fact::ConnectionUpdated(c) | Fact::ConnectionClosed(c) => {
+            Record::Connection(c)
+        }
+        Fact::ProcessStarted(p) | Fact::ProcessUpdated(p) | Fact::ProcessEnded(p) => Record::Process(p),
+        Fact::ListenerAppeared(l) | Fact::ListenerUpdated(l) | Fact::ListenerGone(l) => Record::Listener(l),
+        Fact::Gap(gap) => Record::Gap(gap),
+        Fact::TierChanged(_) | Fact::Tick { .. } => return None,
+    })
+}
