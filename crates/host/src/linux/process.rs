@@ -184,7 +184,7 @@ impl ProcessReader {
         if let Some(path) = note(folder.link("cwd", &mut link), missing) {
             process.working_directory = Some(self.share(&arguments::text(path)));
         }
-        let Some(content) = note(folder.read("cmdline", &mut self.buffer), missing) else {
+        let Some(content) = note(read_command_line(folder, &mut self.buffer), missing) else {
             return;
         };
         if content.is_empty() {
@@ -222,6 +222,20 @@ impl ProcessReader {
         self.shared.insert(new.clone());
         new
     }
+}
+
+/// In the middle of an exec the kernel has a moment without arguments: what is empty is read again, a few times.
+fn read_command_line<'b>(folder: &ProcessFolder, buffer: &'b mut [u8]) -> Result<&'b [u8], Unread> {
+    const ATTEMPTS: usize = 4;
+    let mut length = 0;
+    for _ in 0..ATTEMPTS {
+        length = folder.read("cmdline", buffer)?.len();
+        if length > 0 {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    Ok(&buffer[..length])
 }
 
 /// Keeps the reason of a failed read; missing permission is the most telling one.

@@ -34,8 +34,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 
@@ -72,7 +72,11 @@ fn reads_itself() {
 
 #[test]
 fn chains_lead_to_the_top_and_are_shared() {
-    let sleeper = || Running::start(OsStr::new("/bin/sleep"), |command| drop(command.arg("60")));
+    let sleeper = || {
+        Running::start(OsStr::new("/bin/sleep"), |command| {
+            command.arg("60");
+        })
+    };
     let (one, two) = (sleeper(), sleeper());
     let mut reader = reader();
     let (one, two) = (
@@ -93,7 +97,9 @@ fn a_deleted_executable_is_told_from_one_that_is_only_called_so() {
     let folder = tempfile::tempdir().unwrap();
     let odd = folder.path().join("tool (deleted)");
     std::fs::copy("/bin/sleep", &odd).unwrap();
-    let child = Running::start(odd.as_os_str(), |command| drop(command.arg("60")));
+    let child = Running::start(odd.as_os_str(), |command| {
+        command.arg("60");
+    });
     let mut reader = reader();
     let process = reader.describe(child.pid()).unwrap();
     assert_eq!(process.executable.as_deref(), odd.to_str());
@@ -110,7 +116,9 @@ fn a_replaced_executable_is_deleted_too() {
     let (path, new) = (folder.path().join("tool"), folder.path().join("new"));
     std::fs::copy("/bin/sleep", &path).unwrap();
     std::fs::copy("/bin/cat", &new).unwrap();
-    let child = Running::start(path.as_os_str(), |command| drop(command.arg("60")));
+    let child = Running::start(path.as_os_str(), |command| {
+        command.arg("60");
+    });
     std::fs::rename(&new, &path).unwrap();
     let process = reader().describe(child.pid()).unwrap();
     assert!(process.flags.deleted);
