@@ -1,0 +1,176 @@
+//! Tier `poll`: looks at the socket tables and `/proc`, and listens for closed sockets in between.
+
+mod describe;
+mod look;
+mod remember;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use atalaya_model::{Gap, Ledger, Observation, Socket, Span, Stage, Text, TierReport, Time};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use self::describe::Describer;
+use self::remember::Remembered;
+use super::namespaces::Namespaces;
+use super::owners::Owners;
+use super::sockets::Buffer;
+use crate::collector::{Collector, Options, Sink};
+use crate::{HostError, clock};
+
+/// After the first notice, how long others may come before all are read: one wake-up for many.
+const GATHER: Duration = Duration::from_millis(10);
+/// How often results of the helper pool are fetched while some are expected.
+const FETCH: Duration = Duration::from_millis(50);
+
+/// Observes this host by looking at it.
+#[derive(Debug)]
+pub struct PollCollector {
+    options: Options,
+    owners: Owners,
+    namespaces: Namespaces,
+    describer: Describer,
+    remembered: Remembered,
+    buffer: Buffer,
+    ledger: Ledger,
+    report: TierReport,
+    look: u32,
+}
+
+impl PollCollector {
+    /// Opens what looking needs. Sees what the privileges at hand allow; the report says what is missing.
+    ///
+    /// # Errors
+    /// When the kernel offers no `sock_diag`, or `/proc` cannot be read.
+    pub fn open(options: Options) -> Result<Self, HostError> {
+        let ledger = Ledger::default();
+        let owners = Owners::new(options.follow, report::may_read_every_process())
+            .map_err(|error| HostError::file("read", "/proc")(error.into()))?;
+        let receive_buffer = options.follow.then_some(options.receive_buffer);
+        let namespaces =
+            Namespaces::open(receive_buffer).map_err(HostError::system("open a socket of kind sock_diag"))?;
+        let mut collector = Self {
+            describer: Describer::start(&options, ledger.clone())?,
+            options,
+            owners,
+            namespaces,
+            remembered: Remembered::default(),
+            buffer: Buffer::default(),
+            ledger,
+            report: report::empty(),
+            look: 0,
+        };
+        collector.report = report::of(&collector.namespaces);
+        Ok(collector)
+    }
+
+    /// Passes on every notice of a closed socket that waits.
+    fn drain(&mut self, sink: &mut Sink<'_>) {
+        let now = clock::now();
+        let (mut passed, mut overflows, mut lost) = (0, 0, 0);
+        let remembered = &self.remembered;
+        for notices in self.namespaces.notices() {
+            let drained = notices.drain(&mut self.buffer, &mut |mut socket: Socket| {
+                remembered.complete(&mut socket);
+                sink(Observation::SocketClosed(now, socket));
+            });
+            match drained {
+                Ok(drained) => {
+                    passed += drained.sockets;
+                    overflows += drained.overflows;
+                    lost += drained.unreadable;
+                }
+                Err(_) => lost += 1,
+            }
+        }
+        self.ledger.received(Stage::SocketEvents, passed + lost);
+        self.ledger.passed(Stage::SocketEvents, passed);
+        if overflows > 0 {
+            let reason = "the kernel's buffer of closed sockets overflowed; how many were lost is not known";
+            self.gap(now, Stage::SocketEvents, overflows, reason, sink);
+        }
+        if lost > 0 {
+            let reason = "a notice of a closed socket could not be read";
+            self.gap(now, Stage::SocketEvents, lost, reason, sink);
+        }
+    }
+
+    fn gap(&self, time: Time, stage: Stage, count: u64, reason: &str, sink: &mut Sink<'_>) {
+        self.ledger.dropped(stage, count);
+        sink(Observation::Gap(Gap {
+            time,
+            stage,
+            count,
+            reason: Text::from(reason),
+        }));
+    }
+
+    /// Waits until a notice comes, `timeout` is over, or a signal arrives (`false`).
+    fn wait_for_notice(&mut self, timeout: Duration) -> Result<bool, HostError> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let notices: Vec<_> = self.namespaces.notices().map(|notices| &*notices).collect();
+        let mut waiting: Vec<PollFd<'_>> = notices
+            .iter()
+            .map(|notices| PollFd::new(*notices, PollFlags::IN))
+            .collect();
+        match poll(&mut waiting, Some(&timeout)) {
+            Ok(_) => Ok(true),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(HostError::system("wait for closed sockets")(error.into())),
+        }
+    }
+}
+
+impl Collector for PollCollector {
+    fn report(&self) -> TierReport {
+        self.report.clone()
+    }
+
+    fn look(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
+        self.drain(sink);
+        self.look_at_everything(sink)?;
+        let report = report::of(&self.namespaces);
+        if report != self.report {
+            self.report = report;
+            sink(Observation::Tier(clock::now(), self.report.clone()));
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, timeout: Duration, sink: &mut Sink<'_>) -> Result<(), HostError> {
+        let span = Span(i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX));
+        let deadline = clock::Deadline::after(span);
+        loop {
+            self.drain(sink);
+            self.describer.fetch(sink);
+            let Some(left) = deadline.left() else {
+                return Ok(());
+            };
+            let slice = if self.describer.pending() > 0 {
+                left.min(FETCH)
+            } else {
+                left
+            };
+            if !self.wait_for_notice(slice)? {
+                return Ok(());
+            }
+            if let Some(left) = deadline.left() {
+                std::thread::sleep(left.min(GATHER));
+            }
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.describer.pending()
+    }
+
+    fn ledger(&self) -> Ledger {
+        self.ledger.clone()
+    }
+}

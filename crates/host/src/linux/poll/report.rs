@@ -1,0 +1,46 @@
+//! What this tier cannot see on this host, and what would grant it.
+
+use atalaya_model::tier::Limit;
+use atalaya_model::{Text, Tier, TierReport};
+use caps::{CapSet, Capability};
+
+use crate::linux::namespaces::Namespaces;
+
+/// May the descriptors of every process be read?
+pub(super) fn may_read_every_process() -> bool {
+    let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    has(Capability::CAP_SYS_PTRACE)
+        && (has(Capability::CAP_DAC_READ_SEARCH) || has(Capability::CAP_DAC_OVERRIDE))
+}
+
+/// Before anything is known.
+pub(super) fn empty() -> TierReport {
+    TierReport {
+        tier: Tier::Poll,
+        unavailable: vec![
+            (Tier::Ebpf, Text::from("this version has no collector for it")),
+            (Tier::Events, Text::from("this version has no collector for it")),
+        ],
+        limits: Vec::new(),
+    }
+}
+
+/// As the last look found it.
+pub(super) fn of(namespaces: &Namespaces) -> TierReport {
+    let mut report = empty();
+    report.limits.push(Limit {
+        what: Text::from("the process of a connection that begins and ends between two looks"),
+        remedy: Text::from("shorten the interval (`--interval 250ms`)"),
+    });
+    if !may_read_every_process() {
+        report.limits.push(Limit {
+            what: Text::from("the process of sockets that belong to other users"),
+            remedy: Text::from(
+                "run as root (`sudo atalaya watch`), or `sudo setcap cap_sys_ptrace,cap_dac_read_search,cap_net_admin,\
+                 cap_sys_admin+ep` on the program",
+            ),
+        });
+    }
+    report.limits.extend(namespaces.limits());
+    report
+}
