@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::program::Program;
 use crate::world::World;
@@ -15,8 +16,10 @@ pub(crate) fn binary(version: u32) -> PathBuf {
     let age = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let binary = folder.join(format!("actor-{version}"));
     if age(&binary) < age(&source) {
-        // Tests run in processes of their own at the same time: each compiles for itself, the last one stays.
-        let mine = folder.join(format!("actor-{version}-{}", std::process::id()));
+        // Tests run at the same time: each compiles for itself, the last one stays.
+        static COMPILED: AtomicU32 = AtomicU32::new(0);
+        let count = COMPILED.fetch_add(1, Ordering::Relaxed);
+        let mine = folder.join(format!("actor-{version}-{}-{count}", std::process::id()));
         run(
             "cc",
             &[

@@ -1,6 +1,5 @@
 //! The socket table against another program's reading of it: every socket, its state and its processes, both ways.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -17,7 +16,8 @@ struct Row {
     local: (IpAddr, u16),
     remote: (IpAddr, u16),
     state: String,
-    pids: BTreeSet<u32>,
+    /// The process that holds it; of several the oldest, which in a world of our own has the lowest pid.
+    pid: Option<u32>,
 }
 
 /// `[::ffff:192.0.2.1]%eth0:80`, `*:22`, `0.0.0.0:*` as an address and a port.
@@ -39,7 +39,6 @@ fn endpoint(text: &str) -> (IpAddr, u16) {
 fn state(text: &str) -> &str {
     match text {
         "ESTAB" => "ESTABLISHED",
-        "UNCONN" => "CLOSE",
         "SYN-SENT" => "SYN_SENT",
         "SYN-RECV" => "SYN_RECV",
         "FIN-WAIT-1" => "FIN_WAIT1",
@@ -107,8 +106,6 @@ fn of_snapshot(text: &str) -> Vec<Row> {
                     .unwrap_or(IpAddr::from([0, 0, 0, 0]));
                 (ip, u16::try_from(record[port].as_u64().unwrap_or(0)).unwrap())
             };
-            let pid = |value: &Value| value.as_u64().and_then(|pid| u32::try_from(pid).ok());
-            let shared = record["shared_with"].as_array().into_iter().flatten();
             let mut row = Row {
                 transport: text("protocol").to_lowercase(),
                 local: address("local_address", "local_port"),
@@ -288,7 +285,7 @@ fn lines_of_ss_are_read() {
     );
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[0].local.0, IpAddr::from([127, 0, 0, 1]));
-    assert_eq!(rows[0].pids, BTreeSet::from([7, 9]));
+    assert_eq!(rows[0].pid, Some(7));
     assert_eq!(rows[1].state, "LISTEN");
     assert_eq!(rows[2].local.1, 53);
 }

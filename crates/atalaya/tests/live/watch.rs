@@ -109,8 +109,8 @@ impl Watch {
     /// The alerts so far.
     pub(crate) fn alerts(&self) -> Vec<Told> {
         let is_alert = |record: &&Value| {
-            record.pointer("/event/kind").and_then(Value::as_str) == Some("alert")
-                && record.get("total_connections").is_none()
+            // Later rows about an alert (it came again) are not told anew.
+            record.pointer("/event/action").and_then(Value::as_str) == Some("alert_raised")
         };
         self.records().iter().filter(is_alert).map(Told::read).collect()
     }
