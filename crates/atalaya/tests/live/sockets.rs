@@ -76,7 +76,7 @@ fn of_ss(text: &str) -> Vec<Row> {
                 local,
                 remote,
                 state,
-                pids: pids.collect(),
+                pid: pids.min(),
             };
             without_peer(&mut row);
             row
@@ -111,10 +111,7 @@ fn of_snapshot(text: &str) -> Vec<Row> {
                 local: address("local_address", "local_port"),
                 remote: address("remote_address", "remote_port"),
                 state: text("state"),
-                pids: pid(&record["pid"])
-                    .into_iter()
-                    .chain(shared.filter_map(pid))
-                    .collect(),
+                pid: record["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()),
             };
             without_peer(&mut row);
             row
