@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use atalaya_format::catalogue::Language;
+use atalaya_format::Context;
+use atalaya_format::text::Style;
 use atalaya_model::{AlertRecord, Event, Ledger, Severity, Stage, Text, Time};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 
@@ -111,10 +112,8 @@ pub enum OutletError {
 pub struct Surroundings {
     /// Folder of relative file names.
     pub folder: PathBuf,
-    /// Host name, for `{host}` in file names and `host.name` in records.
-    pub host: Text,
-    /// Language of sentences.
-    pub language: Language,
+    /// Host name, program version, language of sentences.
+    pub context: Context,
     /// Time of the start: the first file's name may depend on it.
     pub now: Time,
     /// Where losses are counted.
@@ -186,13 +185,13 @@ impl Outlets {
         surroundings: &Surroundings,
     ) -> Result<(), OutletError> {
         let render: Box<dyn Render> = if console.json {
-            Box::new(json::Ecs::new(&surroundings.host))
+            Box::new(json::Ecs(surroundings.context.clone()))
         } else {
-            Box::new(console::Lines::new(
-                surroundings.language,
-                console.colour,
-                options.verbose,
-            ))
+            let style = Style {
+                colour: console.colour,
+                language: surroundings.context.language,
+            };
+            Box::new(console::Lines::new(style, options.verbose))
         };
         self.start(Start {
             name: "console",
@@ -213,7 +212,7 @@ impl Outlets {
             heartbeat: false,
             minimum_severity: options.minimum_severity,
             choose: None,
-            render: Box::new(log::Lines::new(surroundings.language, options.verbose)),
+            render: Box::new(log::Lines::new(surroundings.context.language, options.verbose)),
             sink: open_file("log", &options.file, &options.rotate, surroundings)?,
             surroundings,
         })
@@ -227,7 +226,7 @@ impl Outlets {
             minimum_severity: options.minimum_severity,
             choose: None,
             render: match options.shape {
-                options::Shape::Ecs => Box::new(json::Ecs::new(&surroundings.host)),
+                options::Shape::Ecs => Box::new(json::Ecs(surroundings.context.clone())),
                 options::Shape::Basic => Box::new(json::Basic),
             },
             sink: open_file("json", &options.file, &options.rotate, surroundings)?,
@@ -392,7 +391,7 @@ fn open_file(
     rotation: &options::Rotation,
     surroundings: &Surroundings,
 ) -> Result<Box<dyn Sink>, OutletError> {
-    let template = file_path(file, &surroundings.folder, &surroundings.host);
+    let template = file_path(file, &surroundings.folder, &surroundings.context.host_name);
     let mut file = file::LogFile::new(template, rotation.clone());
     if let Err(source) = file.open(surroundings.now).map(|_| ())
         && !matches!(

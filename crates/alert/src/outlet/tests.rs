@@ -1,8 +1,10 @@
 //! Queues, trouble and recovery, with outlets of our own.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::sync::Mutex;
 
+use atalaya_format::Language;
 use atalaya_model::Alert;
 use atalaya_model::{Fact, Gap};
 use crossbeam_channel::Receiver;
@@ -15,7 +17,7 @@ use crate::desk::samples::{NOW, connected};
 struct Plain;
 
 impl Render for Plain {
-    fn render(&mut self, item: &Item, out: &mut Vec<u8>) -> io::Result<()> {
+    fn render(&mut self, item: &Item, out: &mut String) {
         match item {
             Item::Alert(record) => match &**record {
                 AlertRecord::Raised(alert) => writeln!(out, "{}", alert.finding.severity.name()),
@@ -25,6 +27,7 @@ impl Render for Plain {
             Item::Event(event) => writeln!(out, "{}", event.fact.kind()),
             Item::Quiet(_) | Item::Snapshot(..) => Ok(()),
         }
+        .unwrap();
     }
 }
 
@@ -56,8 +59,12 @@ impl Memory {
 fn surroundings(ledger: &Ledger, on_trouble: OnTrouble) -> Surroundings {
     Surroundings {
         folder: PathBuf::new(),
-        host: "watchtower".into(),
-        language: Language::English,
+        context: Context {
+            host_name: "watchtower".into(),
+            host_id: None,
+            version: "0.1.0".into(),
+            language: Language::English,
+        },
         now: NOW,
         ledger: ledger.clone(),
         on_trouble,
@@ -273,4 +280,198 @@ fn the_host_in_a_file_name_cannot_leave_the_folder() {
         file_path("/elsewhere/a.log", Path::new("/var/log"), "h"),
         Path::new("/elsewhere/a.log")
     );
+}
+
+/// The three outlets as a configuration starts them, with everything that may come.
+fn written(
+    options: &OutletOptions,
+    console: impl FnOnce(Memory) -> Console,
+    items: &[Item],
+) -> (String, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut surroundings = calm(&Ledger::default());
+    surroundings.folder = folder.path().to_owned();
+    let memory = Memory::default();
+    let outlets = Outlets::open(options, Some(console(memory.clone())), &surroundings).unwrap();
+    for item in items {
+        outlets.send(item);
+    }
+    for status in outlets.close(PATIENCE) {
+        assert_eq!((status.lost, status.last_error), (0, None), "{}", status.name);
+    }
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    (memory.text(), read("alerts.log"), read("alerts.jsonl"))
+}
+
+fn plain_console(memory: Memory) -> Console {
+    Console {
+        writer: Box::new(memory),
+        colour: false,
+        json: false,
+        events: Vec::new(),
+        choose: None,
+    }
+}
+
+fn all_outlets(verbose: bool) -> OutletOptions {
+    OutletOptions {
+        console: ConsoleOptions {
+            heartbeat: true,
+            verbose,
+            ..ConsoleOptions::default()
+        },
+        log: Some(LogOptions {
+            verbose,
+            ..LogOptions::default()
+        }),
+        json: Some(JsonOptions::default()),
+    }
+}
+
+#[test]
+fn each_outlet_has_its_own_lines() {
+    let items = [Item::Quiet(NOW), alert(5, Severity::High), again(5, 2)];
+    let (console, log, json) = written(&all_outlets(false), plain_console, &items);
+    let clock = NOW.local_clock();
+    let lines: Vec<_> = console.lines().collect();
+    assert_eq!(lines.len(), 2, "{console}");
+    assert_eq!(lines[0], format!("{clock} No anomalies detected."));
+    assert!(
+        lines[1].starts_with(&format!("{clock} HIGH ")) && lines[1].contains("/usr/bin/nc"),
+        "{console}"
+    );
+    let lines: Vec<_> = log.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!("{} [HIGH] suspicious_port: ", NOW.local())),
+        "{log}"
+    );
+    assert_eq!(lines.len(), 2, "{log}");
+    let lines: Vec<serde_json::Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["rule"]["name"], "suspicious_port");
+    assert_eq!(lines[1]["event"]["action"], "alert_repeated");
+
+    let (console, log, _) = written(&all_outlets(true), plain_console, &items);
+    assert!(
+        console.contains("What to do:") && log.contains("What to do:"),
+        "{console}"
+    );
+}
+
+#[test]
+fn the_console_may_speak_json_and_be_filtered() {
+    let items = [
+        Item::Quiet(NOW),
+        alert(5, Severity::High),
+        gap(),
+        Item::Snapshot(NOW, "{}".into()),
+    ];
+    let console = |memory: Memory| Console {
+        json: true,
+        events: vec![EventKind::Gap, EventKind::Snapshot],
+        choose: Some(Box::new(|item| !matches!(item, Item::Alert(_)))),
+        ..plain_console(memory)
+    };
+    let (text, _, _) = written(&all_outlets(false), console, &items);
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[0]["gap"]["stage"], "hashes");
+}
+
+#[test]
+fn basic_json_has_only_its_two_shapes() {
+    let mut options = all_outlets(false);
+    options.json = Some(JsonOptions {
+        shape: options::Shape::Basic,
+        ..JsonOptions::default()
+    });
+    let listed = Item::Alert(Arc::new(AlertRecord::Raised(Box::new(Alert {
+        id: 6,
+        finding: connected("blocklisted_address", "203.0.113.9:80"),
+        techniques: Vec::new(),
+        recurrence: 0,
+    }))));
+    let (_, _, json) = written(&options, plain_console, &[alert(5, Severity::High), listed]);
+    let record: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(record["reason"], "Blacklisted IP");
+    assert_eq!(record["remote_port"], 80);
+}
+
+#[test]
+fn hostile_names_cannot_break_a_line() {
+    let hostile: Text = "evil\n2025-11-20 [INFO] all is well\r\u{1b}[2J\u{9b}31m\u{202e}\u{2028}\0".into();
+    let mut finding = connected("no_such_rule\n", "203.0.113.9:4444");
+    let mut process = crate::desk::samples::process();
+    process.name = hostile.clone();
+    process.executable = Some(hostile.clone());
+    process.command_line = Some(hostile.repeat(20_000).into());
+    process.user_name = Some(hostile.clone());
+    let process = Arc::new(process);
+    finding.process = Some(process.clone());
+    finding.key = hostile.clone();
+    finding.values.push((hostile.clone(), hostile.clone().into()));
+    let mut connection = (*finding.connections[0]).clone();
+    connection.process = Some(process.clone());
+    connection.service = Some(hostile);
+    let connection = Arc::new(connection);
+    finding.connections = vec![connection.clone()];
+    let raised = AlertRecord::Raised(Box::new(Alert {
+        id: 9,
+        finding,
+        techniques: Vec::new(),
+        recurrence: 3,
+    }));
+    let mut items = vec![Item::Alert(Arc::new(raised))];
+    for fact in [
+        Fact::ConnectionOpened(connection),
+        Fact::ProcessStarted(process),
+        Fact::Gap(Gap {
+            time: NOW,
+            stage: Stage::Hashes,
+            count: 1,
+            reason: "a\nb\u{1b}c".into(),
+        }),
+    ] {
+        items.push(Item::Event(Arc::new(Event::new(NOW, fact))));
+    }
+    let mut options = all_outlets(false);
+    let all = vec![EventKind::All];
+    options.log = Some(LogOptions {
+        events: all.clone(),
+        verbose: false,
+        ..LogOptions::default()
+    });
+    options.json = Some(JsonOptions {
+        events: all.clone(),
+        ..JsonOptions::default()
+    });
+    let console = |memory: Memory| Console {
+        events: all,
+        ..plain_console(memory)
+    };
+    let (console, log, json) = written(&options, console, &items);
+    for text in [&console, &log, &json] {
+        assert_eq!(text.lines().count(), items.len(), "{text}");
+        assert!(
+            !text
+                .chars()
+                .any(|c| c != '\n' && (c.is_control() || c == '\u{202e}' || c == '\u{2028}'))
+        );
+    }
+    assert!(
+        json.lines()
+            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
+    );
+    // With details a record has several lines, but still none that a name made.
+    let (console, ..) = written(&all_outlets(true), plain_console, &items);
+    assert!(
+        !console.lines().any(|line| line.starts_with("2025-11-20 [INFO]")),
+        "{console}"
+    );
+    assert!(console.len() < 30_000);
 }

@@ -13,9 +13,9 @@ use parking::Parking;
 
 use super::{Choose, Item, OnTrouble, Trouble};
 
-/// Turns an item into bytes: whole lines, or nothing.
+/// Turns an item into whole lines, or nothing.
 pub(super) trait Render: Send {
-    fn render(&mut self, item: &Item, out: &mut Vec<u8>) -> io::Result<()>;
+    fn render(&mut self, item: &Item, out: &mut String);
 }
 
 /// Takes whole lines: all of them, or none and an error.
@@ -96,7 +96,7 @@ pub(super) struct Worker {
 /// Records that wait to be written, with the length of each.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    bytes: Vec<u8>,
+    text: String,
     lengths: VecDeque<usize>,
     time: Time,
 }
@@ -117,7 +117,7 @@ impl Worker {
                 },
                 recv(retry) -> _ => due = true,
             }
-            while self.backlog.bytes.len() < BATCH_BYTES
+            while self.backlog.text.len() < BATCH_BYTES
                 && let Ok(item) = self.queue.try_recv()
             {
                 self.take(&item);
@@ -159,23 +159,23 @@ impl Worker {
         } else {
             BACKLOG_BYTES / 2
         };
-        if self.backlog.bytes.len() >= room {
+        if self.backlog.text.len() >= room {
             self.lose(1);
             return;
         }
-        let before = self.backlog.bytes.len();
+        let before = self.backlog.text.len();
         let render = &mut self.render;
-        let bytes = &mut self.backlog.bytes;
+        let text = &mut self.backlog.text;
         // One record that cannot be shown must not stop the outlet, let alone the watch.
-        let rendered = catch_unwind(AssertUnwindSafe(|| render.render(item, bytes)));
-        if !matches!(rendered, Ok(Ok(()))) {
-            self.backlog.bytes.truncate(before);
+        let rendered = catch_unwind(AssertUnwindSafe(|| render.render(item, text)));
+        if rendered.is_err() {
+            self.backlog.text.truncate(before);
             self.shared
                 .last_error
                 .set(Some("a record could not be rendered".into()));
             self.lose(1);
-        } else if self.backlog.bytes.len() > before {
-            self.backlog.lengths.push_back(self.backlog.bytes.len() - before);
+        } else if self.backlog.text.len() > before {
+            self.backlog.lengths.push_back(self.backlog.text.len() - before);
             self.backlog.time = item.time();
         }
     }
@@ -206,7 +206,7 @@ impl Worker {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        while !self.backlog.bytes.is_empty() {
+        while !self.backlog.text.is_empty() {
             let mut records = 0;
             let mut length = 0;
             for record in &self.backlog.lengths {
@@ -217,13 +217,13 @@ impl Worker {
                 length += record;
             }
             self.sink
-                .write(&self.backlog.bytes[..length], self.backlog.time)?;
-            self.backlog.bytes.drain(..length);
+                .write(&self.backlog.text.as_bytes()[..length], self.backlog.time)?;
+            self.backlog.text.drain(..length);
             self.backlog.lengths.drain(..records);
             self.shared.written.fetch_add(records as u64, Ordering::Relaxed);
             self.ledger.passed(Stage::Outlet, records as u64);
         }
-        self.backlog.bytes.shrink_to(2 * BATCH_BYTES);
+        self.backlog.text.shrink_to(2 * BATCH_BYTES);
         Ok(())
     }
 
