@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(end("\n\n\n", 4), r"…n\n");
         assert_eq!(middle("0123456789", 7), "012…789");
         assert_eq!(middle("0123456789", 10), "0123456789");
+        assert_eq!(middle("01", 1), "…");
     }
 
     proptest! {

@@ -8,7 +8,7 @@ mod lines;
 
 use atalaya_model::Severity;
 
-use crate::catalogue::Language;
+use crate::catalogue::{Language, term};
 use crate::sentence;
 
 pub use details::details;
@@ -51,4 +51,14 @@ fn paint(text: &str, colour: &str, style: Style) -> String {
 /// Grey: what stands beside the matter.
 fn faint(text: &str, style: Style) -> String {
     paint(text, "2", style)
+}
+
+/// A label of ours; those that only this module uses stand here and not in the catalogue.
+fn label(english: &str, language: Language) -> &str {
+    match (language, english) {
+        (Language::Spanish, "Flags") => "Marcas",
+        (Language::Spanish, "Values") => "Valores",
+        (Language::Spanish, "Working directory") => "Directorio de trabajo",
+        _ => term(english, language),
+    }
 }

@@ -2,8 +2,7 @@
 
 use atalaya_model::Alert;
 
-use super::{Style, connection, faint, listener, process};
-use crate::catalogue::term;
+use super::{Style, connection, faint, label, listener, process};
 use crate::escape;
 use crate::sentence::{self, Part, render};
 
@@ -44,6 +43,18 @@ pub fn details(alert: &Alert, style: Style) -> String {
             it.working_directory.as_deref().unwrap_or_default(),
         );
         block.line("SHA-256", it.sha256.as_deref().unwrap_or_default());
+        let flags = it.flags;
+        let flags = [
+            (flags.deleted, "deleted"),
+            (flags.memfd, "memfd"),
+            (flags.script, "script"),
+        ];
+        let flags: Vec<_> = flags
+            .iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, name)| *name)
+            .collect();
+        block.line("Flags", &flags.join(", "));
         let ancestors: Vec<_> = it
             .ancestors
             .iter()
@@ -85,8 +96,8 @@ struct Block {
 }
 
 impl Block {
-    fn label(&mut self, label: &str) {
-        let label = format!("{}:", term(label, self.style.language));
+    fn label(&mut self, text: &str) {
+        let label = format!("{}:", label(text, self.style.language));
         self.text.push_str("  ");
         self.text.push_str(&faint(&label, self.style));
     }

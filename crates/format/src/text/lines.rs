@@ -4,7 +4,7 @@ use atalaya_model::fields::Record;
 use atalaya_model::{AlertRecord, Connection, Event, Fact, Listener, Process, Verdict};
 
 use super::{Style, faint, severity};
-use crate::catalogue::{Language, term};
+use crate::catalogue::Language;
 use crate::sentence::{self, Part, render};
 use crate::{escape, numbers};
 
@@ -60,12 +60,7 @@ pub fn record(record: &Record<'_>, language: Language) -> String {
         }
         Record::Gap(gap) => {
             let reason = escape::start(&gap.reason, MAX_SENTENCE);
-            return format!(
-                "{}: {} {}: {reason}",
-                term("Gap", language),
-                gap.stage.name(),
-                gap.count
-            );
+            return format!("{} ({}): {reason}", gap.stage.name(), gap.count);
         }
     };
     match record.process() {
