@@ -18,11 +18,11 @@ import time
 import measure
 
 PSUTIL_LOOP = (
-    "import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end:\n"
+    "import time\nend = time.monotonic() + SECONDS\nwhile time.monotonic() < end:\n"
     + "".join(f"    {line}\n" for line in measure.PSUTIL.strip().splitlines())
     + "    time.sleep(1)\n"
 )
-SS_LOOP = "end=$(($(date +%s) + {seconds})); while [ $(date +%s) -lt $end ]; do ss -tunap >/dev/null; sleep 1; done"
+SS_LOOP = "end=$(($(date +%s) + SECONDS)); while [ $(date +%s) -lt $end ]; do ss -tunap >/dev/null; sleep 1; done"
 
 
 def churn(new, stop):
@@ -64,8 +64,8 @@ def main():
         "atalaya watch --interval 1s --no-store": watch + ["--no-store", "--socket", os.path.join(folder.name, "a")],
         "atalaya watch --interval 1s --store": watch
         + ["--store", os.path.join(folder.name, "b.db"), "--socket", os.path.join(folder.name, "b")],
-        "psutil every 1 s": [measure.python(), "-c", PSUTIL_LOOP.format(seconds=seconds)],
-        "ss -tunap every 1 s": ["sh", "-c", SS_LOOP.format(seconds=seconds)],
+        "psutil every 1 s": [measure.python(), "-c", PSUTIL_LOOP.replace("SECONDS", str(seconds))],
+        "ss -tunap every 1 s": ["sh", "-c", SS_LOOP.replace("SECONDS", str(seconds))],
     }
     results = {}
 
