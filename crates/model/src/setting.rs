@@ -139,6 +139,30 @@ impl JsonSchema for Size {
     }
 }
 
+/// For fields that are plain spans: `#[serde(with = "atalaya_model::setting::span")]`.
+pub mod span {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Period;
+    use crate::Span;
+
+    /// Writes a span as `1h`.
+    ///
+    /// # Errors
+    /// The serializer's own.
+    pub fn serialize<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+        Period(*span).serialize(serializer)
+    }
+
+    /// Reads `1h`.
+    ///
+    /// # Errors
+    /// When the text is no length of time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        Period::deserialize(deserializer).map(|period| period.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
