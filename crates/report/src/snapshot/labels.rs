@@ -1,0 +1,51 @@
+//! The few words of a report that are not in the message catalogue.
+
+use atalaya_format::catalogue::{Language, term};
+use atalaya_model::Evidence;
+
+const SPANISH: &[(&str, &str)] = &[
+    ("What was not seen", "Lo que no se vio"),
+    ("Nothing is known to be missing.", "No consta que falte nada."),
+    ("unavailable", "no disponible"),
+    ("established", "establecidas"),
+    ("listening", "a la escucha"),
+    ("external addresses", "direcciones externas"),
+    ("processes", "procesos"),
+    ("processes not read", "procesos no leídos"),
+    ("lost", "perdidos"),
+    ("and more; `--all` lists them", "y más; `--all` los muestra"),
+    ("unknown process", "proceso desconocido"),
+    ("Protocol", "Protocolo"),
+    ("Local", "Local"),
+    ("Remote", "Remoto"),
+    ("seconds", "segundos"),
+    ("No connections.", "No hay conexiones."),
+    ("No listeners.", "No hay puertos a la escucha."),
+];
+
+/// A label in this language: from the catalogue, else from here.
+pub(super) fn label(english: &'static str, language: Language) -> &'static str {
+    let known = term(english, language);
+    if language == Language::English || known != english {
+        return known;
+    }
+    SPANISH
+        .iter()
+        .find(|(key, _)| *key == english)
+        .map_or(english, |(_, spanish)| spanish)
+}
+
+/// Why no process is named, in a few words.
+pub(super) fn reason(evidence: Evidence, language: Language) -> &'static str {
+    match (language, evidence) {
+        (Language::English, Evidence::KernelOwned) => "kernel, its process has let it go",
+        (Language::Spanish, Evidence::KernelOwned) => "núcleo, su proceso ya la soltó",
+        (Language::English, Evidence::BetweenLooks) => "closed before its process was seen",
+        (Language::Spanish, Evidence::BetweenLooks) => "cerrada antes de ver su proceso",
+        (Language::English, Evidence::NoPermission) => "no permission to see its process",
+        (Language::Spanish, Evidence::NoPermission) => "sin permiso para ver su proceso",
+        (Language::English, Evidence::NotFound) => "no readable process holds it",
+        (Language::Spanish, Evidence::NotFound) => "ningún proceso legible la tiene",
+        (_, _) => label("unknown process", language),
+    }
+}
