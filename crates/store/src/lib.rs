@@ -1,1 +1,42 @@
-//! (being written)
+//! The store: keeps events, alerts and memory in SQLite, and gives them back.
+//!
+//! In: batches of [`Entry`] through the one [`Writer`], each batch one transaction. Out, through any number of
+//! [`Reader`]s: the stored rows as events in time order ([`Reader::history`]), records that a filter matches
+//! ([`Reader::select`]), alerts with what was said of them, detectors' memory, the executables ever seen.
+//!
+//! Ids are in time order, so ranges of time are ranges of the primary key. What repeats (addresses, processes, texts)
+//! is kept once in dictionaries. The views bear the names and columns of `model::fields`. `kill -9` at any moment leaves a
+//! database that opens, with every batch whose `write` returned.
+//!
+//! This room must not know: clocks (times come with events and calls), detectors, outlets, how things are shown.
+
+mod alerts;
+mod codes;
+mod connections;
+mod dictionary;
+mod error;
+mod filter;
+mod history;
+mod identity;
+mod listeners;
+mod load;
+mod lock;
+mod losses;
+mod memory;
+mod open;
+mod processes;
+mod reader;
+mod retain;
+mod rows;
+mod views;
+mod writer;
+
+pub use alerts::{Said, StoredAlert};
+pub use error::StoreError;
+pub use history::History;
+pub use reader::{AlertQuery, Executable, Reader, Run, Stored};
+pub use retain::{Retained, Retention};
+pub use writer::{Entry, Options, Stats, Writer, Written};
+
+/// The schema version that this program writes.
+pub const SCHEMA_VERSION: i64 = open::VERSION;

@@ -1,0 +1,346 @@
+//! Rows of conversations: inserted when they open, completed when they close, at most once a minute between.
+
+use std::net::IpAddr;
+
+use atalaya_model::connection::Traffic;
+use atalaya_model::{Connection as Conversation, Endpoint, ProcessKey, Time, Transport};
+use rusqlite::{Connection, Row, named_params};
+
+use crate::StoreError;
+use crate::codes::{self, counter, decode, encode, uncounter};
+use crate::dictionary::Dictionaries;
+use crate::identity;
+use crate::load::Loader;
+
+/// What happened last to a conversation or listener since it appeared (phase 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Updated = 1,
+    Closed = 2,
+}
+
+const INSERT: &str = "INSERT INTO connection (id, late, run, phase, started, started_before, transport, source_ip, \
+    source_port, destination_ip, destination_port, side, direction, scope, network_namespace, cookie, user_id, \
+    cgroup_id, service, community, seen, state, sent_bytes, received_bytes, sent_packets, received_packets, \
+    round_trip, retransmits, process, attribution, shared_with) VALUES (:id, :late, :run, 0, :started, \
+    :started_before, :transport, :source_ip, :source_port, :destination_ip, :destination_port, :side, :direction, \
+    :scope, :network_namespace, :cookie, :user_id, :cgroup_id, :service, :community, :seen, :state, :sent_bytes, \
+    :received_bytes, :sent_packets, :received_packets, :round_trip, :retransmits, :process, :attribution, \
+    :shared_with)";
+
+const UPDATE: &str = "UPDATE connection SET phase = :phase, transport = :transport, source_ip = :source_ip, \
+    source_port = :source_port, destination_ip = :destination_ip, destination_port = :destination_port, \
+    side = :side, direction = :direction, scope = :scope, network_namespace = :network_namespace, \
+    cookie = :cookie, user_id = :user_id, cgroup_id = :cgroup_id, service = :service, community = :community, \
+    changed = :changed, ended = :ended, last_seen = :seen, last_state = :state, last_sent_bytes = :sent_bytes, \
+    last_received_bytes = :received_bytes, last_sent_packets = :sent_packets, \
+    last_received_packets = :received_packets, last_round_trip = :round_trip, \
+    last_retransmits = :retransmits, last_process = :process, last_attribution = :attribution, \
+    last_shared_with = :shared_with WHERE id = :id";
+
+/// Inserts a conversation that opened at `time`.
+pub(crate) fn insert(
+    connection: &Connection,
+    dictionaries: &mut Dictionaries,
+    run: i64,
+    (id, late): (i64, i64),
+    time: Time,
+    conversation: &Conversation,
+) -> Result<(), StoreError> {
+    let parameters = Parameters::of(connection, dictionaries, time, conversation)?;
+    let mut statement = connection.prepare_cached(INSERT)?;
+    parameters.bind(&mut statement, conversation, time)?;
+    bind(&mut statement, ":id", id)?;
+    bind(&mut statement, ":late", late)?;
+    bind(&mut statement, ":run", run)?;
+    bind(
+        &mut statement,
+        ":started",
+        conversation.started.0.saturating_sub(time.0),
+    )?;
+    bind(&mut statement, ":started_before", conversation.started_before)?;
+    statement.raw_execute()?;
+    Ok(())
+}
+
+/// Writes what is known of a conversation at `time`; false where the row is gone.
+pub(crate) fn update(
+    connection: &Connection,
+    dictionaries: &mut Dictionaries,
+    id: i64,
+    phase: Phase,
+    time: Time,
+    conversation: &Conversation,
+) -> Result<bool, StoreError> {
+    let parameters = Parameters::of(connection, dictionaries, time, conversation)?;
+    let mut statement = connection.prepare_cached(UPDATE)?;
+    parameters.bind(&mut statement, conversation, time)?;
+    bind(&mut statement, ":id", id)?;
+    bind(&mut statement, ":phase", phase as i64)?;
+    bind(&mut statement, ":changed", time.0)?;
+    let ended = conversation.ended.map(|ended| ended.0.saturating_sub(time.0));
+    bind(&mut statement, ":ended", ended)?;
+    Ok(statement.raw_execute()? > 0)
+}
+
+/// What both statements bind, where it needs the dictionaries.
+struct Parameters {
+    source_ip: i64,
+    destination_ip: i64,
+    service: Option<i64>,
+    process: Option<i64>,
+    community: [u8; 20],
+}
+
+impl Parameters {
+    fn of(
+        connection: &Connection,
+        dictionaries: &mut Dictionaries,
+        time: Time,
+        conversation: &Conversation,
+    ) -> Result<Self, StoreError> {
+        let id = atalaya_model::community_id::community_id(
+            conversation.transport,
+            conversation.source,
+            conversation.destination,
+        );
+        Ok(Self {
+            source_ip: dictionaries.address(connection, conversation.source.ip, time)?,
+            destination_ip: dictionaries.address(connection, conversation.destination.ip, time)?,
+            service: dictionaries.text_of(connection, conversation.service.as_ref(), time)?,
+            process: dictionaries.process_of(connection, conversation.process.as_ref(), time)?,
+            community: digest(&id),
+        })
+    }
+
+    fn bind(
+        &self,
+        statement: &mut rusqlite::Statement<'_>,
+        conversation: &Conversation,
+        time: Time,
+    ) -> Result<(), StoreError> {
+        let traffic = conversation.traffic;
+        let count = |get: fn(&Traffic) -> u64| traffic.as_ref().map(|traffic| counter(get(traffic)));
+        bind(statement, ":transport", conversation.transport.number())?;
+        bind(statement, ":source_ip", self.source_ip)?;
+        bind(statement, ":source_port", conversation.source.port)?;
+        bind(statement, ":destination_ip", self.destination_ip)?;
+        bind(statement, ":destination_port", conversation.destination.port)?;
+        bind(statement, ":side", encode(codes::SIDE, &conversation.side))?;
+        bind(
+            statement,
+            ":direction",
+            encode(codes::DIRECTION, &conversation.direction),
+        )?;
+        bind(statement, ":scope", encode(codes::SCOPE, &conversation.scope))?;
+        bind(statement, ":network_namespace", conversation.network_namespace)?;
+        bind(statement, ":cookie", counter(conversation.cookie))?;
+        bind(statement, ":user_id", conversation.user_id)?;
+        bind(statement, ":cgroup_id", conversation.cgroup_id.map(counter))?;
+        bind(statement, ":service", self.service)?;
+        bind(statement, ":community", self.community)?;
+        bind(statement, ":seen", conversation.seen.0.saturating_sub(time.0))?;
+        bind(statement, ":state", encode(codes::STATE, &conversation.state))?;
+        bind(statement, ":sent_bytes", count(|t| t.sent_bytes))?;
+        bind(statement, ":received_bytes", count(|t| t.received_bytes))?;
+        bind(statement, ":sent_packets", count(|t| t.sent_packets))?;
+        bind(statement, ":received_packets", count(|t| t.received_packets))?;
+        bind(statement, ":round_trip", count(|t| t.round_trip.into()))?;
+        bind(statement, ":retransmits", count(|t| t.retransmits.into()))?;
+        bind(statement, ":process", self.process)?;
+        bind(
+            statement,
+            ":attribution",
+            codes::encode_attribution(conversation.attribution),
+        )?;
+        bind(statement, ":shared_with", keys(&conversation.shared_with))?;
+        Ok(())
+    }
+}
+
+fn bind(
+    statement: &mut rusqlite::Statement<'_>,
+    name: &str,
+    value: impl rusqlite::ToSql,
+) -> Result<(), StoreError> {
+    let index = statement
+        .parameter_index(name)?
+        .ok_or_else(|| StoreError::Corrupt(format!("no parameter {name}")))?;
+    Ok(statement.raw_bind_parameter(index, value)?)
+}
+
+/// Process keys as bytes: pid and start, little-endian, one after the other; `None` where there are none.
+pub(crate) fn keys(keys: &[ProcessKey]) -> Option<Vec<u8>> {
+    let bytes = keys
+        .iter()
+        .flat_map(|key| key.pid.to_le_bytes().into_iter().chain(key.start.to_le_bytes()));
+    (!keys.is_empty()).then(|| bytes.collect())
+}
+
+/// The process keys of such bytes.
+pub(crate) fn from_keys(bytes: Option<Vec<u8>>) -> Box<[ProcessKey]> {
+    let (entries, _) = bytes.as_deref().unwrap_or_default().as_chunks::<12>();
+    entries
+        .iter()
+        .map(|[a, b, c, d, start @ ..]| ProcessKey {
+            pid: u32::from_le_bytes([*a, *b, *c, *d]),
+            start: u64::from_le_bytes(*start),
+        })
+        .collect()
+}
+
+/// The 20 bytes of a Community ID (`1:` and their base64).
+fn digest(community_id: &str) -> [u8; 20] {
+    let mut bytes = [0; 20];
+    let (mut bits, mut count, mut place) = (0_u32, 0, 0);
+    for character in community_id.bytes().skip(2) {
+        let value = match character {
+            b'A'..=b'Z' => character - b'A',
+            b'a'..=b'z' => character - b'a' + 26,
+            b'0'..=b'9' => character - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => break,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 && place < bytes.len() {
+            count -= 8;
+            bytes[place] = (bits >> count) as u8;
+            place += 1;
+        }
+    }
+    bytes
+}
+
+/// Which of a row's two moments is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// How it was when it opened.
+    Opened,
+    /// How it was when last written.
+    Last,
+    /// The same, its process with all that is known of it now.
+    Now,
+}
+
+impl Moment {
+    /// Up to when the end of a process is told, for a row of this time.
+    pub(crate) const fn known_at(self, time: Time) -> Time {
+        match self {
+            Self::Opened | Self::Last => time,
+            Self::Now => Time(i64::MAX),
+        }
+    }
+}
+
+/// The time of a moment, and the conversation as it was then, from its row (`SELECT * FROM connection`).
+pub(crate) fn read(
+    connection: &Connection,
+    loader: &mut Loader,
+    row: &Row<'_>,
+    moment: Moment,
+) -> Result<(Time, Conversation), StoreError> {
+    let id: i64 = row.get("id")?;
+    let opened = Time(identity::time(id).0.saturating_add(row.get("late")?));
+    let last = moment != Moment::Opened && row.get::<_, i64>("phase")? > 0;
+    let time = if last { Time(row.get("changed")?) } else { opened };
+    let now = |opened: &'static str, updated: &'static str| if last { updated } else { opened };
+    let endpoint = |ip: IpAddr, port: u16| Endpoint { ip, port };
+    let number = |column: &str| row.get::<_, Option<i64>>(column);
+    let traffic = match number(now("sent_bytes", "last_sent_bytes"))? {
+        Some(sent_bytes) => {
+            let count = |column| number(column).map(|value| uncounter(value.unwrap_or(0)));
+            Some(Traffic {
+                sent_bytes: uncounter(sent_bytes),
+                received_bytes: count(now("received_bytes", "last_received_bytes"))?,
+                sent_packets: count(now("sent_packets", "last_sent_packets"))?,
+                received_packets: count(now("received_packets", "last_received_packets"))?,
+                round_trip: count(now("round_trip", "last_round_trip"))? as u32,
+                retransmits: count(now("retransmits", "last_retransmits"))? as u32,
+            })
+        }
+        None => None,
+    };
+    let offset = |column: &str| row.get::<_, i64>(column);
+    let conversation = Conversation {
+        id: id.cast_unsigned(),
+        started: Time(opened.0.saturating_add(offset("started")?)),
+        started_before: row.get("started_before")?,
+        seen: Time(time.0.saturating_add(offset(now("seen", "last_seen"))?)),
+        ended: if last {
+            number("ended")?.map(|offset| Time(time.0.saturating_add(offset)))
+        } else {
+            None
+        },
+        transport: Transport::from_number(row.get("transport")?),
+        source: endpoint(
+            loader.address(connection, row.get("source_ip")?)?,
+            row.get("source_port")?,
+        ),
+        destination: endpoint(
+            loader.address(connection, row.get("destination_ip")?)?,
+            row.get("destination_port")?,
+        ),
+        side: decode(codes::SIDE, row.get("side")?)?,
+        direction: decode(codes::DIRECTION, row.get("direction")?)?,
+        scope: decode(codes::SCOPE, row.get("scope")?)?,
+        state: decode(codes::STATE, row.get(now("state", "last_state"))?)?,
+        network_namespace: row.get("network_namespace")?,
+        cookie: uncounter(row.get("cookie")?),
+        user_id: row.get("user_id")?,
+        cgroup_id: number("cgroup_id")?.map(uncounter),
+        traffic,
+        service: loader.text(connection, number("service")?)?,
+        process: loader.process_at(
+            connection,
+            number(now("process", "last_process"))?,
+            moment.known_at(time),
+        )?,
+        attribution: codes::decode_attribution(row.get(now("attribution", "last_attribution"))?)?,
+        shared_with: from_keys(row.get(now("shared_with", "last_shared_with"))?),
+    };
+    Ok((time, conversation))
+}
+
+/// Notes the processes of these rows, which live, as used on this day.
+pub(crate) fn processes_of(connection: &Connection, table: &str, id: i64) -> Result<Vec<i64>, StoreError> {
+    let sql = format!("SELECT process, last_process FROM {table} WHERE id = :id");
+    let found = connection
+        .prepare_cached(&sql)?
+        .query_row(named_params! { ":id": id }, |row| {
+            Ok([row.get::<_, Option<i64>>(0)?, row.get(1)?])
+        });
+    match found {
+        Ok(ids) => Ok(ids.into_iter().flatten().collect()),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_go_both_ways() {
+        let list = [
+            ProcessKey { pid: 1, start: 2 },
+            ProcessKey {
+                pid: u32::MAX,
+                start: u64::MAX,
+            },
+        ];
+        assert_eq!(*from_keys(keys(&list)), list);
+        assert_eq!(keys(&[]), None);
+        assert!(from_keys(None).is_empty());
+    }
+
+    #[test]
+    fn the_digest_of_a_community_id() {
+        // SHA-1 of nothing in base64.
+        let bytes = digest("1:2jmj7l5rSw0yVb/vlWAYkK/YBwk=");
+        assert_eq!(bytes[..4], [0xda, 0x39, 0xa3, 0xee]);
+        assert_eq!(bytes[18..], [0x07, 0x09]);
+    }
+}

@@ -1,0 +1,208 @@
+//! Opening the file: what may be opened, how a new one is made, and the settings of every connection to it.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{StoreError, views};
+
+/// `Ata1` in the header of every database of ours.
+const APPLICATION: i64 = 0x4174_6131;
+
+/// Migration n brings a database from version n to n + 1. Never change one that was released: add one.
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+
+/// The schema version of this program.
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Bytes of the page; set when a database is made.
+const PAGE: i64 = 8192;
+
+/// Opens for writing; makes folder (0700) and file (0600) where they are missing.
+pub(crate) fn for_writing(path: &Path, cache_bytes: u64) -> Result<Connection, StoreError> {
+    check_file(path)?;
+    if !path.exists() {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| StoreError::io(path, error))?;
+    }
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
+    let version = version(&connection, path)?;
+    if version == 0 {
+        connection.pragma_update(None, "page_size", PAGE)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    // Before the file is ours and current it keeps its rollback journal, so that its header tells the truth.
+    migrate(&mut connection, version)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        tracing::warn!(
+            mode,
+            "no write-ahead log on this file system: readers will wait for the writer"
+        );
+    }
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 1_000)?;
+    connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+    Ok(connection)
+}
+
+/// Opens for reading only.
+pub(crate) fn for_reading(path: &Path, cache_bytes: u64) -> Result<Connection, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Missing {
+            path: path.to_owned(),
+        });
+    }
+    check_file(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, cache_bytes)?;
+    match version(&connection, path)? {
+        VERSION => {}
+        0 => {
+            return Err(StoreError::NotADatabase {
+                path: path.to_owned(),
+            });
+        }
+        found => {
+            return Err(StoreError::Older {
+                path: path.to_owned(),
+                found,
+                known: VERSION,
+            });
+        }
+    }
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Makes the folder of a database, readable only by its owner.
+pub(crate) fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| StoreError::io(folder, error))
+}
+
+/// Refuses what is not ours by looking at the header alone, before SQLite touches anything.
+pub(crate) fn check_file(path: &Path) -> Result<(), StoreError> {
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io(path, error)),
+    };
+    if !metadata.is_file() {
+        return Err(StoreError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    let mut header = Vec::with_capacity(100);
+    File::open(path)
+        .and_then(|file| file.take(100).read_to_end(&mut header))
+        .map_err(|error| StoreError::io(path, error))?;
+    if header.is_empty() {
+        return Ok(()); // made, and nothing written yet
+    }
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err(StoreError::NotADatabase {
+            path: path.to_owned(),
+        });
+    }
+    let number = |at: usize| {
+        header[at..at + 4]
+            .iter()
+            .fold(0_i64, |number, byte| number << 8 | i64::from(*byte))
+    };
+    judge(path, number(68), number(60))
+}
+
+/// Is this application id and version one that we may open?
+fn judge(path: &Path, application: i64, found: i64) -> Result<(), StoreError> {
+    if application != APPLICATION && (application != 0 || found != 0) {
+        return Err(StoreError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    if found > VERSION {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        });
+    }
+    Ok(())
+}
+
+fn connect(path: &Path, mode: OpenFlags, cache_bytes: u64) -> Result<Connection, StoreError> {
+    let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| refused(error, path))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let cache = i64::try_from(cache_bytes >> 10).unwrap_or(4_096);
+    connection.pragma_update(None, "cache_size", -cache)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// The version of an opened database, its write-ahead log counted; refuses what is not ours.
+fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let ask = |pragma: &str| {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
+            .map_err(|error| refused(error, path))
+    };
+    let (application, found) = (ask("application_id")?, ask("user_version")?);
+    judge(path, application, found)?;
+    if application == 0 {
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables > 0 {
+            return Err(StoreError::Foreign {
+                path: path.to_owned(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn migrate(connection: &mut Connection, version: i64) -> Result<(), StoreError> {
+    let wanted = views::all();
+    if version == VERSION && views::kept(connection)? == wanted {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    views::drop_all(&transaction)?;
+    for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.execute_batch(&wanted)?;
+    views::keep(&transaction, &wanted)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// What SQLite says of a file that it cannot open.
+fn refused(error: rusqlite::Error, path: &Path) -> StoreError {
+    use rusqlite::ErrorCode::{CannotOpen, NotADatabase, PermissionDenied, ReadOnly};
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(NotADatabase) => StoreError::NotADatabase { path },
+        Some(CannotOpen | PermissionDenied | ReadOnly) => StoreError::Permission { path },
+        _ => error.into(),
+    }
+}

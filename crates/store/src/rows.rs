@@ -1,0 +1,287 @@
+//! From events to rows: which row an event belongs to, and which updates are worth writing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use atalaya_model::{Connection as Conversation, Event, Fact, Listener, Process, ProcessKey, Span, Time};
+use rusqlite::Connection;
+
+use crate::connections::Phase;
+use crate::dictionary::Dictionaries;
+use crate::identity::{Identities, Table};
+use crate::writer::{Entry, Written};
+use crate::{StoreError, alerts, connections, listeners, losses, memory, processes};
+
+/// Updates of open conversations are written, and the run is marked as alive, once in so long.
+const FLUSH: Span = Span::from_seconds(60);
+
+/// Conversations, listeners and processes remembered as alive. Beyond it, a row is written only at its end.
+const LIVE: usize = 1 << 18;
+
+/// What the writer knows between batches.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) run: i64,
+    pub(crate) dictionaries: Dictionaries,
+    identities: Identities,
+    pub(crate) live: Live,
+    /// Event time of the last flush.
+    flushed: Time,
+    undo: Vec<Undo>,
+}
+
+/// The rows of what lives, by the ids that the tracker gave.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    pub(crate) connections: HashMap<u64, Open>,
+    pub(crate) listeners: HashMap<u64, i64>,
+    pub(crate) processes: HashMap<ProcessKey, i64>,
+}
+
+/// An open conversation.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub(crate) row: i64,
+    /// The newest state that is not written yet.
+    pending: Option<(Time, Arc<Conversation>)>,
+}
+
+/// What a failed batch must take back.
+#[derive(Debug)]
+enum Undo {
+    Connection(u64, Option<Open>),
+    Listener(u64, Option<i64>),
+    Process(ProcessKey, Option<i64>),
+}
+
+impl Rows {
+    /// Writes a batch within the caller's transaction. When it fails, or the transaction does, call [`Rows::undo`].
+    pub(crate) fn write(&mut self, connection: &Connection, batch: &[Entry]) -> Result<Written, StoreError> {
+        let mut written = Written::default();
+        for entry in batch {
+            match entry {
+                Entry::Event(event) => self.event(connection, event, &mut written)?,
+                Entry::Alert(record) => {
+                    alerts::write(connection, record)?;
+                    written.rows += 1;
+                }
+                Entry::Memory(memory) => {
+                    if memory::write(connection, memory)? {
+                        written.rows += 1;
+                    } else {
+                        written.refused += 1;
+                    }
+                }
+            }
+        }
+        let newest = batch.iter().rev().find_map(|entry| match entry {
+            Entry::Event(event) => Some(event.time),
+            _ => None,
+        });
+        if let Some(now) = newest
+            && now.since(self.flushed).0.abs() >= FLUSH.0
+        {
+            self.flush(connection, now, &mut written)?;
+        }
+        Ok(written)
+    }
+
+    /// The state that [`Rows::undo`] goes back to.
+    pub(crate) fn begin(&mut self) -> (Identities, Time) {
+        self.undo.clear();
+        (self.identities.clone(), self.flushed)
+    }
+
+    /// Forgets what a failed batch did.
+    pub(crate) fn undo(&mut self, (identities, flushed): (Identities, Time)) {
+        self.identities = identities;
+        self.flushed = flushed;
+        self.dictionaries.forget();
+        while let Some(step) = self.undo.pop() {
+            match step {
+                Undo::Connection(id, before) => restore(&mut self.live.connections, id, before),
+                Undo::Listener(id, before) => restore(&mut self.live.listeners, id, before),
+                Undo::Process(key, before) => restore(&mut self.live.processes, key, before),
+            }
+        }
+    }
+
+    /// Writes every pending update and marks the run as alive.
+    pub(crate) fn flush(
+        &mut self,
+        connection: &Connection,
+        now: Time,
+        written: &mut Written,
+    ) -> Result<(), StoreError> {
+        for (id, open) in &mut self.live.connections {
+            let Some((time, conversation)) = &open.pending else {
+                continue;
+            };
+            connections::update(
+                connection,
+                &mut self.dictionaries,
+                open.row,
+                Phase::Updated,
+                *time,
+                conversation,
+            )?;
+            self.undo.push(Undo::Connection(*id, Some(open.clone())));
+            open.pending = None;
+            written.rows += 1;
+        }
+        connection
+            .prepare_cached("UPDATE run SET seen = max(seen, ?2) WHERE id = ?1")?
+            .execute([self.run, now.0])?;
+        self.flushed = now;
+        Ok(())
+    }
+
+    fn event(
+        &mut self,
+        connection: &Connection,
+        event: &Event,
+        written: &mut Written,
+    ) -> Result<(), StoreError> {
+        let time = event.time;
+        match &event.fact {
+            Fact::ConnectionOpened(it) => {
+                if self.live.connections.len() < LIVE {
+                    self.open(connection, time, it)?;
+                    written.rows += 1;
+                }
+            }
+            Fact::ConnectionUpdated(it) => {
+                if let Some(open) = self.live.connections.get_mut(&it.id) {
+                    self.undo.push(Undo::Connection(it.id, Some(open.clone())));
+                    if open.pending.replace((time, it.clone())).is_some() {
+                        written.folded += 1;
+                    }
+                } else if self.live.connections.len() < LIVE {
+                    let row = self.open(connection, it.started.min(time), it)?;
+                    self.change(connection, row, Phase::Updated, time, it)?;
+                    written.rows += 1;
+                }
+            }
+            Fact::ConnectionClosed(it) => {
+                let open = self.live.connections.remove(&it.id);
+                self.undo.push(Undo::Connection(it.id, open.clone()));
+                written.folded += u64::from(open.as_ref().is_some_and(|open| open.pending.is_some()));
+                let row = match open {
+                    Some(open) => open.row,
+                    None => self.insert(connection, it.started.min(time), it)?,
+                };
+                self.change(connection, row, Phase::Closed, time, it)?;
+                written.rows += 1;
+            }
+            Fact::ProcessStarted(it) => self.process(connection, time, 0, it)?,
+            Fact::ProcessUpdated(it) => self.process(connection, time, 1, it)?,
+            Fact::ProcessEnded(it) => self.process(connection, time, 2, it)?,
+            Fact::ListenerAppeared(it) => self.appear(connection, time, it).map(drop)?,
+            Fact::ListenerUpdated(it) => self.listener(connection, time, Phase::Updated, it)?,
+            Fact::ListenerGone(it) => self.listener(connection, time, Phase::Closed, it)?,
+            Fact::Gap(gap) => {
+                let id = self.identities.next(connection, Table::Gap, time)?;
+                losses::insert_gap(connection, id, time, gap)?;
+            }
+            Fact::TierChanged(report) => {
+                let id = self.identities.next(connection, Table::TierChange, time)?;
+                losses::insert_tier(connection, self.run, id, report)?;
+            }
+            Fact::Tick { .. } => return Ok(()),
+        }
+        if !matches!(event.fact.kind(), "connection") {
+            written.rows += 1;
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, connection: &Connection, time: Time, it: &Conversation) -> Result<i64, StoreError> {
+        let id = self.identities.next(connection, Table::Connection, time)?;
+        connections::insert(connection, &mut self.dictionaries, self.run, id, time, it)?;
+        Ok(id.0)
+    }
+
+    /// Inserts a conversation and remembers it as open.
+    fn open(&mut self, connection: &Connection, time: Time, it: &Conversation) -> Result<i64, StoreError> {
+        let row = self.insert(connection, time, it)?;
+        let before = self.live.connections.insert(it.id, Open { row, pending: None });
+        self.undo.push(Undo::Connection(it.id, before));
+        Ok(row)
+    }
+
+    fn change(
+        &mut self,
+        connection: &Connection,
+        row: i64,
+        phase: Phase,
+        time: Time,
+        it: &Conversation,
+    ) -> Result<(), StoreError> {
+        if !connections::update(connection, &mut self.dictionaries, row, phase, time, it)? {
+            // The row is gone (only a hand on the database does that): keep what is known in a new one.
+            let row = self.insert(connection, it.started.min(time), it)?;
+            connections::update(connection, &mut self.dictionaries, row, phase, time, it)?;
+        }
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        connection: &Connection,
+        time: Time,
+        kind: i64,
+        it: &Arc<Process>,
+    ) -> Result<(), StoreError> {
+        let process = self.dictionaries.process(connection, it, time)?;
+        let before = if kind == 2 {
+            processes::end(connection, self.dictionaries.boot, it)?;
+            self.live.processes.remove(&it.key)
+        } else if self.live.processes.len() < LIVE {
+            self.live.processes.insert(it.key, process)
+        } else {
+            None
+        };
+        self.undo.push(Undo::Process(it.key, before));
+        let (id, late) = self.identities.next(connection, Table::ProcessEvent, time)?;
+        connection
+            .prepare_cached("INSERT INTO process_event (id, late, kind, process) VALUES (?1, ?2, ?3, ?4)")?
+            .execute([id, late, kind, process])?;
+        Ok(())
+    }
+
+    fn appear(&mut self, connection: &Connection, time: Time, it: &Listener) -> Result<i64, StoreError> {
+        let id = self.identities.next(connection, Table::Listener, time)?;
+        listeners::insert(connection, &mut self.dictionaries, self.run, id, time, it)?;
+        if self.live.listeners.len() < LIVE {
+            let before = self.live.listeners.insert(it.id, id.0);
+            self.undo.push(Undo::Listener(it.id, before));
+        }
+        Ok(id.0)
+    }
+
+    fn listener(
+        &mut self,
+        connection: &Connection,
+        time: Time,
+        phase: Phase,
+        it: &Listener,
+    ) -> Result<(), StoreError> {
+        let row = match self.live.listeners.get(&it.id) {
+            Some(row) => *row,
+            None => self.appear(connection, it.started.min(time), it)?,
+        };
+        listeners::update(connection, &mut self.dictionaries, row, phase, time, it)?;
+        if phase == Phase::Closed {
+            let before = self.live.listeners.remove(&it.id);
+            self.undo.push(Undo::Listener(it.id, before));
+        }
+        Ok(())
+    }
+}
+
+fn restore<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: K, before: Option<V>) {
+    match before {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+}

@@ -1,0 +1,208 @@
+//! The views that people ask: one for each kind of record, with exactly the fields of `model::fields` as columns.
+//!
+//! They are made from the list of codes, so a writer makes them anew whenever this program's text of them differs from
+//! the database's. Helper columns: `id`, `<address>_raw` (4 or 16 bytes, comparable with BETWEEN), `live`; for alerts
+//! `count`, `last_time`, `acknowledged`, `verdict`.
+
+use atalaya_model::fields::Kind;
+use atalaya_model::process::{Digest, Unread};
+use atalaya_model::{Certainty, Direction, Evidence, Scope, SocketState};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::{StoreError, codes, identity};
+
+/// The statements that make every view.
+pub(crate) fn all() -> String {
+    [connections(), listeners(), processes(), alerts(), gaps()].join(";\n")
+}
+
+/// The statements that made the views of this database; empty where there are none.
+pub(crate) fn kept(connection: &Connection) -> Result<String, StoreError> {
+    let kept = connection
+        .query_row("SELECT value FROM meta WHERE name = 'views'", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    Ok(kept.unwrap_or_default())
+}
+
+pub(crate) fn keep(connection: &Connection, text: &str) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES ('views', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
+        [text],
+    )?;
+    Ok(())
+}
+
+pub(crate) fn drop_all(connection: &Connection) -> Result<(), StoreError> {
+    for kind in Kind::ALL {
+        connection.execute_batch(&format!("DROP VIEW IF EXISTS {}", kind.view()))?;
+    }
+    Ok(())
+}
+
+fn text(id: &str) -> String {
+    format!("(SELECT value FROM text WHERE id = {id})")
+}
+
+fn transport(column: &str) -> String {
+    format!(
+        "CASE {column} WHEN 1 THEN 'icmp' WHEN 6 THEN 'tcp' WHEN 17 THEN 'udp' WHEN 33 THEN 'dccp' \
+         WHEN 58 THEN 'ipv6-icmp' WHEN 132 THEN 'sctp' WHEN 136 THEN 'udplite' ELSE 'raw' END"
+    )
+}
+
+fn attribution(code: &str) -> String {
+    format!(
+        "{} AS certainty, {} AS evidence",
+        codes::names(&format!("({code} >> 5)"), codes::CERTAINTY, Certainty::name),
+        codes::names(&format!("({code} & 31)"), codes::EVIDENCE, Evidence::name),
+    )
+}
+
+/// The columns of the process `p` with its executable `x` and first ancestor `l`.
+fn process() -> String {
+    let text = |column: &str| text(&format!("p.{column}"));
+    format!(
+        "p.pid AS pid, p.started AS process_start, p.ended AS process_end, p.name AS process_name, \
+         x.path AS executable, p.command_line AS command_line, p.command_line_hash AS command_line_hash, \
+         p.working_directory AS working_directory, x.sha256 AS sha256, p.script AS script, \
+         p.parent_pid AS parent_pid, l.name AS parent_name, l.executable AS parent_executable, \
+         CASE WHEN p.lineage IS NOT NULL THEN (\
+           WITH RECURSIVE chain (place, name, pid, next) AS (\
+             SELECT 0, name, pid, next FROM lineage WHERE id = p.lineage \
+             UNION ALL SELECT place + 1, n.name, n.pid, n.next FROM chain JOIN lineage n ON n.id = chain.next \
+             WHERE place < 64) \
+           SELECT json_group_array(name || '(' || pid || ')' ORDER BY place) FROM chain) END AS ancestors, \
+         p.user_id AS user_id, {} AS user_name, {} AS container_id, {} AS container_runtime, {} AS cgroup, \
+         {} AS unit, {} AS package_name, {} AS package_version, {} AS package_digest, \
+         (p.flags & {}) <> 0 AS deleted, (p.flags & {}) <> 0 AS memfd, (p.flags & {}) <> 0 AS is_script, \
+         {} AS unread",
+        text("user_name"),
+        text("container_id"),
+        text("container_runtime"),
+        text("cgroup"),
+        text("unit"),
+        text("package_name"),
+        text("package_version"),
+        codes::names("p.package_digest", codes::DIGEST, Digest::name),
+        codes::DELETED,
+        codes::MEMFD,
+        codes::SCRIPT,
+        codes::names("p.unread", codes::UNREAD, Unread::name),
+    )
+}
+
+const PROCESS_JOINS: &str =
+    "LEFT JOIN executable x ON x.id = p.executable LEFT JOIN lineage l ON l.id = p.lineage";
+
+/// Base64 of a 20-byte digest in plain SQL, so that the view needs no function of this program.
+fn community(blob: &str) -> String {
+    const ALPHABET: &str = "'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'";
+    let digit = |place: usize| format!("instr('123456789ABCDEF', substr(hex({blob}), {place}, 1))");
+    let mut sql = String::from("'1:'");
+    for place in (1..39).step_by(3) {
+        let (a, b, c) = (digit(place), digit(place + 1), digit(place + 2));
+        sql.push_str(&format!(
+            " || substr({ALPHABET}, {a} * 4 + {b} / 4 + 1, 1) || substr({ALPHABET}, ({b} & 3) * 16 + {c} + 1, 1)"
+        ));
+    }
+    sql.push_str(&format!(
+        " || substr({ALPHABET}, {} * 4 + 1, 1) || '='",
+        digit(40)
+    ));
+    sql
+}
+
+fn connections() -> String {
+    let opened = identity::time_sql("c");
+    let now = |column: &str| format!("iif(c.phase, c.last_{column}, c.{column})");
+    let (sent, received) = (now("sent_bytes"), now("received_bytes"));
+    let (packets_out, packets_in) = (now("sent_packets"), now("received_packets"));
+    let end = "c.changed + c.ended";
+    format!(
+        "CREATE VIEW connections AS SELECT c.id AS id, \
+         c.phase < 2 AND c.run = (SELECT max(id) FROM run) AS live, \
+         {opened} + c.started AS start_time, {end} AS end_time, \
+         coalesce({end}, iif(c.phase, c.changed + c.last_seen, {opened} + c.seen)) - ({opened} + c.started) AS duration, \
+         {transport} AS transport, iif(length(s.raw) = 4, 'ipv4', 'ipv6') AS network_type, \
+         {direction} AS direction, {scope} AS scope, {state} AS state, {service} AS service, \
+         {community} AS community_id, c.network_namespace AS network_namespace, {sent} + {received} AS bytes, \
+         s.address AS source_ip, s.raw AS source_ip_raw, c.source_port AS source_port, \
+         iif(c.side, {received}, {sent}) AS source_bytes, iif(c.side, {packets_in}, {packets_out}) AS source_packets, \
+         d.address AS destination_ip, d.raw AS destination_ip_raw, c.destination_port AS destination_port, \
+         iif(c.side, {sent}, {received}) AS destination_bytes, \
+         iif(c.side, {packets_out}, {packets_in}) AS destination_packets, \
+         nullif({round_trip}, 0) AS round_trip, {retransmits} AS retransmits, \
+         iif(c.side, 'destination', 'source') AS side, nullif(c.cookie, 0) AS cookie, \
+         c.started_before AS started_before, c.user_id AS socket_user_id, {attribution}, {process} \
+         FROM connection c JOIN ip s ON s.id = c.source_ip JOIN ip d ON d.id = c.destination_ip \
+         LEFT JOIN process p ON p.id = {process_id} {PROCESS_JOINS}",
+        transport = transport("c.transport"),
+        direction = codes::names("c.direction", codes::DIRECTION, Direction::name),
+        scope = codes::names("c.scope", codes::SCOPE, Scope::name),
+        state = codes::names(&now("state"), codes::STATE, SocketState::name),
+        service = text("c.service"),
+        community = community("c.community"),
+        round_trip = now("round_trip"),
+        retransmits = now("retransmits"),
+        attribution = attribution(&now("attribution")),
+        process = process(),
+        process_id = now("process"),
+    )
+}
+
+fn listeners() -> String {
+    let appeared = identity::time_sql("c");
+    let now = |column: &str| format!("iif(c.phase, c.last_{column}, c.{column})");
+    format!(
+        "CREATE VIEW listeners AS SELECT c.id AS id, \
+         c.phase < 2 AND c.run = (SELECT max(id) FROM run) AS live, \
+         {appeared} + c.started AS start_time, c.changed + c.ended AS end_time, {transport} AS transport, \
+         iif(length(s.raw) = 4, 'ipv4', 'ipv6') AS network_type, {service} AS service, \
+         c.network_namespace AS network_namespace, s.address AS listen_ip, s.raw AS listen_ip_raw, \
+         c.port AS listen_port, nullif(c.cookie, 0) AS cookie, c.started_before AS started_before, \
+         c.user_id AS socket_user_id, {attribution}, {process} \
+         FROM listener c JOIN ip s ON s.id = c.ip LEFT JOIN process p ON p.id = {process_id} {PROCESS_JOINS}",
+        transport = transport("c.transport"),
+        service = text("c.service"),
+        attribution = attribution(&now("attribution")),
+        process = process(),
+        process_id = now("process"),
+    )
+}
+
+fn processes() -> String {
+    format!(
+        "CREATE VIEW processes AS SELECT p.id AS id, {} FROM process p {PROCESS_JOINS} WHERE p.latest = 1",
+        process()
+    )
+}
+
+fn alerts() -> String {
+    let columns = atalaya_model::fields::of(Kind::Alert)
+        .map(|field| field.column)
+        .filter(|column| *column != "alert_id")
+        .map(|column| format!("a.{column} AS {column}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    format!(
+        "CREATE VIEW alerts AS SELECT a.id AS id, a.id AS alert_id, {columns}, \
+         a.source_ip_raw AS source_ip_raw, a.destination_ip_raw AS destination_ip_raw, \
+         a.listen_ip_raw AS listen_ip_raw, \
+         coalesce((SELECT max(count) FROM alert_count n WHERE n.alert = a.id), 1) AS count, \
+         max(a.time, coalesce((SELECT max(time) FROM alert_count n WHERE n.alert = a.id), a.time)) AS last_time, \
+         EXISTS (SELECT 1 FROM acknowledgement k WHERE k.alert = a.id) AS acknowledged, \
+         (SELECT v.verdict FROM verdict v WHERE v.alert = a.id ORDER BY v.id DESC LIMIT 1) AS verdict \
+         FROM alert a"
+    )
+}
+
+fn gaps() -> String {
+    let stage = codes::names("g.stage", codes::STAGE, atalaya_model::Stage::name);
+    format!(
+        "CREATE VIEW gaps AS SELECT g.id AS id, {} + g.noticed AS time, {stage} AS stage, g.count AS lost, \
+         g.reason AS reason FROM gap g",
+        identity::time_sql("g")
+    )
+}

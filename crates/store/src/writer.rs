@@ -1,0 +1,231 @@
+//! The one writer of a database: batches in, each a transaction.
+
+use std::path::{Path, PathBuf};
+
+use atalaya_model::{AlertRecord, Event, Text, Time, memory::Memory};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::lock::Lock;
+use crate::retain::{self, Retained, Retention};
+use crate::rows::Rows;
+use crate::{StoreError, open};
+
+/// Something to keep.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "one variant a kind of message")]
+pub enum Entry {
+    Event(Event),
+    Alert(AlertRecord),
+    Memory(Memory),
+}
+
+/// How a database is opened for writing.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The kernel's boot id: with pid and start time it makes the identity of a process.
+    pub boot_id: Text,
+    /// Version of the program.
+    pub version: Text,
+    /// When the run begins.
+    pub now: Time,
+    /// Memory for SQLite's page cache, in bytes.
+    pub cache_bytes: u64,
+}
+
+impl Options {
+    /// Options with a cache of 4 MiB.
+    pub fn new(boot_id: impl Into<Text>, version: impl Into<Text>, now: Time) -> Self {
+        Self {
+            boot_id: boot_id.into(),
+            version: version.into(),
+            now,
+            cache_bytes: 4 << 20,
+        }
+    }
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows inserted or changed.
+    pub rows: u64,
+    /// Updates that a later state of the same conversation replaced before they were written.
+    pub folded: u64,
+    /// Memory records beyond the model's limits, not kept.
+    pub refused: u64,
+}
+
+/// How big the database is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes on disk, the write-ahead log included.
+    pub bytes: u64,
+    /// Bytes of the write-ahead log.
+    pub log_bytes: u64,
+    /// Bytes within the file that are free for new rows.
+    pub free_bytes: u64,
+    /// Rows written since it was opened.
+    pub rows: u64,
+}
+
+/// The one writer. Holds `<path>.lock` while it lives.
+#[derive(Debug)]
+pub struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) rows: Rows,
+    path: PathBuf,
+    written: u64,
+    _lock: Lock,
+}
+
+impl Writer {
+    /// Opens or makes the database at `path` (file 0600, missing folders 0700), brings it up to date, and begins a run.
+    ///
+    /// # Errors
+    /// A newer version, a file that is not ours, a folder, no permission, another writer: each its own variant, and
+    /// nothing is changed.
+    pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
+        open::check_file(path)?;
+        open::make_folder(path)?;
+        let lock = Lock::take(path)?;
+        let connection = open::for_writing(path, options.cache_bytes)?;
+        let mut rows = Rows::default();
+        connection.execute(
+            "INSERT INTO boot (boot_id) VALUES (?1) ON CONFLICT (boot_id) DO NOTHING",
+            [&*options.boot_id],
+        )?;
+        rows.dictionaries.boot = connection.query_row(
+            "SELECT id FROM boot WHERE boot_id = ?1",
+            [&*options.boot_id],
+            |row| row.get(0),
+        )?;
+        connection.execute(
+            "INSERT INTO run (boot, version, started, seen) VALUES (?1, ?2, ?3, ?3)",
+            params![rows.dictionaries.boot, &*options.version, options.now.0],
+        )?;
+        rows.run = connection.last_insert_rowid();
+        Ok(Self {
+            connection,
+            rows,
+            path: path.to_owned(),
+            written: 0,
+            _lock: lock,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The highest alert id ever kept, so that new ids can go on after it; 0 where there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn last_alert(&self) -> Result<u64, StoreError> {
+        let id: Option<i64> = self
+            .connection
+            .query_row("SELECT max(id) FROM alert", [], |row| row.get(0))
+            .optional()?
+            .flatten();
+        Ok(id.unwrap_or(0).cast_unsigned())
+    }
+
+    /// Writes a batch: all of it, or with an error none of it. The same batch may then be tried again.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] on a full or failing disk.
+    pub fn write(&mut self, batch: &[Entry]) -> Result<Written, StoreError> {
+        if batch.is_empty() {
+            return Ok(Written::default());
+        }
+        let written = self.transact(|rows, connection| rows.write(connection, batch))?;
+        self.written += written.rows;
+        Ok(written)
+    }
+
+    /// Writes what waits to be written and ends the run cleanly.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn close(mut self, now: Time) -> Result<(), StoreError> {
+        self.transact(|rows, connection| {
+            rows.flush(connection, now, &mut Written::default())?;
+            connection.execute("UPDATE run SET ended = ?2 WHERE id = ?1", [rows.run, now.0])?;
+            Ok(())
+        })?;
+        self.checkpoint()?;
+        Ok(())
+    }
+
+    /// Brings the write-ahead log into the file and empties it; false where a reader is in the way.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn checkpoint(&mut self) -> Result<bool, StoreError> {
+        let busy: i64 = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+
+    /// Deletes what the policy does not keep, at most `slice_rows` rows of it. Call again while `more` is set, with pauses
+    /// in which batches are written.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn retain(&mut self, policy: Retention, slice_rows: usize) -> Result<Retained, StoreError> {
+        let retained =
+            self.transact(|rows, connection| retain::slice(connection, rows, policy, slice_rows))?;
+        if retained.more || retained.rows > 0 {
+            self.rows.dictionaries.forget();
+        }
+        retain::vacuum(&self.connection, slice_rows)?;
+        Ok(retained)
+    }
+
+    /// How big the database is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        let size = |path: &Path| match std::fs::metadata(path) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(StoreError::io(path, error)),
+        };
+        let log_bytes = size(Path::new(&log))?;
+        let ask = |pragma| {
+            self.connection
+                .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
+        };
+        let free = ask("freelist_count")?.saturating_mul(ask("page_size")?);
+        Ok(Stats {
+            bytes: size(&self.path)? + log_bytes,
+            log_bytes,
+            free_bytes: free.cast_unsigned(),
+            rows: self.written,
+        })
+    }
+
+    /// Runs `work` in one transaction, and takes back what it did to memory when either fails.
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&mut Rows, &Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let before = self.rows.begin();
+        let result = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
+            .map_err(StoreError::from)
+            .and_then(|transaction| {
+                let done = work(&mut self.rows, &transaction)?;
+                transaction.commit()?;
+                Ok(done)
+            });
+        if result.is_err() {
+            self.rows.undo(before);
+        }
+        result
+    }
+}
