@@ -13,7 +13,7 @@ const SPANISH: &[(&str, &str)] = &[
     ("processes", "procesos"),
     ("processes not read", "procesos no leídos"),
     ("lost", "perdidos"),
-    ("and more; `--all` lists them", "y más; `--all` los muestra"),
+    ("more; `--all` lists them", "más; `--all` los muestra"),
     ("unknown process", "proceso desconocido"),
     ("Protocol", "Protocolo"),
     ("Local", "Local"),

@@ -27,19 +27,23 @@ fn written(host: &samples::Host, pretty: bool) -> String {
 
 #[test]
 fn the_document() {
-    let host = samples::host();
-    let mut document: Value = serde_json::from_str(&written(&host, true)).unwrap();
+    let text = written(&samples::host(), true);
+    let document: Value = serde_json::from_str(&text).unwrap();
     // The records have tests of their own, in `format`.
     for list in ["alerts", "connections"] {
-        for item in document[list].as_array_mut().unwrap() {
-            let ecs = item["ecs"].take();
+        for item in document[list].as_array().unwrap() {
+            let ecs = &item["ecs"];
             assert!(
                 ecs["@timestamp"].is_string() && ecs["event"]["kind"].is_string(),
                 "{ecs}"
             );
         }
     }
-    insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
+    let lines = text.lines().map(|line| match line.split_once("\"ecs\": ") {
+        Some((before, _)) => format!("{before}\"ecs\": (a record)"),
+        None => line.to_owned(),
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
 }
 
 #[test]

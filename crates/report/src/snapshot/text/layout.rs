@@ -79,6 +79,7 @@ impl<'a> Page<'a> {
         if !beside.is_empty() {
             return self.line(&format!("{head}{value:<5} {}", self.faint(beside)));
         }
+        let value = if value.is_empty() { "-" } else { value };
         for line in wrap(&escape::text(value), room) {
             self.line(&format!("{head}{line}"))?;
             head = format!("{MARGIN}{:FACTS$}", "");
@@ -108,8 +109,9 @@ impl<'a> Page<'a> {
         let head = format!("[{}]", plain.trim_end());
         let painted = severity(of, style).replace(&plain, &head);
         let rule = escape::start(rule, 40);
-        let title = escape::start(title, self.width.saturating_sub(40));
-        let used = MARGIN.len() + head.chars().count() + 1 + title.chars().count() + rule.chars().count();
+        let beside = MARGIN.len() + head.chars().count() + 1 + rule.chars().count() + 2;
+        let title = escape::start(title, self.width.saturating_sub(beside));
+        let used = beside - 2 + title.chars().count();
         let gap = " ".repeat(self.width.saturating_sub(used).max(2));
         let line = format!(
             "{MARGIN}{painted} {}{gap}{}",

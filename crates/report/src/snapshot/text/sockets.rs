@@ -67,7 +67,7 @@ pub(super) fn listeners<'a>(
         page.note(&format!(
             "{} {}",
             rows.len() - shown,
-            label("and more; `--all` lists them", language)
+            label("more; `--all` lists them", language)
         ))?;
     }
     Ok(())
