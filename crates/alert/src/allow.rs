@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::glob;
+use crate::pattern;
 
 /// One entry `[[allow]]`. A finding is allowed when every part given here matches it; an entry needs at least one of
 /// `process`, `port`, `destination` and `rule`.
@@ -119,7 +119,7 @@ impl Entry {
         }
         if let Some(rule) = &entry.rule
             && !rules.is_empty()
-            && !rules.iter().any(|known| glob::matches(rule, known))
+            && !rules.iter().any(|known| pattern::matches(rule, known))
         {
             let hint = format!("the rules are {}", rules.join(", "));
             return Err((format!("there is no rule `{rule}`"), hint));
@@ -145,7 +145,7 @@ impl Entry {
             && self
                 .rule
                 .as_ref()
-                .is_none_or(|rule| glob::matches(rule, &finding.rule))
+                .is_none_or(|rule| pattern::matches(rule, &finding.rule))
             && self.process.as_ref().is_none_or(|pattern| {
                 finding
                     .process
@@ -204,10 +204,10 @@ fn is_process(pattern: &str, process: &Process) -> bool {
     let paths = [process.executable.as_deref(), process.script.as_deref()];
     let mut paths = paths.into_iter().flatten();
     if pattern.contains('/') {
-        return paths.any(|path| glob::matches(pattern, path));
+        return paths.any(|path| pattern::matches(pattern, path));
     }
-    glob::matches(pattern, &process.name)
-        || paths.any(|path| glob::matches(pattern, path.rsplit('/').next().unwrap_or(path)))
+    pattern::matches(pattern, &process.name)
+        || paths.any(|path| pattern::matches(pattern, path.rsplit('/').next().unwrap_or(path)))
 }
 
 impl Destination {
@@ -220,7 +220,7 @@ impl Destination {
             return Ok(Self::Network(network));
         }
         let numeric = text.chars().all(|c| c.is_ascii_digit() || c == '.');
-        if text.is_empty() || text.contains(['/', ':']) || (numeric && glob::is_plain(text)) {
+        if text.is_empty() || text.contains(['/', ':']) || (numeric && !text.contains('*')) {
             let hint = "write an address (`192.0.2.1`), a CIDR (`10.0.0.0/8`, `2001:db8::/32`) or a name (`*.example.org`)";
             return Err((format!("`{text}` is not a destination"), hint.into()));
         }
@@ -230,7 +230,7 @@ impl Destination {
     fn is(&self, ip: IpAddr) -> bool {
         match self {
             Self::Network(network) => network.contains(&ip),
-            Self::Name(pattern) => glob::matches(pattern, &ip.to_string()),
+            Self::Name(pattern) => pattern::matches(pattern, &ip.to_string()),
         }
     }
 
@@ -239,7 +239,7 @@ impl Destination {
         finding.values.iter().any(|(key, value)| match value {
             Value::Address(ip) => self.is(*ip),
             Value::Text(text) if matches!(&**key, "domain" | "host" | "destination" | "name") => match self {
-                Self::Name(pattern) => glob::matches(pattern, &text.to_ascii_lowercase()),
+                Self::Name(pattern) => pattern::matches(pattern, &text.to_ascii_lowercase()),
                 Self::Network(_) => text.parse().is_ok_and(|ip| self.is(ip)),
             },
             _ => false,

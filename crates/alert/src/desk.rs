@@ -4,6 +4,8 @@ mod book;
 #[cfg(test)]
 pub(crate) mod samples;
 
+use std::collections::{BTreeMap, HashMap};
+
 use atalaya_model::alert::Technique;
 use atalaya_model::{Alert, AlertRecord, Finding, Gap, Severity, Span, Stage, Time};
 
@@ -79,21 +81,32 @@ impl Desk {
         }
     }
 
-    /// Remembers alerts of an earlier run, in the order in which they were recorded, so that a restart within a
-    /// cooldown tells nothing twice. Ids continue above theirs.
+    /// Remembers alerts of an earlier run, in any order, so that a restart within a cooldown tells nothing twice. Ids
+    /// continue above theirs.
     pub fn recall(&mut self, records: impl IntoIterator<Item = AlertRecord>) {
+        let mut entries: BTreeMap<u64, (Key, Entry)> = BTreeMap::new();
+        let mut counts: HashMap<u64, (Time, u64)> = HashMap::new();
         for record in records {
             match record {
                 AlertRecord::Raised(alert) => {
-                    self.last_id = self.last_id.max(alert.id);
-                    let key = (alert.finding.rule.clone(), alert.finding.key.clone());
-                    let entry = Entry::new(&alert, alert.finding.time);
-                    // What falls out here was told long ago.
-                    let _fell_out = self.book.insert(key, entry);
+                    let key = self.book.key(&alert.finding);
+                    entries.insert(alert.id, (key, Entry::new(&alert, alert.finding.time)));
                 }
-                AlertRecord::Repeated { alert, time, count } => self.book.recall_count(alert, time, count),
+                AlertRecord::Repeated { alert, time, count } => {
+                    let last = counts.entry(alert).or_insert((time, count));
+                    *last = (*last).max((time, count));
+                }
                 AlertRecord::Acknowledged { .. } | AlertRecord::Closed { .. } => {}
             }
+        }
+        // By id, which is by time: of several alerts of one key the newest stays.
+        for (id, (key, mut entry)) in entries {
+            self.last_id = self.last_id.max(id);
+            if let Some((time, count)) = counts.get(&id) {
+                entry.recall(*time, *count);
+            }
+            // What falls out here was told long ago.
+            let _fell_out = self.book.insert(key, entry);
         }
     }
 
@@ -111,9 +124,9 @@ impl Desk {
             self.counts.silenced += 1;
             return None;
         }
-        let key = (finding.rule.clone(), finding.key.clone());
+        let key = self.book.key(&finding);
         let cooldown = self.options.cooldown_of(finding.severity);
-        let recurrence = match self.book.get(&key) {
+        let recurrence = match self.book.get(key) {
             // What became worse is told at once.
             Some(entry) if entry.is_within(cooldown, now) && finding.severity <= entry.severity => {
                 self.counts.repeated += 1;
@@ -131,7 +144,7 @@ impl Desk {
     }
 
     fn repeat(&mut self, key: Key, now: Time) -> Option<AlertRecord> {
-        let entry = self.book.touch(&key)?;
+        let entry = self.book.touch(key)?;
         let first_untold = entry.count == entry.told;
         entry.count += 1;
         entry.last = entry.last.max(now);
@@ -181,7 +194,7 @@ impl Desk {
     fn tell(&mut self, now: Time, at_least: Span) -> Vec<AlertRecord> {
         let mut records = std::mem::take(&mut self.leaving);
         self.pending.retain(|key| {
-            let Some(entry) = self.book.get(key) else {
+            let Some(entry) = self.book.get(*key) else {
                 return false;
             };
             if now.since(entry.told_at) < at_least {

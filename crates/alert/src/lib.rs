@@ -12,9 +12,9 @@
 
 pub mod allow;
 pub mod desk;
-mod glob;
 pub mod options;
 pub mod outlet;
+mod pattern;
 pub mod silence;
 
 pub use allow::{Allow, AllowList};

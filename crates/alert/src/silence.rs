@@ -2,7 +2,7 @@
 
 use atalaya_model::{Finding, Text, Time};
 
-use crate::glob;
+use crate::pattern;
 
 /// Findings of one rule that are not told for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Silence {
     pub fn covers(&self, finding: &Finding, now: Time) -> bool {
         now < self.until
             && self.rule == finding.rule
-            && (self.key.is_empty() || glob::matches(&self.key, &finding.key))
+            && (self.key.is_empty() || pattern::matches(&self.key, &finding.key))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The bounded table of what was told.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
-use atalaya_model::{Alert, AlertRecord, Severity, Span, Text, Time};
+use atalaya_model::{Alert, AlertRecord, Finding, Severity, Span, Time};
 
-/// (rule, key): what makes two findings the same.
-pub(super) type Key = (Text, Text);
+/// Rule and key of a finding, hashed: keys hold paths that others choose, so the texts are not kept. The hashes are
+/// seeded anew in each run; nobody outside can make two keys meet.
+pub(super) type Key = (u64, u64);
 
 /// What was told about one key.
 #[derive(Debug)]
@@ -38,6 +40,14 @@ impl Entry {
         }
     }
 
+    /// Takes over the count of an earlier run, which was told.
+    pub(super) fn recall(&mut self, time: Time, count: u64) {
+        self.count = count;
+        self.told = count;
+        self.told_at = time;
+        self.last = self.last.max(time);
+    }
+
     /// Did it last come less than `cooldown` before `now`?
     pub(super) fn is_within(&self, cooldown: Span, now: Time) -> bool {
         now.since(self.last) < cooldown
@@ -65,6 +75,7 @@ pub(super) struct Book {
     order: BTreeMap<u64, Key>,
     next_stamp: u64,
     capacity: usize,
+    seeds: [RandomState; 2],
 }
 
 impl Book {
@@ -74,20 +85,26 @@ impl Book {
             order: BTreeMap::new(),
             next_stamp: 0,
             capacity,
+            seeds: [RandomState::new(), RandomState::new()],
         }
+    }
+
+    pub(super) fn key(&self, finding: &Finding) -> Key {
+        let parts = (&finding.rule, &finding.key);
+        (self.seeds[0].hash_one(parts), self.seeds[1].hash_one(parts))
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn get(&mut self, key: &Key) -> Option<&mut Entry> {
-        self.entries.get_mut(key)
+    pub(super) fn get(&mut self, key: Key) -> Option<&mut Entry> {
+        self.entries.get_mut(&key)
     }
 
     /// As `get`, and makes it the one used last.
-    pub(super) fn touch(&mut self, key: &Key) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(key)?;
+    pub(super) fn touch(&mut self, key: Key) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&key)?;
         let key = self.order.remove(&entry.stamp)?;
         entry.stamp = self.next_stamp;
         self.order.insert(self.next_stamp, key);
@@ -99,7 +116,7 @@ impl Book {
     pub(super) fn insert(&mut self, key: Key, mut entry: Entry) -> Option<Entry> {
         entry.stamp = self.next_stamp;
         self.next_stamp += 1;
-        self.order.insert(entry.stamp, key.clone());
+        self.order.insert(entry.stamp, key);
         if let Some(earlier) = self.entries.insert(key, entry) {
             self.order.remove(&earlier.stamp);
         }
@@ -108,15 +125,5 @@ impl Book {
         }
         let (_, oldest) = self.order.pop_first()?;
         self.entries.remove(&oldest)
-    }
-
-    /// Sets the count of an alert of an earlier run. Walks the table; only for the start.
-    pub(super) fn recall_count(&mut self, alert: u64, time: Time, count: u64) {
-        if let Some(entry) = self.entries.values_mut().find(|entry| entry.alert == alert) {
-            entry.count = count;
-            entry.told = count;
-            entry.told_at = time;
-            entry.last = entry.last.max(time);
-        }
     }
 }
