@@ -57,3 +57,61 @@ fn terms_are_unique_and_foreign_text_passes() {
     assert_eq!(term("Severity", Language::Spanish), "Gravedad");
     assert_eq!(term("/usr/bin/nc", Language::Spanish), "/usr/bin/nc");
 }
+
+/// The list of detectors as its documentation states it: (rule, values, variants), and the remarks about ports.
+fn documented() -> (Vec<(String, BTreeSet<String>, Vec<String>)>, Vec<String>) {
+    let text = include_str!("../../../../docs/detectors.md");
+    let mut rules: Vec<(String, BTreeSet<String>, Vec<String>)> = Vec::new();
+    let mut remarks = Vec::new();
+    let names = |list: &str| {
+        list.split(", ")
+            .map(|name| name.trim_matches('`').to_owned())
+            .collect::<Vec<_>>()
+    };
+    for line in text.lines() {
+        if let Some(rule) = line.strip_prefix("## ").filter(|rule| !rule.contains(' ')) {
+            rules.push((rule.to_owned(), BTreeSet::new(), Vec::new()));
+        } else if let (Some(list), Some(rule)) = (line.strip_prefix("- values: "), rules.last_mut()) {
+            rule.1 = names(list).into_iter().collect();
+        } else if let (Some(list), Some(rule)) = (line.strip_prefix("- variants: "), rules.last_mut()) {
+            rule.2 = names(list);
+        } else if line.starts_with("| another port")
+            || line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit()
+        {
+            remarks.push(line.split('|').nth(2).unwrap().trim().to_owned());
+        }
+    }
+    (rules, remarks)
+}
+
+#[test]
+fn every_detector_has_words_that_it_can_fill() {
+    let (rules, remarks) = documented();
+    assert!(rules.len() >= 12 && remarks.len() > 30);
+    for (rule, values, variants) in &rules {
+        let spoken =
+            |rule: &str| message(rule, Language::English).unwrap_or_else(|| panic!("no words for {rule}"));
+        let variants = variants
+            .iter()
+            .map(|variant| spoken(&format!("{rule}.{variant}")));
+        for words in std::iter::once(spoken(rule)).chain(variants) {
+            for text in [words.sentence, words.recommendation, words.silence] {
+                for name in placeholders(text) {
+                    assert!(
+                        name == "who" || values.contains(name),
+                        "{} cannot fill {name}",
+                        words.rule
+                    );
+                }
+            }
+        }
+    }
+    let known: BTreeSet<_> = rules.iter().map(|(rule, ..)| rule.as_str()).collect();
+    for words in messages(Language::English) {
+        let rule = words.rule.split('.').next().unwrap();
+        assert!(known.contains(rule), "{} belongs to no detector", words.rule);
+    }
+    for remark in remarks {
+        assert_ne!(term(&remark, Language::Spanish), remark, "no Spanish for this");
+    }
+}
