@@ -201,6 +201,29 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_knows_every_table_and_closes_it() {
+        let alerts = schemars::schema_for!(AlertOptions);
+        let outlets = schemars::schema_for!(crate::outlet::options::OutletOptions);
+        let allow = schemars::schema_for!(crate::Allow);
+        for schema in [&alerts, &outlets, &allow] {
+            assert_eq!(schema.get("additionalProperties"), Some(&false.into()));
+        }
+        let text = serde_json::to_string(&outlets).unwrap();
+        for name in [
+            "console",
+            "log",
+            "json",
+            "minimum_severity",
+            "rotate",
+            "critical",
+            "snapshot",
+            "ecs",
+        ] {
+            assert!(text.contains(&format!("\"{name}\"")), "{name}: {text}");
+        }
+    }
+
+    #[test]
     fn sizes() {
         assert_eq!(Size::parse("50 MB"), Some(Size(50_000_000)));
         assert_eq!(Size::parse("1GiB"), Some(Size(1 << 30)));

@@ -367,7 +367,11 @@ impl Handle {
                 self.shared.stuck.store(false, Ordering::Relaxed);
                 true
             }
-            Err(_) => false,
+            Err(TrySendError::Full(_)) => false,
+            Err(TrySendError::Disconnected(_)) => {
+                self.shared.last_error.set(Some("its thread has ended".into()));
+                false
+            }
         };
         if !sent {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);

@@ -151,6 +151,8 @@ impl Worker {
     /// Renders an item onto the backlog.
     fn take(&mut self, item: &Item) {
         if !self.is_wanted(item) {
+            // Left out by choice: no loss, and dealt with.
+            self.ledger.passed(Stage::Outlet, 1);
             return;
         }
         let is_alert = matches!(item, Item::Alert(_));
@@ -177,6 +179,8 @@ impl Worker {
         } else if self.backlog.text.len() > before {
             self.backlog.lengths.push_back(self.backlog.text.len() - before);
             self.backlog.time = item.time();
+        } else {
+            self.ledger.passed(Stage::Outlet, 1);
         }
     }
 

@@ -9,7 +9,7 @@ use atalaya_format::catalogue::Language;
 use atalaya_format::escape;
 use atalaya_format::sentence::{self, Part, render};
 use atalaya_format::text::process;
-use atalaya_model::{Alert, Connection, Listener, Severity};
+use atalaya_model::{Alert, Connection, Listener, Process, Severity};
 
 use super::labels::label;
 use super::{Snapshot, Statistics, state_name};
@@ -148,7 +148,10 @@ fn one_alert(page: &mut Page<'_>, alert: &Alert) -> io::Result<()> {
         page.sample(
             &format!("{} {}", listener.transport.name(), listener.local),
             super::listener_state(listener),
-            "",
+            &holder(
+                listener.process.as_deref().or(finding.process.as_deref()),
+                language,
+            ),
         )?;
     }
     if !finding.connections.is_empty() {
@@ -162,11 +165,14 @@ fn one_alert(page: &mut Page<'_>, alert: &Alert) -> io::Result<()> {
             connection.destination
         );
         let state = state_name(connection.transport, connection.state);
-        let holder = connection.process.as_deref().or(finding.process.as_deref());
-        let holder = holder.map(|it| process(it, language)).unwrap_or_default();
-        page.sample(&ends, state, &holder)?;
+        let process = connection.process.as_deref().or(finding.process.as_deref());
+        page.sample(&ends, state, &holder(process, language))?;
     }
     Ok(())
+}
+
+fn holder(of: Option<&Process>, language: Language) -> String {
+    of.map(|it| process(it, language)).unwrap_or_default()
 }
 
 fn numbers(page: &mut Page<'_>, statistics: &Statistics) -> io::Result<()> {
