@@ -39,7 +39,6 @@ pub(crate) const ENTRY: Entry = Entry {
         "sha256",
         "old_sha256",
         "package",
-        "version",
         "variant",
     ],
     variants: &["updated"],
@@ -71,10 +70,7 @@ impl Detector for ChangedExecutable {
             .value("sha256", hash)
             .value("old_sha256", old);
         if updated && let Some(package) = &process.package {
-            draft = draft.value("package", &package.name).value("variant", "updated");
-            if let Some(version) = &package.version {
-                draft = draft.value("version", version);
-            }
+            draft = draft.package(package).value("variant", "updated");
         }
         out.findings.push(draft.done());
     }

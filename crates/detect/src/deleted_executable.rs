@@ -34,9 +34,7 @@ pub(crate) const ENTRY: Entry = Entry {
         ("T1070.004", "File Deletion", "defense-evasion"),
         ("T1620", "Reflective Code Loading", "defense-evasion"),
     ],
-    values: &[
-        "program", "pid", "path", "sha256", "package", "version", "variant",
-    ],
+    values: &["program", "pid", "path", "sha256", "package", "variant"],
     variants: &["memfd", "updated"],
     limits: "A program that you rebuild while it runs looks the same as one that an intruder deleted.",
     build: |options, _| {
@@ -69,10 +67,7 @@ impl Detector for DeletedExecutable {
             .value("path", path)
             .value("sha256", process.sha256.as_deref().unwrap_or("unknown"));
         if let Some(package) = process.package.as_ref().filter(|_| updated) {
-            draft = draft.value("package", &package.name);
-            if let Some(version) = &package.version {
-                draft = draft.value("version", version);
-            }
+            draft = draft.package(package);
         }
         if let Some(variant) = variant {
             draft = draft.value("variant", variant);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use atalaya_model::process::Package;
 use atalaya_model::{Connection, Finding, Listener, Process, Severity, Text, Time, Value};
 
 pub(crate) struct Draft(Finding);
@@ -37,6 +38,14 @@ impl Draft {
                 Some(id) => self.value("user_id", id),
                 None => self,
             },
+        }
+    }
+
+    /// The package that accounts for a change: `package`, with its version where it is known.
+    pub(crate) fn package(self, package: &Package) -> Self {
+        match &package.version {
+            Some(version) => self.value("package", format!("{} {version}", package.name)),
+            None => self.value("package", &package.name),
         }
     }
 

@@ -12,7 +12,6 @@ mod detector;
 mod detectors;
 mod draft;
 mod executables;
-mod glob;
 pub mod lists;
 pub mod options;
 mod ports;

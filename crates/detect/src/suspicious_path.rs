@@ -1,41 +1,40 @@
 //! Programs that use the network from folders where programs are not installed.
 
+use atalaya_model::filter::Glob;
 use atalaya_model::{Event, Process, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Findings, Scene, Sighting};
 use crate::draft::Draft;
-use crate::glob;
 use crate::registry::Entry;
 
 const PATHS: &[&str] = &[
-    "/tmp/**",
-    "/var/tmp/**",
-    "/dev/shm/**",
-    "/run/shm/**",
-    "/dev/mqueue/**",
-    "/run/user/**",
-    "/home/*/Downloads/**",
-    "/root/Downloads/**",
-    "**/.*/**",
-    "**/.*",
+    "/tmp/*",
+    "/var/tmp/*",
+    "/dev/shm/*",
+    "/run/shm/*",
+    "/dev/mqueue/*",
+    "/run/user/*",
+    "/home/*/Downloads/*",
+    "/root/Downloads/*",
+    "*/.*",
 ];
 
 /// Hidden folders into which toolchains, editors and launchers install programs for one user.
 const EXCEPT: &[&str] = &[
-    ".local/bin/**",
-    ".local/share/**",
-    ".cargo/**",
-    ".rustup/**",
-    ".nvm/**",
-    ".pyenv/**",
-    ".rbenv/**",
-    ".volta/**",
-    ".sdkman/**",
-    ".vscode/**",
-    ".vscode-server/**",
-    ".cursor-server/**",
-    ".var/app/**",
+    ".local/bin/*",
+    ".local/share/*",
+    ".cargo/*",
+    ".rustup/*",
+    ".nvm/*",
+    ".pyenv/*",
+    ".rbenv/*",
+    ".volta/*",
+    ".sdkman/*",
+    ".vscode/*",
+    ".vscode-server/*",
+    ".cursor-server/*",
+    ".var/app/*",
 ];
 
 /// `[detect.suspicious_path]`
@@ -44,7 +43,7 @@ const EXCEPT: &[&str] = &[
 pub struct Options {
     /// Look for it at all.
     pub enabled: bool,
-    /// Paths that are suspicious, as globs: `*` within one folder, `**` across folders.
+    /// Paths that are suspicious, as globs: `*` is any run of characters, `?` exactly one.
     pub paths: Vec<String>,
     /// Paths that are not, although they match.
     pub except: Vec<String>,
@@ -86,26 +85,35 @@ pub(crate) const ENTRY: Entry = Entry {
         let options = &options.suspicious_path;
         options
             .enabled
-            .then(|| Box::new(SuspiciousPath(options.clone())) as _)
+            .then(|| Box::new(SuspiciousPath::new(options)) as _)
     },
 };
 
-struct SuspiciousPath(Options);
+struct SuspiciousPath {
+    paths: Vec<Glob>,
+    except: Vec<Glob>,
+}
 
 impl SuspiciousPath {
+    fn new(options: &Options) -> Self {
+        let globs = |patterns: &[String]| patterns.iter().map(|pattern| Glob::new(pattern)).collect();
+        Self {
+            paths: globs(&options.paths),
+            except: globs(&options.except),
+        }
+    }
+
     /// The path of this process that is suspicious, and why.
     fn find<'a>(&'a self, process: &'a Process) -> Option<(&'a str, &'a str)> {
         let paths = [process.script.as_deref(), process.executable.as_deref()];
-        let paths = paths.into_iter().flatten().filter(|path| path.starts_with('/'));
-        let matches = |patterns: &'a [String], path: &str| {
-            patterns
-                .iter()
-                .map(String::as_str)
-                .find(|pattern| glob::matches(pattern, path))
-        };
         paths
-            .filter(|path| matches(&self.0.except, path).is_none())
-            .find_map(|path| Some((path, matches(&self.0.paths, path)?)))
+            .into_iter()
+            .flatten()
+            .filter(|path| path.starts_with('/') && !self.except.iter().any(|glob| glob.is_match(path)))
+            .find_map(|path| {
+                let glob = self.paths.iter().find(|glob| glob.is_match(path))?;
+                Some((path, glob.pattern()))
+            })
     }
 }
 
@@ -142,7 +150,7 @@ mod tests {
         let found = findings.of("suspicious_path");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].severity, Severity::Medium);
-        assert_eq!(found[0].value("pattern"), Some(&"/dev/shm/**".into()));
+        assert_eq!(found[0].value("pattern"), Some(&"/dev/shm/*".into()));
         stage
             .opens(outbound(2, &dropped, "198.51.100.7:443"))
             .silent("suspicious_path");

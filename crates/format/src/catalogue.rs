@@ -3,7 +3,7 @@
 //! A finding carries a rule and values; [`message_for`] chooses the words for it, and the renderer fills the
 //! placeholders: `{name}` is the finding's value of that name, `{who}` is [`who`]. Text values pass through
 //! [`term`] first, so that `established` or the remark about a port come out in the reader's language. A value that
-//! is missing is shown as `?`, never left as a placeholder.
+//! is missing is shown as `?name?`.
 
 mod english;
 mod spanish;

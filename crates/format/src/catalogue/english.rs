@@ -24,7 +24,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "blocklisted_address.inbound",
         title: "Contact from a blocklisted address",
-        sentence: "{address} connected to {who} on port {port}. The list `{list}` names this address (entry {entry}).",
+        sentence: "{who} was contacted by {address} on port {port}. The list `{list}` names this address (entry {entry}).",
         recommendation: "Check whether this service should be reachable from there at all; read its log for what the \
                          caller did, and block the address at the firewall.",
         silence: "Allow the address {address} for this process, or take {entry} off the list `{list}`.",
@@ -130,7 +130,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "changed_executable.updated",
         title: "Program was updated by its package",
-        sentence: "{who} runs a new version of {path}: updated by package {package} {version}, whose digest agrees \
+        sentence: "{who} runs a new version of {path}: updated by package {package}, whose digest agrees \
                    with the file.",
         recommendation: "Nothing.",
         silence: "Nothing to do: it is known from now on.",
@@ -156,7 +156,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "deleted_executable.updated",
         title: "Updated program still runs its old version",
-        sentence: "{who} still runs the old version of {path}: updated by package {package} {version}, restart pending.",
+        sentence: "{who} still runs the old version of {path}: updated by package {package}, restart pending.",
         recommendation: "Restart it, so that the update takes effect.",
         silence: "Nothing to do: it ends with the restart.",
     },

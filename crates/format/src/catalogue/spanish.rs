@@ -23,7 +23,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "blocklisted_address.inbound",
         title: "Contacto desde una dirección bloqueada",
-        sentence: "{address} se conectó a {who} en el puerto {port}. La lista `{list}` contiene esta dirección \
+        sentence: "{who} recibió una conexión de {address} en el puerto {port}. La lista `{list}` contiene esta dirección \
                    (entrada {entry}).",
         recommendation: "Compruebe si este servicio debe ser accesible desde allí; lea en su registro qué hizo el \
                          visitante y bloquee la dirección en el cortafuegos.",
@@ -132,7 +132,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "changed_executable.updated",
         title: "Un programa fue actualizado por su paquete",
-        sentence: "{who} ejecuta una versión nueva de {path}: actualizado por el paquete {package} {version}, cuyo \
+        sentence: "{who} ejecuta una versión nueva de {path}: actualizado por el paquete {package}, cuyo \
                    resumen coincide con el archivo.",
         recommendation: "Nada.",
         silence: "No hay que hacer nada: desde ahora es conocido.",
@@ -158,8 +158,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "deleted_executable.updated",
         title: "Un programa actualizado sigue en su versión antigua",
-        sentence: "{who} sigue ejecutando la versión antigua de {path}: actualizado por el paquete {package} \
-                   {version}, falta reiniciarlo.",
+        sentence: "{who} sigue ejecutando la versión antigua de {path}: actualizado por el paquete {package}, falta reiniciarlo.",
         recommendation: "Reinícielo para que la actualización surta efecto.",
         silence: "No hay que hacer nada: termina con el reinicio.",
     },

@@ -58,10 +58,13 @@ fn terms_are_unique_and_foreign_text_passes() {
     assert_eq!(term("/usr/bin/nc", Language::Spanish), "/usr/bin/nc");
 }
 
-/// The list of detectors as its documentation states it: (rule, values, variants), and the remarks about ports.
-fn documented() -> (Vec<(String, BTreeSet<String>, Vec<String>)>, Vec<String>) {
+/// A rule, its values, its variants.
+type Documented = (String, BTreeSet<String>, Vec<String>);
+
+/// The list of detectors as its documentation states it, and the remarks about ports.
+fn documented() -> (Vec<Documented>, Vec<String>) {
     let text = include_str!("../../../../docs/detectors.md");
-    let mut rules: Vec<(String, BTreeSet<String>, Vec<String>)> = Vec::new();
+    let mut rules: Vec<Documented> = Vec::new();
     let mut remarks = Vec::new();
     let names = |list: &str| {
         list.split(", ")
