@@ -18,6 +18,7 @@ use crate::sample::{self, NOW, open};
 #[derive(Clone, Debug)]
 enum Step {
     Open(Box<Connection>),
+    Update(prop::sample::Index, Box<Connection>),
     Close(prop::sample::Index, Box<Connection>),
     Start(Arc<Process>),
     Learn(Arc<Process>),
@@ -32,6 +33,7 @@ fn step() -> BoxedStrategy<Step> {
     let index = any::<prop::sample::Index>;
     prop_oneof![
         4 => sample::connection(0).prop_map(|it| Step::Open(it.into())),
+        2 => (index(), sample::connection(0)).prop_map(|(which, last)| Step::Update(which, last.into())),
         4 => (index(), sample::connection(0)).prop_map(|(which, last)| Step::Close(which, last.into())),
         2 => sample::process().prop_map(Step::Start),
         1 => sample::process().prop_map(Step::Learn),
@@ -59,17 +61,19 @@ fn events(steps: Vec<(Step, i64)>) -> Vec<Event> {
                 open.push(it.clone());
                 Fact::ConnectionOpened(Arc::new(*it))
             }
+            Step::Update(which, last) => {
+                let Some(place) = take(which, open.len()) else {
+                    continue;
+                };
+                change(&mut open[place], *last, now);
+                Fact::ConnectionUpdated(Arc::new(Connection::clone(&open[place])))
+            }
             Step::Close(which, last) => {
                 let Some(place) = take(which, open.len()) else {
                     continue;
                 };
                 let mut it = open.remove(place);
-                it.state = last.state;
-                it.traffic = last.traffic;
-                it.process = last.process;
-                it.attribution = last.attribution;
-                it.shared_with = last.shared_with;
-                it.seen = Time(now.0 - 3);
+                change(&mut it, *last, now);
                 it.ended = Some(Time(now.0 - 1));
                 Fact::ConnectionClosed(Arc::new(*it))
             }
@@ -121,6 +125,34 @@ fn events(steps: Vec<(Step, i64)>) -> Vec<Event> {
         events.push(Event::new(now, fact));
     }
     events
+}
+
+/// What changes in the life of a conversation.
+fn change(it: &mut Connection, last: Connection, now: Time) {
+    it.state = last.state;
+    it.traffic = last.traffic;
+    it.process = last.process;
+    it.attribution = last.attribution;
+    it.shared_with = last.shared_with;
+    it.seen = Time(now.0 - 3);
+}
+
+/// Without the updates that the store folds: all but the last, and that too where the conversation closed.
+fn fold(events: &[Event]) -> Vec<Event> {
+    let superseded = |place: usize, id: u64| {
+        events[place + 1..].iter().any(|later| match &later.fact {
+            Fact::ConnectionUpdated(it) | Fact::ConnectionClosed(it) => it.id == id,
+            _ => false,
+        })
+    };
+    let kept = events
+        .iter()
+        .enumerate()
+        .filter(|(place, event)| match &event.fact {
+            Fact::ConnectionUpdated(it) => !superseded(*place, it.id),
+            _ => true,
+        });
+    kept.map(|(_, event)| event.clone()).collect()
 }
 
 /// Events without what the store gives of its own: ids, and ends of processes that are told in other records.
@@ -183,15 +215,18 @@ proptest! {
             writer.write(&entries).unwrap();
             if restart && index == 2 {
                 let closes = |event: &Event| matches!(
-                    event.fact, Fact::ConnectionClosed(_) | Fact::ListenerGone(_)
+                    event.fact,
+                    Fact::ConnectionUpdated(_) | Fact::ConnectionClosed(_) | Fact::ListenerGone(_)
                 );
                 // Rows of an earlier run are not continued, so stop where nothing is continued.
                 if !events.iter().skip(3 * batch).any(closes) {
-                    drop(writer);
+                    writer.close(chunk[chunk.len() - 1].time).unwrap();
                     writer = open(&path);
                 }
             }
         }
+        writer.close(Time(NOW.0 + 9_000_000_000)).unwrap();
+        let events = fold(&events);
         let reader = Reader::open(&path).unwrap();
         prop_assert_eq!(comparable(history(&reader)), comparable(events.clone()));
         // Any part of the time gives just that part.
