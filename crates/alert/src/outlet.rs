@@ -21,7 +21,9 @@ use atalaya_format::text::Style;
 use atalaya_model::{AlertRecord, Event, Ledger, Severity, Stage, Text, Time};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 
-use options::{ConsoleOptions, EventKind, JsonOptions, LogOptions, OutletOptions};
+pub use options::{
+    ConsoleOptions, EventKind, JsonOptions, LogOptions, OutletOptions, Rotation, Shape, Suffix,
+};
 use worker::{Render, Shared, Sink, Worker};
 
 /// Something that outlets may write.
