@@ -228,8 +228,8 @@ impl Outlets {
             minimum_severity: options.minimum_severity,
             choose: None,
             render: match options.shape {
-                options::Shape::Ecs => Box::new(json::Ecs(surroundings.context.clone())),
-                options::Shape::Basic => Box::new(json::Basic),
+                Shape::Ecs => Box::new(json::Ecs(surroundings.context.clone())),
+                Shape::Basic => Box::new(json::Basic),
             },
             sink: open_file("json", &options.file, &options.rotate, surroundings)?,
             surroundings,
@@ -394,7 +394,7 @@ pub fn file_path(file: &str, folder: &Path, host: &str) -> PathBuf {
 fn open_file(
     outlet: &str,
     file: &str,
-    rotation: &options::Rotation,
+    rotation: &Rotation,
     surroundings: &Surroundings,
 ) -> Result<Box<dyn Sink>, OutletError> {
     let template = file_path(file, &surroundings.folder, &surroundings.context.host_name);

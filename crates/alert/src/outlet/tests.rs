@@ -222,7 +222,7 @@ fn a_full_disk_is_told_once_and_got_over() {
         Arc::new(move |trouble| report.send(trouble.clone()).unwrap()),
     );
     let path = disk.path().join("a.log");
-    let sink = file::LogFile::new(path.clone(), options::Rotation::default());
+    let sink = file::LogFile::new(path.clone(), Rotation::default());
     let outlets = start(Box::new(sink), &[EventKind::All], &surroundings);
     disk.fill();
     // More than one write, less than the disk.
@@ -389,7 +389,7 @@ fn the_console_may_speak_json_and_be_filtered() {
 fn basic_json_has_only_its_two_shapes() {
     let mut options = all_outlets(false);
     options.json = Some(JsonOptions {
-        shape: options::Shape::Basic,
+        shape: Shape::Basic,
         ..JsonOptions::default()
     });
     let listed = Item::Alert(Arc::new(AlertRecord::Raised(Box::new(Alert {
