@@ -178,4 +178,6 @@ fn with_latest(state: &dyn State, mut finding: Finding) -> Finding {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

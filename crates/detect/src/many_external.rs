@@ -67,9 +67,11 @@ impl Detector for ManyExternal {
         }
         let threshold = self.options.threshold.max(1);
         let busy = scene.state.connected_processes();
-        let busy: Vec<_> = busy
+        let mut busy: Vec<_> = busy
             .filter(|key| scene.state.connection_count(*key) >= threshold)
             .collect();
+        // The same order in every run, so that a replay gives the same alerts.
+        busy.sort_unstable();
         let mut over = HashSet::new();
         for key in busy {
             // The oldest connection to each address, so that examples are the same in every run.

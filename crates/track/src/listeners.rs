@@ -85,7 +85,9 @@ impl Listeners {
             .table
             .iter()
             .filter(|(_, row)| row.look != look && namespaces.contains(&row.listener.network_namespace));
-        unseen.map(|(key, _)| *key).collect()
+        let mut unseen: Vec<SocketKey> = unseen.map(|(key, _)| *key).collect();
+        unseen.sort_unstable();
+        unseen
     }
 
     /// Does a socket listen where this endpoint is? An IPv6 wildcard takes IPv4 too, as it does by default.

@@ -258,6 +258,7 @@ impl Tracker {
 
     pub(crate) fn look_done(&mut self, time: Time, look: &Look, out: &mut Vec<Event>) {
         // Listeners that are missing now may have accepted what is new now: they go last.
+        out.reserve(self.unannounced.len() + 1);
         for slot in std::mem::take(&mut self.unannounced) {
             self.announce(slot, time, out);
             let waits = self
