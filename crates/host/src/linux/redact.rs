@@ -1,17 +1,55 @@
 //! Secrets in command lines are replaced before anything leaves this room; a keyed hash keeps them comparable.
+//!
+//! Rather too much than too little is replaced. What stays are the names of options, users and hosts, because they
+//! are what a defender asks about.
+
+mod families;
+mod names;
+#[cfg(test)]
+mod tests;
+mod values;
+mod walk;
 
 use atalaya_model::Text;
 use sha2::{Digest as _, Sha256};
 
+use super::process::arguments::MAX_KEPT;
+
 /// What stands where a secret was.
 pub const REDACTED: &str = "[redacted]";
 
-/// The arguments of a program with their secrets replaced.
+/// A replaced secret can make another one visible; after so many rounds that is no command line any more.
+const MAX_ROUNDS: usize = 8;
+
+/// The arguments of a program with their secrets replaced. Stops after as many as a kept command line can show.
+/// Done a second time it changes nothing.
 pub fn arguments<T: AsRef<str>>(arguments: &[T]) -> Vec<String> {
-    arguments
-        .iter()
-        .map(|argument| argument.as_ref().to_owned())
-        .collect()
+    let mut redacted = once(arguments);
+    if redacted.iter().any(|argument| argument.contains(REDACTED)) {
+        for _ in 0..MAX_ROUNDS {
+            let again = once(&redacted);
+            if again == redacted {
+                break;
+            }
+            redacted = again;
+        }
+    }
+    redacted
+}
+
+fn once<T: AsRef<str>>(arguments: &[T]) -> Vec<String> {
+    let mut walk = walk::Walk::default();
+    let mut length = 0;
+    let mut redacted = Vec::with_capacity(arguments.len().min(256));
+    for argument in arguments {
+        if length > MAX_KEPT {
+            break;
+        }
+        let argument = walk.step(argument.as_ref());
+        length += argument.len() + 1;
+        redacted.push(argument);
+    }
+    redacted
 }
 
 /// HMAC-SHA-256 (RFC 2104) of `message`, in lower-case hexadecimal.
@@ -27,11 +65,8 @@ pub fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
         outer[index] ^= byte;
     }
     let first = Sha256::new().chain_update(inner).chain_update(message).finalize();
-    Sha256::new()
-        .chain_update(outer)
-        .chain_update(first)
-        .finalize()
-        .into()
+    let second = Sha256::new().chain_update(outer).chain_update(first);
+    second.finalize().into()
 }
 
 /// Lower-case hexadecimal digits.

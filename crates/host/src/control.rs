@@ -1,0 +1,173 @@
+//! The control socket's transport: who is at the other end, and frames of bytes. What they mean is said elsewhere.
+
+mod frames;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+pub use self::frames::ControlStream;
+use crate::{HostError, lock};
+
+/// Who may connect: the owner and the group.
+const MODE: u32 = 0o660;
+/// Mode of a folder that is made for the socket.
+const FOLDER_MODE: u32 = 0o750;
+
+/// The process at the other end of a connection, as the kernel knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its user id when it connected.
+    pub user_id: u32,
+    /// Its group id when it connected.
+    pub group_id: u32,
+    /// Its process id when it connected; 0 where it is not in our pid namespace.
+    pub pid: u32,
+}
+
+impl Peer {
+    fn of(stream: &UnixStream) -> io::Result<Self> {
+        let peer = rustix::net::sockopt::socket_peercred(stream)?;
+        Ok(Self {
+            user_id: peer.uid.as_raw(),
+            group_id: peer.gid.as_raw(),
+            pid: u32::try_from(peer.pid.as_raw_nonzero().get()).unwrap_or_default(),
+        })
+    }
+}
+
+/// A bound control socket. Its file is removed when this is dropped.
+#[derive(Debug)]
+pub struct ControlListener {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode of the file, so that only our own is removed.
+    place: (u64, u64),
+}
+
+impl ControlListener {
+    /// Binds `path` with mode 0660, makes its folder where there is none, and replaces a socket that nobody serves
+    /// any more. Accepting does not block.
+    ///
+    /// # Errors
+    /// [`HostError::InUse`] with its process where another one serves it, [`HostError::Content`] where the file is no
+    /// socket, else [`HostError::File`].
+    pub fn bind(path: impl Into<PathBuf>) -> Result<Self, HostError> {
+        let path = path.into();
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(FOLDER_MODE)
+            .create(folder)
+            .map_err(HostError::file("create the folder", folder))?;
+        // Two that start at once take turns, so that neither replaces the other's fresh socket.
+        let turn = std::fs::File::open(folder).map_err(HostError::file("open", folder))?;
+        flock(&turn, FlockOperation::LockExclusive)
+            .map_err(|error| HostError::file("lock", folder)(error.into()))?;
+        make_way(&path)?;
+        let bound = UnixListener::bind(&path).map_err(HostError::file("bind", &path))?;
+        let prepared = std::fs::set_permissions(&path, Permissions::from_mode(MODE))
+            .and_then(|()| bound.set_nonblocking(true))
+            .and_then(|()| std::fs::symlink_metadata(&path));
+        let about = prepared.map_err(HostError::file("prepare", &path))?;
+        Ok(Self {
+            listener: bound,
+            place: (about.dev(), about.ino()),
+            path,
+        })
+    }
+
+    /// The next connection, `None` where nobody waits.
+    ///
+    /// # Errors
+    /// When the system refuses, for example for want of descriptors.
+    pub fn accept(&self) -> io::Result<Option<ControlStream>> {
+        match self.listener.accept() {
+            Ok((stream, _)) => {
+                let peer = Peer::of(&stream)?;
+                ControlStream::new(stream, peer).map(Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sleeps until somebody waits to be accepted, or `span` has passed.
+    pub fn wait(&self, span: Span) {
+        let mut descriptors = [PollFd::new(&self.listener, PollFlags::IN)];
+        let nanoseconds = span.0.max(0).saturating_mul(1_000);
+        let timeout = Timespec {
+            tv_sec: nanoseconds / 1_000_000_000,
+            tv_nsec: nanoseconds % 1_000_000_000,
+        };
+        // Interrupted or failed, the caller looks anyway.
+        drop(poll(&mut descriptors, Some(&timeout)));
+    }
+
+    /// The socket's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsFd for ControlListener {
+    /// Readable when somebody waits.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for ControlListener {
+    fn drop(&mut self) {
+        let there = std::fs::symlink_metadata(&self.path);
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == self.place) {
+            drop(std::fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// Connects to whoever serves `path`.
+///
+/// # Errors
+/// When nobody does, or permission is missing.
+pub fn connect(path: &Path) -> io::Result<ControlStream> {
+    let stream = UnixStream::connect(path)?;
+    let peer = Peer::of(&stream)?;
+    ControlStream::new(stream, peer)
+}
+
+/// Removes a socket that nobody serves.
+fn make_way(path: &Path) -> Result<(), HostError> {
+    let about = match std::fs::symlink_metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(HostError::file("look at", path)(error)),
+    };
+    if !about.file_type().is_socket() {
+        return Err(HostError::Content {
+            path: path.to_owned(),
+            message: "there is a file that is no socket; choose another path or remove it".to_owned(),
+        });
+    }
+    match UnixStream::connect(path) {
+        Ok(stream) => Err(HostError::InUse {
+            path: path.to_owned(),
+            holder: Peer::of(&stream)
+                .map_or_else(|_| "another process".to_owned(), |peer| lock::describe(peer.pid)),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(HostError::file("replace", path))
+        }
+        Err(error) => Err(HostError::file("try", path)(error)),
+    }
+}
