@@ -11,6 +11,8 @@ use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, 
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use atalaya_model::Span;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 
 pub use self::frames::ControlStream;
@@ -105,13 +107,10 @@ impl ControlListener {
     /// Sleeps until somebody waits to be accepted, or `span` has passed.
     pub fn wait(&self, span: Span) {
         let mut descriptors = [PollFd::new(&self.listener, PollFlags::IN)];
-        let nanoseconds = span.0.max(0).saturating_mul(1_000);
-        let timeout = Timespec {
-            tv_sec: nanoseconds / 1_000_000_000,
-            tv_nsec: nanoseconds % 1_000_000_000,
-        };
+        let micros = u64::try_from(span.0).unwrap_or_default();
+        let timeout = Timespec::try_from(std::time::Duration::from_micros(micros)).ok();
         // Interrupted or failed, the caller looks anyway.
-        drop(poll(&mut descriptors, Some(&timeout)));
+        drop(poll(&mut descriptors, timeout.as_ref()));
     }
 
     /// The socket's file.

@@ -13,7 +13,9 @@ fn pair() -> (tempfile::TempDir, ControlListener, ControlStream, ControlStream) 
     let folder = tempfile::tempdir().unwrap();
     let listener = ControlListener::bind(folder.path().join("run/control.sock")).unwrap();
     assert!(listener.accept().unwrap().is_none());
+    listener.wait(Span(1_000));
     let client = connect(listener.path()).unwrap();
+    listener.wait(LONG);
     let server = listener.accept().unwrap().unwrap();
     (folder, listener, client, server)
 }
