@@ -90,7 +90,7 @@ impl Notices {
                 Err(error) => return Err(error.into()),
             };
             for notice in message::Messages::new(bytes.get(..length).unwrap_or_default(), 0) {
-                let message::Message::Socket(body, _) = notice else {
+                let message::Message::Socket(body) = notice else {
                     drained.unreadable += 1;
                     continue;
                 };

@@ -10,7 +10,7 @@ use std::thread::Builder;
 
 use atalaya_model::Text;
 use atalaya_model::tier::Limit;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, open, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, open, statat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -148,13 +148,21 @@ impl Namespaces {
             };
             for entry in entries.take(MOST_PINS).flatten() {
                 let path = entry.path();
+                if pinned.len() >= MOST_NAMESPACES {
+                    break;
+                }
                 let Ok(stat) = statat(CWD, &path, AtFlags::empty()) else {
                     continue;
                 };
-                if stat.st_dev != self.device || pinned.len() >= MOST_NAMESPACES {
+                if stat.st_dev != self.device {
                     continue;
                 }
-                if let Ok(file) = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+                // It may have been unmounted meanwhile: what was opened counts.
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                if let Ok(file) = open(&path, flags, Mode::empty())
+                    && let Ok(stat) = fstat(&file)
+                    && stat.st_dev == self.device
+                {
                     pinned.insert(stat.st_ino as u32, file);
                 }
             }
@@ -178,6 +186,12 @@ impl Namespaces {
             .enumerate()
             .filter(move |(place, _)| due(*place))
             .map(|(_, namespace)| namespace)
+    }
+
+    /// In how many looks each namespace is read once.
+    pub fn turns(&self) -> u32 {
+        let others = self.observed.len().saturating_sub(1);
+        u32::try_from(others.div_ceil(MOST_IN_A_LOOK).max(1)).unwrap_or(u32::MAX)
     }
 
     /// Every subscription.
@@ -300,7 +314,7 @@ mod tests {
     #[test]
     fn our_own_namespace_is_entered_once() {
         let mut owners = Owners::new(true, true).unwrap();
-        owners.begin_look().unwrap();
+        owners.begin_look(1).unwrap();
         let mut namespaces = Namespaces::open(Some(1 << 20)).unwrap();
         namespaces.refresh(&mut owners);
         namespaces.refresh(&mut owners);

@@ -41,6 +41,10 @@ pub struct Owners {
     index: Index,
     /// The number of the look under way, from 1.
     look: u32,
+    /// Sockets that were alive in no dump since this look have vanished.
+    since: u32,
+    /// Users of processes that could not be read.
+    hidden_users: NumberSet<u32>,
     last_pid: Option<u32>,
     follow: bool,
     privileged: bool,
@@ -50,6 +54,8 @@ pub struct Owners {
     budget: i64,
     /// Where reading in turn goes on.
     turn: u32,
+    /// How often reading in turn has come round.
+    rounds: u32,
     /// Processes whose sockets another process turned out to share.
     revisit: NumberSet<u32>,
     /// Sockets that are searched now.
@@ -101,6 +107,8 @@ impl Owners {
             processes: NumberMap::default(),
             index: Index::default(),
             look: 0,
+            since: 0,
+            hidden_users: NumberSet::default(),
             last_pid: None,
             follow,
             privileged,
@@ -108,6 +116,7 @@ impl Owners {
             remembered: 0,
             budget: MOST_BUDGET,
             turn: 0,
+            rounds: 1,
             revisit: NumberSet::default(),
             wanted: NumberSet::default(),
             missed: NumberMap::default(),
@@ -121,12 +130,18 @@ impl Owners {
         &self.folder
     }
 
-    /// Begins a look: lists the processes, forgets those that are gone, and reads the descriptors of new ones.
+    /// Begins a look: lists the processes, forgets those that are gone, and reads the descriptors of new ones. Where
+    /// namespaces take turns, each is dumped once in `turns` looks.
     ///
     /// # Errors
     /// When `/proc` cannot be listed.
-    pub fn begin_look(&mut self) -> Result<Changes, Errno> {
-        self.look = self.look.wrapping_add(1).max(1);
+    pub fn begin_look(&mut self, turns: u32) -> Result<Changes, Errno> {
+        self.look = self.look.saturating_add(1);
+        self.since = self.look.saturating_sub(turns.saturating_sub(1));
+        self.hidden_users.clear();
+        let users = self.processes.values().filter_map(|entry| entry.users);
+        self.hidden_users
+            .extend(users.flat_map(|(real, effective)| [real, effective]));
         self.budget = (self.budget + BUDGET).min(MOST_BUDGET);
         // Read before the listing: what starts in between is new in the next look as well, and is then compared.
         let last_pid = self.folder.last_pid();
@@ -221,12 +236,7 @@ impl Owners {
 
     /// Why nobody is known to hold a socket of this user that has an inode.
     pub fn evidence(&self, user: u32) -> Evidence {
-        let hidden = |entry: &Entry| {
-            entry
-                .users
-                .is_some_and(|(real, effective)| user == real || user == effective)
-        };
-        if (!self.privileged && user != self.own_user) || self.processes.values().any(hidden) {
+        if (!self.privileged && user != self.own_user) || self.hidden_users.contains(&user) {
             Evidence::NoPermission
         } else {
             Evidence::NotFound

@@ -4,8 +4,6 @@ mod describe;
 mod look;
 mod remember;
 mod report;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 
@@ -22,7 +20,9 @@ use crate::collector::{Collector, Options, Sink};
 use crate::{HostError, clock};
 
 /// After the first notice, how long others may come before all are read: one wake-up for many.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(50);
+/// The same where the kernel's buffer is small.
+const GATHER_BRIEFLY: Duration = Duration::from_millis(5);
 /// How often results of the helper pool are fetched while some are expected.
 const FETCH: Duration = Duration::from_millis(50);
 
@@ -134,13 +134,7 @@ impl Collector for PollCollector {
 
     fn look(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
         self.drain(sink);
-        self.look_at_everything(sink)?;
-        let report = report::of(&self.namespaces);
-        if report != self.report {
-            self.report = report;
-            sink(Observation::Tier(clock::now(), self.report.clone()));
-        }
-        Ok(())
+        self.look_at_everything(sink)
     }
 
     fn wait(&mut self, timeout: Duration, sink: &mut Sink<'_>) -> Result<(), HostError> {
@@ -161,7 +155,8 @@ impl Collector for PollCollector {
                 return Ok(());
             }
             if let Some(left) = deadline.left() {
-                std::thread::sleep(left.min(GATHER));
+                let is_small = self.namespaces.notices().any(|notices| !notices.has_full_buffer);
+                std::thread::sleep(left.min(if is_small { GATHER_BRIEFLY } else { GATHER }));
             }
         }
     }

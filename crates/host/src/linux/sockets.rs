@@ -72,8 +72,6 @@ impl Buffer {
 pub struct Losses {
     /// Messages that could not be read as a socket.
     pub unreadable: u64,
-    /// Tables that changed while they were read, so that a socket may have been missed.
-    pub interrupted: u64,
     /// Tables that could not be read completely.
     pub failed: u64,
 }
@@ -129,7 +127,6 @@ impl Dumper {
         self.sequence = self.sequence.wrapping_add(1);
         let request = table.request(self.sequence);
         send(self.as_fd(), &request, SendFlags::empty())?;
-        let mut interrupted = false;
         loop {
             let (length, _) = match recv(self.socket.as_fd(), &mut *buffer.0, RecvFlags::empty()) {
                 Ok(received) => received,
@@ -138,15 +135,11 @@ impl Dumper {
             };
             for message in Messages::new(buffer.0.get(..length).unwrap_or_default(), self.sequence) {
                 match message {
-                    Message::Socket(body, flags) => {
-                        interrupted |= flags & message::INTERRUPTED != 0;
-                        match message::socket(body, table.transport(), self.namespace) {
-                            Some(socket) => each(socket),
-                            None => losses.unreadable += 1,
-                        }
-                    }
+                    Message::Socket(body) => match message::socket(body, table.transport(), self.namespace) {
+                        Some(socket) => each(socket),
+                        None => losses.unreadable += 1,
+                    },
                     Message::Done => {
-                        losses.interrupted += u64::from(interrupted);
                         return Ok(());
                     }
                     Message::Error(0) => {}

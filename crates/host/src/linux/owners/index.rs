@@ -22,6 +22,12 @@ struct Holder {
     shared: bool,
 }
 
+impl Holder {
+    const fn has_vanished(self, since: u32) -> bool {
+        self.look != 0 && self.look < since
+    }
+}
+
 /// The processes that hold one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holders<'a> {
@@ -98,12 +104,12 @@ impl Index {
     }
 
     /// Is there no reason to believe that a descriptor of this socket is still the same? True when a dump once named
-    /// the socket and that of `look` does not, or nothing is known. Sockets of other families are in no dump: they
-    /// never vanish.
-    pub fn has_vanished(&self, inode: u32, look: u32) -> bool {
+    /// the socket and none did since the look `since`, or nothing is known. Sockets of other families are in no dump:
+    /// they never vanish.
+    pub fn has_vanished(&self, inode: u32, since: u32) -> bool {
         self.sockets
             .get(&inode)
-            .is_none_or(|holder| holder.look != look && holder.look != 0)
+            .is_none_or(|holder| holder.has_vanished(since))
     }
 
     /// Do we know a holder?
@@ -116,17 +122,12 @@ impl Index {
         self.shared.get(&inode).map_or(&[], |pids| pids)
     }
 
-    /// How many sockets have a known holder.
-    pub fn len(&self) -> usize {
-        self.sockets.len()
-    }
-
-    /// Processes that are said to hold a socket that the dump of `look` did not name, though an earlier one did:
+    /// Processes that are said to hold a socket that no dump named since the look `since`, though an earlier one did:
     /// their descriptors have changed.
-    pub fn holders_of_vanished(&self, look: u32) -> impl Iterator<Item = u32> {
+    pub fn holders_of_vanished(&self, since: u32) -> impl Iterator<Item = u32> {
         self.sockets
             .values()
-            .filter(move |holder| holder.look != look && holder.look != 0)
+            .filter(move |holder| holder.has_vanished(since))
             .map(|holder| holder.pid)
     }
 }
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(index.holders_of_vanished(3).collect::<Vec<_>>(), [200]);
         index.remove_process(200);
         assert_eq!(index.seen(5, 2), None);
-        assert_eq!(index.len(), 0);
+        assert_eq!(index.sockets.len(), 0);
     }
 
     #[test]
@@ -165,6 +166,6 @@ mod tests {
         for pid in 1..1000 {
             index.remove_process(pid);
         }
-        assert_eq!((index.len(), index.shared.len()), (0, 0));
+        assert_eq!((index.sockets.len(), index.shared.len()), (0, 0));
     }
 }

@@ -12,6 +12,8 @@ const MOST_DESCRIPTORS: usize = 1 << 20;
 const MOST_REMEMBERED: usize = 1 << 20;
 /// A new process with more descriptors than this (it inherited them) is read when there is budget for it.
 const EASY: u32 = 1_024;
+/// One round in so many reads every descriptor again, instead of those that changed.
+const THOROUGH: u32 = 8;
 /// Looks between two searches for a socket that nobody readable holds.
 const MOST_PATIENCE: u32 = 64;
 
@@ -25,7 +27,7 @@ enum Depth {
 }
 
 impl Owners {
-    /// Reads the descriptors of processes that were not there before, and those whose turn it is.
+    /// Reads the descriptors of processes that were not there before.
     pub(super) fn scan_new(&mut self, started: &[u32]) {
         let first = self.look == 1;
         for pid in started {
@@ -42,13 +44,15 @@ impl Owners {
         }
         if first {
             self.budget = 5 * BUDGET;
-        } else if self.follow {
-            self.scan_again();
         }
     }
 
-    /// Reads processes again that turned out to share a socket, then some more in turn.
-    fn scan_again(&mut self) {
+    /// Ends a look, once every socket of the dump was [`named`](Self::named): reads processes again that turned out to
+    /// share a socket, then some more in turn. What that finds shows in the next look.
+    pub fn end_look(&mut self) {
+        if !self.follow {
+            return;
+        }
         for pid in std::mem::take(&mut self.revisit) {
             let cost = self.processes.get(&pid).map_or(0, |entry| i64::from(entry.count));
             if cost > self.budget {
@@ -62,7 +66,15 @@ impl Owners {
         let in_turn: Vec<u32> = self.pids[begin..].iter().take(BUDGET as usize).copied().collect();
         if in_turn.is_empty() {
             self.turn = 0;
+            self.rounds = self.rounds.wrapping_add(1);
         }
+        // A socket that is passed on gets a new descriptor. Only one that replaces another, living one escapes the
+        // cheaper reading.
+        let depth = if self.rounds.is_multiple_of(THOROUGH) {
+            Depth::All
+        } else {
+            Depth::Changed
+        };
         for pid in in_turn {
             let cost = self
                 .processes
@@ -77,7 +89,7 @@ impl Owners {
                     break;
                 }
                 allowance -= cost;
-                self.scan(pid, Depth::All);
+                self.scan(pid, depth);
             }
             self.turn = pid;
             if allowance <= 0 {
@@ -94,7 +106,7 @@ impl Owners {
             return;
         }
         // First where something is known to have changed.
-        let mut candidates: Vec<u32> = self.index.holders_of_vanished(self.look).collect();
+        let mut candidates: Vec<u32> = self.index.holders_of_vanished(self.since).collect();
         candidates.sort_unstable();
         candidates.dedup();
         for pid in &candidates {
@@ -162,7 +174,7 @@ impl Owners {
         let old = std::mem::take(&mut entry.descriptors);
         let listing = &mut self.listing;
         listing.clear();
-        let (index, look) = (&self.index, self.look);
+        let (index, since) = (&self.index, self.since);
         let mut reads = 0;
         let mut place = 0;
         let result = self.folder.descriptors(pid, &mut |number, descriptor| {
@@ -173,7 +185,7 @@ impl Owners {
             let inode = match known {
                 Some((_, inode))
                     if depth == Depth::Changed
-                        && (*inode == NO_SOCKET || !index.has_vanished(*inode, look)) =>
+                        && (*inode == NO_SOCKET || !index.has_vanished(*inode, since)) =>
                 {
                     *inode
                 }
@@ -188,12 +200,15 @@ impl Owners {
         self.budget -= reads;
         entry.scanned = true;
         match result {
-            Ok(()) => entry.unread = None,
+            Ok(()) => (entry.unread, entry.users) = (None, None),
             Err(error) => {
                 entry.descriptors = old;
                 entry.unread = Some(error);
                 if error == Errno::ACCESS || error == Errno::PERM {
                     entry.users = self.folder.users_of(pid).ok();
+                    let users = entry.users.into_iter();
+                    self.hidden_users
+                        .extend(users.flat_map(|(real, effective)| [real, effective]));
                 }
                 return;
             }

@@ -20,12 +20,12 @@ fn sockets_opened_closed_and_replaced_between_looks() {
     let own = std::process::id();
     let mut owners = Owners::new(true, true).unwrap();
     let first = TcpListener::bind("127.0.0.1:0").unwrap();
-    let changes = owners.begin_look().unwrap();
+    let changes = owners.begin_look(1).unwrap();
     assert!(changes.started.contains(&own) && changes.gone.is_empty());
     let key = owners.key_of(own).unwrap();
     assert_eq!(owners.named(inode(&first)), Some(Named::One(key)));
 
-    owners.begin_look().unwrap();
+    owners.begin_look(1).unwrap();
     let second = UdpSocket::bind("127.0.0.1:0").unwrap();
     assert_eq!(owners.named(inode(&second)), None);
     owners.named(inode(&first));
@@ -33,7 +33,7 @@ fn sockets_opened_closed_and_replaced_between_looks() {
     assert_eq!(owners.named(inode(&second)), Some(Named::One(key)));
 
     // The descriptor of the first is taken by the third: same number, other socket.
-    owners.begin_look().unwrap();
+    owners.begin_look(1).unwrap();
     let old = inode(&first);
     drop(first);
     let third = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -52,7 +52,7 @@ fn sockets_opened_closed_and_replaced_between_looks() {
 fn without_following_nothing_is_remembered() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut owners = Owners::new(false, false).unwrap();
-    owners.begin_look().unwrap();
+    owners.begin_look(1).unwrap();
     assert!(owners.named(inode(&socket)).is_some());
     assert_eq!(owners.remembered, 0);
     assert_eq!(owners.evidence(12345), Evidence::NoPermission);

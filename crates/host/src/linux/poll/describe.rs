@@ -7,8 +7,8 @@ use atalaya_model::{Ledger, Observation, Process, ProcessKey, Span, Stage, Time}
 
 use crate::collector::{Options, Sink};
 use crate::linux::hash::inspector::{self, Inspected, Inspector};
-use crate::linux::owners::Owners;
 use crate::linux::owners::numbers::{NumberMap, NumberSet};
+use crate::linux::owners::proc_folder::ProcFolder;
 use crate::linux::process::{CommandLines, ProcessReader};
 use crate::{HostError, clock};
 
@@ -23,6 +23,7 @@ const MOST_NEW: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Describer {
     reader: ProcessReader,
+    folder: ProcFolder,
     inspector: Option<Inspector>,
     known: NumberMap<u32, Known>,
     /// Named by a socket, and not described yet.
@@ -60,6 +61,7 @@ impl Describer {
         };
         Ok(Self {
             reader: ProcessReader::new(command_lines)?,
+            folder: ProcFolder::open().map_err(|error| HostError::file("read", "/proc")(error.into()))?,
             inspector,
             known: NumberMap::default(),
             needed: Vec::new(),
@@ -179,7 +181,7 @@ impl Describer {
         }
         let known = Known {
             process: process.clone(),
-            executable: None,
+            executable: self.folder.executable_of(key.pid).ok(),
         };
         self.known.insert(key.pid, known);
         sink(Observation::Process(time, process.clone()));
@@ -192,24 +194,25 @@ impl Describer {
     }
 
     /// Reads again what may have become another program: young processes, and the others in turn by the file they run.
-    pub(super) fn check(&mut self, owners: &Owners, look: u32, time: Time, sink: &mut Sink<'_>) {
-        let mut again: Vec<u32> = std::mem::take(&mut self.young).into_iter().collect();
-        for (pid, known) in &mut self.known {
-            if pid % TURNS != look % TURNS || known.process.flags.kernel_thread {
-                continue;
-            }
-            let Ok(executable) = owners.folder().executable_of(*pid) else {
-                continue;
-            };
-            if known.executable.is_some_and(|before| before != executable) {
+    pub(super) fn check(&mut self, look: u32, time: Time, sink: &mut Sink<'_>) {
+        let mut again: Vec<u32> = self.young.iter().copied().collect();
+        for (pid, known) in &self.known {
+            if pid % TURNS == look % TURNS
+                && !known.process.flags.kernel_thread
+                && let Ok(executable) = self.folder.executable_of(*pid)
+                && known.executable.is_some_and(|before| before != executable)
+            {
                 again.push(*pid);
             }
-            known.executable = Some(executable);
         }
         for pid in again {
             let Some(before) = self.known.get(&pid).map(|known| known.process.clone()) else {
+                self.young.remove(&pid);
                 continue;
             };
+            if time.since(before.started) >= YOUNG {
+                self.young.remove(&pid);
+            }
             if let Ok(process) = self.reader.describe(pid)
                 && is_another_program(&before, &process)
             {

@@ -6,6 +6,7 @@ use atalaya_model::{Evidence, Observation, Owners as Named, Socket, Stage, Text,
 use super::PollCollector;
 use super::describe::Describer;
 use super::remember::Remembered;
+use super::report;
 use crate::collector::Sink;
 use crate::linux::owners::Owners;
 use crate::{HostError, clock};
@@ -23,7 +24,7 @@ impl PollCollector {
         let time = clock::now();
         let changes = self
             .owners
-            .begin_look()
+            .begin_look(self.namespaces.turns())
             .map_err(|error| HostError::file("list", "/proc")(error.into()))?;
         if changes.is_full {
             let reason = "more processes than can be watched";
@@ -33,9 +34,10 @@ impl PollCollector {
         if self.options.every_process {
             self.describer.start_describing(&changes.started, self.look == 1);
         }
-        self.describer.check(&self.owners, self.look, time, sink);
+        self.describer.check(self.look, time, sink);
 
         let namespaces = self.dump(time, sink)?;
+        self.owners.end_look();
 
         self.describer.describe_some(OLD_PROCESSES, time, sink);
         self.describer.fetch(sink);
@@ -44,7 +46,7 @@ impl PollCollector {
             self.describer.gone(pid, start, end, sink);
         }
         if self.options.follow {
-            self.remembered.sweep(self.look, self.namespaces.count());
+            self.remembered.sweep(self.look, self.namespaces.turns());
         }
         let unread = self.owners.unread();
         let look = Look {
@@ -55,6 +57,11 @@ impl PollCollector {
                 .map(|(reason, count)| (Text::from(reason), count))
                 .collect(),
         };
+        let report = report::of(&self.namespaces);
+        if report != self.report {
+            self.report = report;
+            sink(Observation::Tier(end, self.report.clone()));
+        }
         sink(Observation::LookDone(end, look));
         Ok(())
     }

@@ -70,12 +70,12 @@ impl Remembered {
         }
     }
 
-    /// Forgets, now and then, what no dump named for some looks; namespaces that take turns are given more.
-    pub(super) fn sweep(&mut self, look: u32, namespaces: usize) {
+    /// Forgets, now and then, what no dump named for some looks; more where namespaces are dumped once
+    /// in `turns` looks.
+    pub(super) fn sweep(&mut self, look: u32, turns: u32) {
         if !look.is_multiple_of(SWEEP) {
             return;
         }
-        let turns = u32::try_from(namespaces / crate::linux::namespaces::MOST_IN_A_LOOK).unwrap_or(u32::MAX);
         let patience = PATIENCE.saturating_add(turns);
         self.0
             .retain(|_, entry| look.wrapping_sub(entry.look) <= patience);

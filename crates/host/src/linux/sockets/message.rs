@@ -12,8 +12,6 @@ use atalaya_model::{Endpoint, Evidence, Owners, Socket, SocketState, Transport};
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// `TCPDIAG_GETSOCK`: the older request, which covers IPv4 and IPv6 in one walk of the table.
 const TCPDIAG_GETSOCK: u16 = 18;
-/// `NLM_F_DUMP_INTR`: the table changed while it was read.
-pub const INTERRUPTED: u16 = 0x10;
 
 const HEADER: usize = 16;
 const INET_DIAG_MESSAGE: usize = 72;
@@ -25,8 +23,8 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 /// One message of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// The body of a socket message, and the message's flags.
-    Socket(&'a [u8], u16),
+    /// The body of a socket message.
+    Socket(&'a [u8]),
     /// The dump is complete.
     Done,
     /// The kernel refuses, by error number; 0 is an acknowledgement.
@@ -60,13 +58,8 @@ impl<'a> Iterator for Messages<'a> {
             if self.rest.is_empty() {
                 return None;
             }
-            let header = (
-                u32_at(self.rest, 0),
-                u16_at(self.rest, 4),
-                u16_at(self.rest, 6),
-                u32_at(self.rest, 8),
-            );
-            let (Some(length), Some(kind), Some(flags), Some(sequence)) = header else {
+            let header = (u32_at(self.rest, 0), u16_at(self.rest, 4), u32_at(self.rest, 8));
+            let (Some(length), Some(kind), Some(sequence)) = header else {
                 self.rest = &[];
                 return Some(Message::Malformed);
             };
@@ -86,7 +79,7 @@ impl<'a> Iterator for Messages<'a> {
                     return Some(Message::Error(number));
                 }
                 _ if kind == SOCK_DIAG_BY_FAMILY || kind == TCPDIAG_GETSOCK => {
-                    return Some(Message::Socket(body, flags));
+                    return Some(Message::Socket(body));
                 }
                 _ => {}
             }
@@ -330,10 +323,7 @@ mod tests {
         bytes.extend(with_header(libc::NLMSG_DONE as u16, 9, &[0; 4]));
         let seen: Vec<_> = Messages::new(&bytes, 9).collect();
         assert!(
-            matches!(
-                seen[..],
-                [Message::Socket(_, _), Message::Error(2), Message::Done]
-            ),
+            matches!(seen[..], [Message::Socket(_), Message::Error(2), Message::Done]),
             "{seen:?}"
         );
     }
