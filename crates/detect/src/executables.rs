@@ -29,9 +29,20 @@ pub enum Novelty {
 
 #[derive(Debug, Default)]
 pub(crate) struct Executables {
-    paths: HashMap<Text, Vec<Text>>,
+    paths: HashMap<Text, Known>,
     order: VecDeque<Text>,
 }
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The latest last.
+    hashes: Vec<Text>,
+    /// A package installed it.
+    packaged: bool,
+}
+
+/// Stands among the hashes of a path in memory when a package installed it.
+const PACKAGED: &str = "packaged";
 
 impl Executables {
     pub(crate) fn novelty(&self, process: &Process) -> Novelty {
@@ -39,10 +50,14 @@ impl Executables {
             return Novelty::Undecided;
         };
         match self.paths.get(&*path) {
-            Some(hashes) if hashes.contains(hash) => Novelty::Known,
+            Some(known) if known.hashes.contains(hash) => Novelty::Known,
             // What runs is a file that is no longer at its path: it says nothing about the file that is there.
             Some(_) if process.flags.deleted || process.flags.memfd => Novelty::New,
-            Some(hashes) => hashes.last().cloned().map_or(Novelty::New, Novelty::Changed),
+            Some(known) => known
+                .hashes
+                .last()
+                .cloned()
+                .map_or(Novelty::New, Novelty::Changed),
             None => Novelty::New,
         }
     }
@@ -54,15 +69,24 @@ impl Executables {
         if process.flags.deleted || process.flags.memfd {
             return;
         }
-        if self.paths.get(&*path).is_some_and(|hashes| hashes.contains(hash)) {
+        let packaged = process.package.is_some();
+        let known = self.paths.get(&*path);
+        if known.is_some_and(|known| known.hashes.contains(hash) && (known.packaged || !packaged)) {
             return;
         }
-        let hashes = self.put(path.clone(), hash.clone());
-        let memory = memory(path, hashes);
+        let known = self.put(path.clone());
+        known.packaged |= packaged;
+        known.add(hash.clone());
+        let memory = memory(path, known);
         out.remember(memory);
     }
 
-    fn put(&mut self, path: Text, hash: Text) -> &[Text] {
+    /// Did a package install the file at this path, when it was last seen? `None` where the path is not known.
+    pub(crate) fn is_packaged(&self, process: &Process) -> Option<bool> {
+        Some(self.paths.get(&*key(process)?)?.packaged)
+    }
+
+    fn put(&mut self, path: Text) -> &mut Known {
         if !self.paths.contains_key(&path) {
             if self.order.len() >= MAX_PATHS
                 && let Some(oldest) = self.order.pop_front()
@@ -71,13 +95,7 @@ impl Executables {
             }
             self.order.push_back(path.clone());
         }
-        let hashes = self.paths.entry(path).or_default();
-        hashes.retain(|known| *known != hash);
-        hashes.push(hash);
-        if hashes.len() > MAX_HASHES {
-            hashes.remove(0);
-        }
-        hashes
+        self.paths.entry(path).or_default()
     }
 
     pub(crate) fn recall(&mut self, memory: &Memory) {
@@ -87,8 +105,12 @@ impl Executables {
         let Some(Ok(text)) = memory.bytes.as_deref().map(str::from_utf8) else {
             return;
         };
-        for hash in text.lines().take(MAX_HASHES) {
-            self.put(memory.key.clone(), hash.into());
+        let known = self.put(memory.key.clone());
+        for line in text.lines().take(MAX_HASHES + 1) {
+            match line {
+                PACKAGED => known.packaged = true,
+                hash => known.add(hash.into()),
+            }
         }
     }
 
@@ -97,12 +119,26 @@ impl Executables {
     }
 }
 
-fn memory(path: Text, hashes: &[Text]) -> Memory {
+impl Known {
+    fn add(&mut self, hash: Text) {
+        self.hashes.retain(|known| *known != hash);
+        self.hashes.push(hash);
+        if self.hashes.len() > MAX_HASHES {
+            self.hashes.remove(0);
+        }
+    }
+}
+
+fn memory(path: Text, known: &Known) -> Memory {
+    let mut lines: Vec<&str> = known.hashes.iter().map(|hash| &**hash).collect();
+    if known.packaged {
+        lines.push(PACKAGED);
+    }
     Memory {
         detector: NAME.into(),
         version: VERSION,
         key: path,
-        bytes: Some(hashes.join("\n").into_bytes()),
+        bytes: Some(lines.join("\n").into_bytes()),
     }
 }
 

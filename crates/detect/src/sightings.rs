@@ -23,6 +23,9 @@ pub(crate) struct Sightings {
 struct Seen {
     process: Arc<Process>,
     uses_network: bool,
+    /// Since when its facts are awaited.
+    since: Time,
+    /// Until when; its place among those that wait.
     deadline: Time,
     told: Option<Told>,
 }
@@ -32,6 +35,10 @@ struct Told {
     process: Arc<Process>,
     uses_network: bool,
 }
+
+/// How long the word of a package manager is awaited about a packaged file that was deleted or changed: while an
+/// upgrade runs, files and records do not fit together.
+const PACKAGE_PATIENCE: Span = Span::from_seconds(130);
 
 /// Will no more be learnt about what this process runs?
 pub(crate) fn is_settled(process: &Process) -> bool {
@@ -113,28 +120,36 @@ impl Sightings {
         let seen = self.table.entry(process.key).or_insert_with(|| Seen {
             process: process.clone(),
             uses_network,
-            deadline: time.after(patience),
+            since: time,
+            deadline: time,
             told: None,
         });
         seen.uses_network |= uses_network;
-        if let Some(told) = &mut seen.told
+        let earlier = seen.told.as_ref();
+        if let Some(told) = earlier
             && told.uses_network == seen.uses_network
+            && same_facts(&told.process, process)
         {
-            if Arc::ptr_eq(&told.process, process) {
-                return;
-            }
-            if same_facts(&told.process, process) {
-                told.process = process.clone();
-                return;
-            }
-        }
-        seen.process = process.clone();
-        if seen.told.is_some() && !self.waiting.contains(&(seen.deadline, process.key)) {
-            seen.deadline = time.after(patience);
+            return;
         }
         let doubtful = process.flags.deleted || matches!(executables.novelty(process), Novelty::Changed(_));
         let settled = is_settled(process) && (!doubtful || is_judged(process));
-        if settled || time >= seen.deadline || seen.told.is_some() && !doubtful {
+        let is_packaged = executables
+            .is_packaged(process)
+            .or_else(|| earlier.map(|told| told.process.package.is_some()))
+            .unwrap_or_else(|| is_system_path(process));
+        let wait = match doubtful && is_packaged && patience > Span(0) {
+            true => PACKAGE_PATIENCE,
+            false => patience,
+        };
+        let is_waiting = self.waiting.remove(&(seen.deadline, process.key));
+        if earlier.is_some() && !is_waiting {
+            seen.since = time;
+        }
+        seen.deadline = seen.since.after(wait);
+        let is_late = earlier.is_some() && !doubtful;
+        seen.process = process.clone();
+        if settled || is_late || time >= seen.deadline {
             self.tell(time, process.key, executables, out);
         } else {
             self.waiting.insert((seen.deadline, process.key));
@@ -206,12 +221,22 @@ fn is_judged(process: &Process) -> bool {
             .is_some_and(|package| package.digest != Digest::Unknown)
 }
 
+/// Is the file where only packages put files?
+fn is_system_path(process: &Process) -> bool {
+    let path = process.executable.as_deref().unwrap_or_default();
+    let folders = ["/usr/", "/bin/", "/sbin/", "/lib"];
+    process.container.is_none()
+        && !process.flags.memfd
+        && !path.starts_with("/usr/local/")
+        && folders.iter().any(|folder| path.starts_with(folder))
+}
+
 fn same_program(a: &Process, b: &Process) -> bool {
     a.executable == b.executable && a.script == b.script && a.flags == b.flags
 }
 
-fn same_facts(a: &Process, b: &Process) -> bool {
-    same_program(a, b) && a.sha256 == b.sha256 && a.package == b.package
+fn same_facts(a: &Arc<Process>, b: &Arc<Process>) -> bool {
+    Arc::ptr_eq(a, b) || same_program(a, b) && a.sha256 == b.sha256 && a.package == b.package
 }
 
 fn sighting(

@@ -153,6 +153,45 @@ fn ordinary_work_and_an_upgrade_give_nothing_above_low() {
 }
 
 #[test]
+fn the_word_of_a_busy_package_manager_is_awaited() {
+    let unpackaged = |pid, hash| std::sync::Arc::unwrap_or_clone(program(pid, "/usr/sbin/sshd", hash));
+    let mut stage = Stage::learning();
+    let sshd = packaged(unpackaged(7, "v1"));
+    stage.listens(listener(1, &sshd, Transport::Tcp, "0.0.0.0:22"));
+    stage.pass(3_600);
+    // The file is replaced, and the package manager holds its lock for a minute.
+    let mut old = unpackaged(7, "v1");
+    old.flags.deleted = true;
+    let mut outcomes = vec![stage.learns(std::sync::Arc::new(old.clone()))];
+    outcomes.push(stage.starts(std::sync::Arc::new(unpackaged(9, "v2"))));
+    outcomes.extend((0..60).map(|_| stage.pass(1)));
+    assert_eq!(serious(&outcomes), []);
+    outcomes.push(stage.learns(packaged(old)));
+    outcomes.push(stage.learns(packaged(unpackaged(9, "v2"))));
+    outcomes.extend((0..200).map(|_| stage.pass(1)));
+    assert_eq!(serious(&outcomes), []);
+    let noted = outcomes.iter().flat_map(|outcome| &outcome.findings);
+    let noted: Vec<_> = noted
+        .map(|finding| (&*finding.rule, finding.severity))
+        .filter(|(rule, _)| rule.ends_with("d_executable"))
+        .collect();
+    let info = Severity::Info;
+    assert_eq!(
+        noted,
+        [("deleted_executable", info), ("changed_executable", info)]
+    );
+
+    // A file that only looks like an upgrade is told in the end.
+    outcomes.clear();
+    outcomes.push(stage.starts(std::sync::Arc::new(unpackaged(10, "evil"))));
+    outcomes.extend((0..200).map(|_| stage.pass(1)));
+    assert_eq!(
+        serious(&outcomes),
+        [("changed_executable".to_owned(), Severity::High)]
+    );
+}
+
+#[test]
 fn what_was_learnt_survives_a_reload() {
     let mut stage = Stage::learning();
     let sshd = program(7, "/usr/sbin/sshd", "v1");
