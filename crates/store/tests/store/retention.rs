@@ -1,1 +1,213 @@
-//! (soon)
+//! Old rows go, oldest first, in small slices; what lives and what is referred to stays.
+
+use std::sync::Arc;
+
+use atalaya_model::fields::Kind;
+use atalaya_model::filter::Expression;
+use atalaya_model::*;
+use atalaya_store::{AlertQuery, Entry, Reader, Retention, Writer};
+
+use crate::sample::{NOW, open};
+
+const DAY: i64 = 86_400_000_000;
+
+fn process(number: u32) -> Arc<Process> {
+    let mut process = Process::bare(
+        ProcessKey {
+            pid: number,
+            start: 1,
+        },
+        "p".into(),
+        NOW,
+    );
+    process.executable = Some(format!("/usr/bin/p{number}").into());
+    process.user_name = Some(format!("user {number}").into());
+    process.command_line = Some("x".repeat(200).into());
+    process.ancestors = Arc::from([process::Ancestor {
+        key: ProcessKey {
+            pid: number + 1_000_000,
+            start: 1,
+        },
+        name: "parent".into(),
+        executable: None,
+    }]);
+    Arc::new(process)
+}
+
+fn connection(number: u32, time: Time) -> Connection {
+    Connection {
+        id: number.into(),
+        started: time,
+        started_before: false,
+        seen: time,
+        ended: None,
+        transport: Transport::Tcp,
+        source: Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
+        destination: Endpoint::new((number + (11 << 24)).to_be_bytes().into(), 443),
+        side: Side::Source,
+        direction: Direction::Outbound,
+        scope: Scope::External,
+        state: SocketState::Established,
+        network_namespace: 1,
+        cookie: number.into(),
+        user_id: Some(0),
+        cgroup_id: None,
+        traffic: None,
+        service: Some(format!("service {number}").into()),
+        process: Some(process(number)),
+        attribution: Evidence::Descriptor.into(),
+        shared_with: Box::default(),
+    }
+}
+
+fn alert(number: u32, time: Time) -> Entry {
+    let finding = Finding {
+        rule: "r".into(),
+        time,
+        severity: Severity::High,
+        key: number.to_string().into(),
+        values: vec![],
+        process: None,
+        connections: vec![],
+        listener: None,
+    };
+    let id = (time.milliseconds() as u64) << 20 | u64::from(number);
+    let alert = Alert {
+        id,
+        finding,
+        techniques: vec![],
+        recurrence: 0,
+    };
+    Entry::Alert(AlertRecord::Raised(alert.into()))
+}
+
+/// Ten days, from nine days ago to now, each with 50 closed conversations, one that stays open, and an alert.
+fn ten_days(writer: &mut Writer) {
+    for day in 0..10_u32 {
+        let time = Time(NOW.0 - i64::from(9 - day) * DAY);
+        let mut entries = vec![alert(day, time)];
+        for place in 0..51 {
+            let number = day * 100 + place;
+            let mut it = connection(number, time);
+            let tell = |fact| Entry::Event(Event::new(time, fact));
+            entries.push(tell(Fact::ProcessStarted(process(number))));
+            entries.push(tell(Fact::ConnectionOpened(Arc::new(it.clone()))));
+            if place > 0 {
+                it.ended = Some(time);
+                entries.push(tell(Fact::ConnectionClosed(Arc::new(it))));
+                let mut process = Process::clone(&process(number));
+                process.ended = Some(time);
+                entries.push(tell(Fact::ProcessEnded(Arc::new(process))));
+            }
+        }
+        writer.write(&entries).unwrap();
+    }
+}
+
+/// Every row that is left is whole.
+fn check_whole(path: &std::path::Path) {
+    let reader = Reader::open(path).unwrap();
+    for stored in reader.select(Kind::Connection, &Expression::All, 10_000).unwrap() {
+        let record = stored.record();
+        let it = record.connection().unwrap();
+        let expected = connection(it.cookie as u32, it.started);
+        assert_eq!(it.destination, expected.destination);
+        assert_eq!(it.service, expected.service);
+        let (process, expected) = (it.process.as_ref().unwrap(), expected.process.unwrap());
+        assert_eq!(
+            **process,
+            Process {
+                ended: process.ended,
+                ..Process::clone(&expected)
+            }
+        );
+    }
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let check: String = connection
+        .pragma_query_value(None, "integrity_check", |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+}
+
+fn count(path: &std::path::Path, kind: Kind) -> u64 {
+    Reader::open(path).unwrap().count(kind, &Expression::All).unwrap()
+}
+
+#[test]
+fn by_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    ten_days(&mut writer);
+    assert_eq!(count(&path, Kind::Connection), 510);
+    let policy = Retention {
+        days: 3,
+        bytes: 0,
+        now: Time(NOW.0 + 1),
+    };
+    let mut slices = 0;
+    loop {
+        let retained = writer.retain(policy, 100).unwrap();
+        assert!(retained.rows <= 100);
+        slices += 1;
+        if !retained.more {
+            break;
+        }
+    }
+    assert!(slices > 5, "{slices}");
+    // Three days are left, and the open ones of every day.
+    assert_eq!(count(&path, Kind::Connection), 3 * 51 + 7);
+    assert_eq!(count(&path, Kind::Alert), 3);
+    // Processes of the days left and of the day before, and the open ones'.
+    assert!((3 * 51 + 7..=5 * 51 + 6).contains(&count(&path, Kind::Process)));
+    check_whole(&path);
+    let knows = Reader::open(&path).unwrap().known_executables(10_000).unwrap();
+    assert_eq!(knows.len(), 510, "what was ever seen is remembered");
+    assert_eq!(writer.retain(policy, 100).unwrap().rows, 0);
+    // The open ones of the first days still close, in the row in which they opened.
+    let mut it = connection(0, Time(NOW.0 - 9 * DAY));
+    it.ended = Some(NOW);
+    writer
+        .write(&[Entry::Event(Event::new(
+            NOW,
+            Fact::ConnectionClosed(Arc::new(it)),
+        ))])
+        .unwrap();
+    assert_eq!(count(&path, Kind::Connection), 3 * 51 + 7);
+    check_whole(&path);
+}
+
+#[test]
+fn by_size_raw_rows_first_alerts_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    ten_days(&mut writer);
+    let before = writer.stats().unwrap();
+    let policy = Retention {
+        days: 0,
+        bytes: 400 << 10,
+        now: NOW,
+    };
+    while writer.retain(policy, 50).unwrap().more {}
+    writer.checkpoint().unwrap();
+    let after = writer.stats().unwrap();
+    assert!(before.bytes > 500 << 10, "{before:?}");
+    assert!(after.bytes <= 400 << 10, "{after:?}");
+    assert_eq!(after.log_bytes, 0);
+    assert_eq!(count(&path, Kind::Alert), 10);
+    let left = count(&path, Kind::Connection);
+    assert!((10..510).contains(&left), "{left}");
+    check_whole(&path);
+    // With no room at all even alerts go, and it ends.
+    let nothing = Retention {
+        days: 0,
+        bytes: 1,
+        now: NOW,
+    };
+    while writer.retain(nothing, 50).unwrap().more {}
+    let reader = Reader::open(&path).unwrap();
+    assert!(reader.alerts(&AlertQuery::default()).unwrap().is_empty());
+    assert_eq!(count(&path, Kind::Connection), 10, "what lives stays");
+    check_whole(&path);
+}
