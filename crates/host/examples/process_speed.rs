@@ -1,7 +1,13 @@
-//! How long it takes to describe every process of this host: `cargo run --release --example process_speed`.
+//! How long it takes to describe every process of this host, and what it costs to hash their executables and to ask
+//! for their packages: `cargo run --release -p atalaya-host --example process_speed`.
+
+use std::sync::Arc;
 
 use atalaya_host::clock::monotonic;
+use atalaya_host::linux::hash::inspector::{Inspected, Inspector, Options};
 use atalaya_host::linux::process::{CommandLines, ProcessReader};
+use atalaya_host::usage;
+use atalaya_model::Ledger;
 
 #[expect(clippy::print_stdout, reason = "a measurement is printed")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +29,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             described.0.saturating_sub(start.0) as f64 / read.max(1) as f64,
             done.0.saturating_sub(described.0) as f64 / keys.max(1) as f64,
         );
+    }
+    for (hashes, packages) in [(true, false), (false, true), (true, true)] {
+        let options = Options {
+            hashes,
+            packages,
+            ..Options::default()
+        };
+        let inspector = Inspector::start(options, Ledger::default())?;
+        for round in 0..2 {
+            let before = usage::own();
+            let sent = pids
+                .iter()
+                .filter_map(|pid| reader.describe(*pid).ok())
+                .filter(|process| inspector.submit(Arc::new(process.clone())))
+                .count();
+            let results = inspector.results();
+            let done = results.iter().take(sent);
+            let found = done.filter(|one| matches!(one, Inspected::Done(_))).count();
+            let after = usage::own();
+            println!(
+                "hashes {hashes}, packages {packages}, round {round}: {found} of {sent}, {} of CPU, peak {} KiB",
+                after.cpu.0.saturating_sub(before.cpu.0) as f64 / 1e6,
+                after.peak >> 10,
+            );
+        }
     }
     Ok(())
 }

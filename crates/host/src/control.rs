@@ -110,7 +110,7 @@ impl ControlListener {
         let micros = u64::try_from(span.0).unwrap_or_default();
         let timeout = Timespec::try_from(std::time::Duration::from_micros(micros)).ok();
         // Interrupted or failed, the caller looks anyway.
-        drop(poll(&mut descriptors, timeout.as_ref()));
+        poll(&mut descriptors, timeout.as_ref()).ok();
     }
 
     /// The socket's file.

@@ -137,7 +137,7 @@ impl Inspector {
     }
 
     /// Hands in a process; it comes back through [`Self::results`]. `false`, and counted as dropped, where the queue
-    /// is full. A thread of the kernel has no file and needs no inspection.
+    /// is full. A thread of the kernel has no file and comes back as it is.
     pub fn submit(&self, process: Arc<Process>) -> bool {
         let ledger = &self.shared.ledger;
         ledger.received(Stage::Hashes, 1);
@@ -229,11 +229,14 @@ impl Worker {
     }
 
     /// `None` where the package manager is at work and the answer may wait.
-    fn inspect(&mut self, process: &Process, may_wait: bool) -> Option<Inspected> {
+    fn inspect(&mut self, process: &Arc<Process>, may_wait: bool) -> Option<Inspected> {
+        if process.flags.kernel_thread {
+            return Some(Inspected::Done(process.clone()));
+        }
         let Ok(folder) = self.folder(process) else {
             return Some(Inspected::Gone(process.key));
         };
-        let mut process = process.clone();
+        let mut process = Process::clone(process);
         if let Some(packages) = &mut self.packages {
             match packages.of_process(&folder, &process) {
                 Lookup::Found(package) => process.package = Some(package),
