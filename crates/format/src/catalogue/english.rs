@@ -41,8 +41,8 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "excessive_connections",
         title: "Too many connections of one process",
-        sentence: "{who} has {count} connections open at once; the limit is {threshold}. They go to {destinations} \
-                   addresses, most to port {top_port} ({top_count}).",
+        sentence: "{who} has {count} connections open at once; the limit is {threshold}. Different \
+                   addresses: {destinations}; most used port: {top_port} ({top_count} connections).",
         recommendation: "Look at the destinations: many hosts on one port suggest a scan, one host a flood or a \
                          connection leak. A busy server or a proxy may simply need a higher limit.",
         silence: "Allow this process, or raise `detect.excessive_connections.threshold` above {count}.",

@@ -41,8 +41,8 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "excessive_connections",
         title: "Demasiadas conexiones de un proceso",
-        sentence: "{who} tiene {count} conexiones abiertas a la vez; el límite es {threshold}. Van a {destinations} \
-                   direcciones, la mayoría al puerto {top_port} ({top_count}).",
+        sentence: "{who} tiene {count} conexiones abiertas a la vez; el límite es {threshold}. Direcciones \
+                   distintas: {destinations}; puerto más usado: {top_port} ({top_count} conexiones).",
         recommendation: "Mire los destinos: muchos equipos en un mismo puerto sugieren un escaneo; uno solo, una \
                          inundación o una fuga de conexiones. Un servidor o proxy muy usado puede necesitar un límite \
                          mayor.",
