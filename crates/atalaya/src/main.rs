@@ -1,2 +1,110 @@
-//! (being written)
-fn main() {}
+//! The command `atalaya`.
+
+use std::io::{BufWriter, Write};
+use std::process::ExitCode;
+
+use atalaya::cli::{Cli, Verb, WatchArgs};
+use atalaya::exit::{Exit, Failure};
+use atalaya::terminal::Terminal;
+use atalaya::{alerts, cli, config, plan, rules, service, snapshot, status, watch};
+use atalaya_host::clock;
+use clap::{CommandFactory as _, Parser as _};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are data; everything else is a complaint. A closed terminal wants neither.
+            drop(error.print());
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Clean
+            }
+            .into();
+        }
+    };
+    let terminal = Terminal::detect();
+    atalaya::talk::start(&terminal);
+    let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout());
+    let exit = match run(cli, &terminal, &mut out) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            atalaya::talk::failure(&failure);
+            failure.exit()
+        }
+    };
+    // Whoever closed the pipe has had enough; a failing disk was reported where it was written.
+    drop(out.flush());
+    exit.into()
+}
+
+fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failure> {
+    match cli.verb {
+        None => look(&cli.snapshot, terminal, out),
+        Some(Verb::Snapshot(args)) => look(&args, terminal, out),
+        Some(Verb::Watch(args)) => {
+            let loaded = load(&args.common)?;
+            if args.plan {
+                return plan::run(&args, args.output, loaded, out);
+            }
+            watch::run(&args, loaded, *terminal)
+        }
+        Some(Verb::Plan(args)) => {
+            let loaded = load(&args.common)?;
+            plan::run(
+                &WatchArgs {
+                    common: args.common,
+                    ..WatchArgs::default()
+                },
+                args.output,
+                loaded,
+                out,
+            )
+        }
+        Some(Verb::Status(args)) => status::run(&args, &load(&args.common)?, out),
+        Some(Verb::Alerts(args)) => {
+            let common = match &args.verb {
+                cli::AlertsVerb::List(list) => &list.store.common,
+                cli::AlertsVerb::Show(alert) | cli::AlertsVerb::Ack(alert) => &alert.store.common,
+                cli::AlertsVerb::Close { alert, .. } => &alert.store.common,
+            };
+            alerts::run(&args, &load(common)?, terminal, out)
+        }
+        Some(Verb::Config(args)) => config::command::run(&args, out),
+        Some(Verb::Service(args)) => service::run(&args, out),
+        Some(Verb::Rules(args)) => rules::run(&args, out),
+        Some(Verb::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "atalaya", out);
+            Ok(Exit::Clean)
+        }
+        Some(Verb::Man) => {
+            let written = clap_mangen::Man::new(Cli::command()).render(out);
+            atalaya::terminal::ignore_closed_pipe(written)?;
+            Ok(Exit::Clean)
+        }
+    }
+}
+
+fn look(args: &cli::SnapshotArgs, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let loaded = load(&args.common)?;
+    if args.plan {
+        let watch = WatchArgs {
+            common: args.common.clone(),
+            tier: args.tier,
+            ..WatchArgs::default()
+        };
+        return plan::run(&watch, cli::Output::Text, loaded, out);
+    }
+    snapshot::run(args, loaded, terminal, out)
+}
+
+fn load(common: &cli::CommonArgs) -> Result<config::load::Loaded, Failure> {
+    let usual = atalaya::paths::Places::of_this_user().config;
+    let loaded =
+        config::load::load(common.config.as_deref(), &usual, clock::now()).map_err(Failure::Problems)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded)
+}

@@ -43,7 +43,7 @@ pub fn alert_record(out: &mut String, row: &AlertRecord, context: &Context) {
 }
 
 /// The record with fields inside an event.
-pub(crate) fn record_of(event: &Event) -> Option<Record<'_>> {
+pub fn record_of(event: &Event) -> Option<Record<'_>> {
     Some(match &event.fact {
         Fact::ConnectionOpened(c) | Fact::ConnectionUpdated(c) | Fact::ConnectionClosed(c) => {
             Record::Connection(c)

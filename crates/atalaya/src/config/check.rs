@@ -19,8 +19,10 @@ const MAX_PROBLEMS: usize = 100;
 pub fn read<T: DeserializeOwned + Default>(path: &str, text: &str) -> (T, Vec<Problem>) {
     let (mut document, errors) = DeTable::parse_recoverable(text);
     let place = Place { path, text };
-    let mut problems: Vec<_> =
-        errors.iter().map(|error| place.problem(error.span(), error.message().to_owned())).collect();
+    let mut problems: Vec<_> = errors
+        .iter()
+        .map(|error| place.problem(error.span(), error.message().to_owned()))
+        .collect();
     if !problems.is_empty() {
         problems.truncate(MAX_PROBLEMS);
         return (T::default(), problems);
@@ -69,14 +71,19 @@ fn remove_within(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> bool 
         DeValue::Table(inner) => remove(inner, span),
         DeValue::Array(items) => {
             for index in 0..items.len() {
-                let Some(item) = items.get_mut(index) else { continue };
+                let Some(item) = items.get_mut(index) else {
+                    continue;
+                };
                 let outer = item.span();
                 if outer != *span && remove_within(item, span) {
                     return true;
                 }
                 if outer.start <= span.start && span.end <= outer.end {
                     let kept = items.clone().into_iter().enumerate();
-                    *items = kept.filter(|(place, _)| *place != index).map(|(_, item)| item).collect();
+                    *items = kept
+                        .filter(|(place, _)| *place != index)
+                        .map(|(_, item)| item)
+                        .collect();
                     return true;
                 }
             }
@@ -98,13 +105,22 @@ impl Place<'_> {
         let line = before.map(|before| before.matches('\n').count() + 1);
         let column = before.map(|before| before.rsplit('\n').next().unwrap_or("").chars().count() + 1);
         let (message, hint) = explain(&message);
-        Problem { path: self.path.to_owned(), line, column, message, hint }
+        Problem {
+            path: self.path.to_owned(),
+            line,
+            column,
+            message,
+            hint,
+        }
     }
 }
 
 /// Splits serde's list of expected names off, and finds the nearest one.
 fn explain(message: &str) -> (String, Option<String>) {
-    let message = message.trim().replace("unknown field", "unknown key").replace("unknown variant", "unknown value");
+    let message = message
+        .trim()
+        .replace("unknown field", "unknown key")
+        .replace("unknown variant", "unknown value");
     let Some((head, tail)) = message.split_once(", expected ") else {
         let (head, hint) = match message.split_once("; hint: ") {
             Some((head, hint)) => (head.to_owned(), Some(hint.to_owned())),
@@ -164,7 +180,10 @@ mod tests {
 
     fn lines(text: &str) -> Vec<(Option<usize>, String)> {
         let (_, problems) = read::<Outer>("test.toml", text);
-        problems.into_iter().map(|problem| (problem.line, problem.to_string())).collect()
+        problems
+            .into_iter()
+            .map(|problem| (problem.line, problem.to_string()))
+            .collect()
     }
 
     #[test]
@@ -183,7 +202,12 @@ mod tests {
         let mut numbers: Vec<_> = found.iter().filter_map(|(line, _)| *line).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, [1, 2, 2, 5, 6, 12, 14], "{found:#?}");
-        assert!(found.iter().any(|(_, text)| text.contains("did you mean `interval`?")), "{found:#?}");
+        assert!(
+            found
+                .iter()
+                .any(|(_, text)| text.contains("did you mean `interval`?")),
+            "{found:#?}"
+        );
     }
 
     #[test]

@@ -1,0 +1,172 @@
+//! Finds the configuration, reads it, and loads the lists it names.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use atalaya_alert::AllowList;
+use atalaya_detect::{Lists, registry};
+use atalaya_model::{Networks, Problem, Time};
+
+use super::{Config, check};
+
+/// A configuration file larger than this is refused.
+const MAX_CONFIG: u64 = 1 << 20;
+/// A list file larger than this is refused.
+const MAX_LIST: u64 = 256 << 20;
+
+/// A configuration with everything that it names.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The file it came from; `None` for defaults.
+    pub path: Option<PathBuf>,
+    /// What it says.
+    pub config: Config,
+    /// The lists, read.
+    pub lists: Lists,
+    /// The allow-list, compiled.
+    pub allow: AllowList,
+    /// What is not wrong enough to refuse: expired allow-list entries, single bad lines of lists.
+    pub warnings: Vec<Problem>,
+}
+
+impl Loaded {
+    /// The owner's own ranges.
+    pub fn networks(&self) -> Networks {
+        Networks(self.config.networks.internal.clone())
+    }
+}
+
+/// Reads `given`, or else `usual` where that exists, or else takes the defaults.
+///
+/// # Errors
+/// Every problem found; nothing may be started with it.
+pub fn load(given: Option<&Path>, usual: &Path, now: Time) -> Result<Loaded, Vec<Problem>> {
+    let path = given
+        .map(Path::to_path_buf)
+        .or_else(|| usual.exists().then(|| usual.to_path_buf()));
+    let Some(path) = path else {
+        return prepare(Config::default(), None, "defaults", now);
+    };
+    let name = path.display().to_string();
+    let text = read_text(&path, MAX_CONFIG).map_err(|error| vec![unreadable(&name, &error)])?;
+    let (config, mut problems) = check::read::<Config>(&name, &text);
+    let loaded = prepare(config, Some(path), &name, now);
+    match loaded {
+        Ok(loaded) if problems.is_empty() => Ok(loaded),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
+}
+
+/// Loads what a configuration names. `name` is what problems call it.
+fn prepare(config: Config, path: Option<PathBuf>, name: &str, now: Time) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let mut lists = Lists::default();
+    let folder = path.as_deref().and_then(Path::parent);
+    let blocklist = &config.detect.blocklisted_address;
+    for file in &blocklist.files {
+        let file = folder.map_or_else(|| file.clone(), |folder| folder.join(file));
+        let label = file
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let shown = file.display().to_string();
+        match read_text(&file, MAX_LIST) {
+            Ok(text) => warnings.extend(lists.blocklist.add_text(&label, &shown, &text)),
+            Err(error) => {
+                let mut unreadable = unreadable(&shown, &error);
+                unreadable.message = format!(
+                    "cannot read the list named in {name}, detect.blocklisted_address.files: {error}"
+                );
+                problems.push(unreadable);
+            }
+        }
+    }
+    for (table, file) in [
+        ("outlets.log", config.outlets.log.as_ref().map(|log| &log.file)),
+        (
+            "outlets.json",
+            config.outlets.json.as_ref().map(|json| &json.file),
+        ),
+    ] {
+        if file.is_some_and(|file| file.trim().is_empty()) {
+            problems.push(problem(
+                name,
+                format!("{table}.file is empty"),
+                "name a file, or remove the table",
+            ));
+        }
+    }
+    if config.watch.interval.0.0 < 10_000 {
+        problems.push(problem(
+            name,
+            "watch.interval is shorter than 10ms".to_owned(),
+            "1s is a good choice",
+        ));
+    }
+    let rules: Vec<&str> = registry::ENTRIES.iter().map(|entry| entry.id).collect();
+    let (allow, complaints) = AllowList::compile(&config.allow, name, now, &rules);
+    for complaint in complaints {
+        // An expired entry is out of force, not out of order.
+        let into = if complaint.message.contains("expired") {
+            &mut warnings
+        } else {
+            &mut problems
+        };
+        into.push(complaint);
+    }
+    if problems.is_empty() {
+        Ok(Loaded {
+            path,
+            config,
+            lists,
+            allow,
+            warnings,
+        })
+    } else {
+        Err(problems)
+    }
+}
+
+fn problem(path: &str, message: String, hint: &str) -> Problem {
+    Problem {
+        path: path.to_owned(),
+        line: None,
+        column: None,
+        message,
+        hint: Some(hint.to_owned()),
+    }
+}
+
+fn unreadable(path: &str, error: &io::Error) -> Problem {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "check the path; `atalaya config init --to FILE` writes a new configuration"
+        }
+        io::ErrorKind::PermissionDenied => "run as its owner or as root, or make it readable",
+        _ => "name a readable text file",
+    };
+    problem(path, format!("cannot read it: {error}"), hint)
+}
+
+/// Reads a regular text file of bounded size.
+fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    file.take(limit + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > limit {
+        return Err(io::Error::other(format!(
+            "it is larger than {} MB",
+            limit / 1_000_000
+        )));
+    }
+    Ok(text)
+}

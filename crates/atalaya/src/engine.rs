@@ -1,0 +1,193 @@
+//! The engine: observations in; events, alerts and memories out. The one owner of all state; no I/O, no clock.
+//!
+//! Live watching, snapshots, replays and tests drive this same engine.
+
+use std::sync::Arc;
+
+use atalaya_alert::{Counts, Desk, Silence};
+use atalaya_detect::{Detectors, Findings};
+use atalaya_model::live::{Query, Response};
+use atalaya_model::memory::Memory;
+use atalaya_model::{AlertRecord, Event, Fact, Gap, Ledger, Observation, Stage, Time};
+use atalaya_track::Tracker;
+
+use crate::config::load::Loaded;
+
+/// What comes out of the engine, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Something happened.
+    Event(Arc<Event>),
+    /// A row about an alert.
+    Alert(Arc<AlertRecord>),
+    /// A detector wants this kept.
+    Memory(Memory),
+}
+
+/// All state of a watch.
+pub struct Engine {
+    tracker: Tracker,
+    detectors: Detectors,
+    desk: Desk,
+    ledger: Ledger,
+    /// Gap events that passed through.
+    gaps: u64,
+    /// Reused between calls.
+    events: Vec<Event>,
+    findings: Findings,
+}
+
+impl Engine {
+    /// An engine with its parts.
+    pub fn new(tracker: Tracker, detectors: Detectors, desk: Desk, ledger: Ledger) -> Self {
+        Self {
+            tracker,
+            detectors,
+            desk,
+            ledger,
+            gaps: 0,
+            events: Vec::new(),
+            findings: Findings::default(),
+        }
+    }
+
+    /// Takes one observation.
+    pub fn observe(&mut self, observation: Observation, out: &mut Vec<Output>) {
+        let mut events = std::mem::take(&mut self.events);
+        self.tracker.observe(observation, &mut events);
+        for event in events.drain(..) {
+            self.conclude(event, out);
+        }
+        self.events = events;
+    }
+
+    /// Gives detectors back what they remembered. Before the first observation.
+    pub fn recall(&mut self, memories: &[Memory]) {
+        memories.iter().for_each(|memory| self.detectors.recall(memory));
+    }
+
+    /// Gives the alert desk back what an earlier run told, so that nothing is told twice.
+    pub fn recall_alerts(&mut self, records: Vec<AlertRecord>) {
+        self.desk.recall(records);
+    }
+
+    /// Lets time pass while nothing is observed.
+    pub fn tick(&mut self, now: Time, out: &mut Vec<Output>) {
+        let mut events = std::mem::take(&mut self.events);
+        self.tracker.tick(now, &mut events);
+        for event in events.drain(..) {
+            self.conclude(event, out);
+        }
+        self.events = events;
+    }
+
+    /// Takes an event that did not come from an observation: one of the past, or a gap of another stage.
+    pub fn replay(&mut self, event: Event, out: &mut Vec<Output>) {
+        self.tracker.apply(&event);
+        self.conclude(event, out);
+    }
+
+    /// The watch ends: what still waited for a hash, or was only counted so far, is told.
+    pub fn finish(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.detectors.flush(&self.tracker, now, &mut self.findings);
+        self.decide(now, out);
+        out.extend(
+            self.desk
+                .finish(now)
+                .into_iter()
+                .map(|record| Output::Alert(Arc::new(record))),
+        );
+    }
+
+    fn conclude(&mut self, event: Event, out: &mut Vec<Output>) {
+        let time = event.time;
+        self.detectors.look_at(&self.tracker, &event, &mut self.findings);
+        let is_tick = matches!(event.fact, Fact::Tick { .. });
+        self.gaps += u64::from(matches!(event.fact, Fact::Gap(_)));
+        if !is_tick {
+            out.push(Output::Event(Arc::new(event)));
+        }
+        self.decide(time, out);
+        if is_tick {
+            out.extend(
+                self.desk
+                    .tick(time)
+                    .into_iter()
+                    .map(|record| Output::Alert(Arc::new(record))),
+            );
+            if let Some(gap) = self.desk.gap(time) {
+                self.ledger.dropped(Stage::Tables, gap.count);
+                self.gap(gap, out);
+            }
+        }
+    }
+
+    /// Hands the findings so far to the alert desk.
+    fn decide(&mut self, time: Time, out: &mut Vec<Output>) {
+        for finding in self.findings.findings.drain(..) {
+            out.extend(
+                self.desk
+                    .consider(finding, time)
+                    .map(|record| Output::Alert(Arc::new(record))),
+            );
+        }
+        out.extend(self.findings.memories.drain(..).map(Output::Memory));
+    }
+
+    /// Adds a gap to the history.
+    pub fn gap(&mut self, gap: Gap, out: &mut Vec<Output>) {
+        self.gaps += 1;
+        out.push(Output::Event(Arc::new(Event::new(gap.time, Fact::Gap(gap)))));
+    }
+
+    /// The tracked state.
+    pub const fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// The detectors.
+    pub const fn detectors(&self) -> &Detectors {
+        &self.detectors
+    }
+
+    /// What became of findings so far.
+    pub fn counts(&self) -> Counts {
+        self.desk.counts()
+    }
+
+    /// Gap events so far.
+    pub const fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
+    /// Answers a bounded question about what lives now.
+    pub fn answer(&self, query: &Query) -> Response {
+        let filter = match atalaya_model::filter::parse(&query.filter) {
+            Ok(filter) => filter,
+            Err(error) => return Response::Refused(error.to_string().into()),
+        };
+        self.tracker.page(
+            query.what,
+            &|record| filter.matches(record),
+            query.offset,
+            query.limit,
+        )
+    }
+
+    /// Holds back findings for a while.
+    pub fn silence(&mut self, silence: Silence) -> Response {
+        let until = silence.until;
+        match self.desk.silence(silence) {
+            Ok(()) => Response::Done(format!("silent until {}", until.local()).into()),
+            Err(error) => Response::Refused(error.to_string().into()),
+        }
+    }
+
+    /// Puts a new configuration in place; what was learnt is kept.
+    pub fn reconfigure(&mut self, settings: Loaded) {
+        self.tracker.set_networks(settings.networks());
+        self.detectors.reload(&settings.config.detect, &settings.lists);
+        self.desk.set_allow_list(settings.allow);
+        self.desk.set_options(settings.config.alerts);
+    }
+}

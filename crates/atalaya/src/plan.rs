@@ -1,0 +1,221 @@
+//! `atalaya plan`: what would be done here, and why. Looks, and touches nothing.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use atalaya_detect::registry::ENTRIES;
+use atalaya_format::escape;
+use atalaya_host::privileges::Privileges;
+use atalaya_model::{Tier, TierReport};
+use serde::Serialize;
+
+use crate::cli::{Output, WatchArgs};
+use crate::config::load::Loaded;
+use crate::exit::{Exit, Failure};
+use crate::paths::Places;
+use crate::terminal::ignore_closed_pipe;
+
+/// What would be done.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// How the host would be observed.
+    pub tier: TierReport,
+    /// Effective user id.
+    pub user_id: u32,
+    /// Capabilities that are there.
+    pub present: Vec<String>,
+    /// Capabilities that are missing, and what is not seen without each.
+    pub missing: Vec<(String, String)>,
+    /// The command that would grant them.
+    pub remedy: Option<String>,
+    /// The configuration file, if one was read.
+    pub configuration: Option<String>,
+    /// Time between two looks, in seconds.
+    pub interval: f64,
+    /// How long a new watch learns, in seconds.
+    pub learning: f64,
+    /// The database, and whether it exists.
+    pub store: Option<(String, bool)>,
+    /// The control socket.
+    pub socket: Option<String>,
+    /// Detectors: name, enabled.
+    pub detectors: Vec<(String, bool)>,
+    /// Addresses and ranges on blocklists.
+    pub blocklist_entries: usize,
+    /// Allow-list entries in force.
+    pub allow_entries: usize,
+    /// Outlets: name and file.
+    pub outlets: Vec<(String, String)>,
+    /// What is not wrong enough to refuse.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Makes the plan of a watch.
+    ///
+    /// # Errors
+    /// A wrong flag.
+    pub fn new(args: &WatchArgs, mut loaded: Loaded) -> Result<Self, Failure> {
+        let watch = crate::watch::Plan::new(args, &mut loaded)?;
+        let privileges = Privileges::own();
+        let program = std::env::current_exe().unwrap_or_else(|_| "atalaya".into());
+        let config = &loaded.config;
+        let detect = serde_json::to_value(&config.detect).unwrap_or_default();
+        let enabled = |id: &str| {
+            detect
+                .pointer(&format!("/{id}/enabled"))
+                .and_then(|on| on.as_bool())
+                .unwrap_or(true)
+        };
+        let folder = config
+            .watch
+            .log_folder
+            .clone()
+            .unwrap_or_else(|| Places::of_this_user().logs);
+        let file = |name: &str| folder.join(name).display().to_string();
+        let log = config
+            .outlets
+            .log
+            .as_ref()
+            .map(|log| ("log".to_owned(), file(&log.file)));
+        let json = config
+            .outlets
+            .json
+            .as_ref()
+            .map(|json| ("json".to_owned(), file(&json.file)));
+        let console = ("console".to_owned(), "standard output".to_owned());
+        Ok(Self {
+            tier: TierReport {
+                tier: Tier::Poll,
+                unavailable: Vec::new(),
+                limits: privileges.limits(&program),
+            },
+            user_id: privileges.user_id,
+            present: privileges.present.iter().map(ToString::to_string).collect(),
+            missing: privileges
+                .missing
+                .iter()
+                .map(|(name, why)| (name.to_string(), why.to_string()))
+                .collect(),
+            remedy: (!privileges.is_complete()).then(|| privileges.remedy(&program).to_string()),
+            configuration: loaded.path.as_deref().map(shown),
+            interval: watch.interval.as_seconds(),
+            learning: if watch.learn {
+                config.watch.learning.0.as_seconds()
+            } else {
+                0.0
+            },
+            store: watch.store.as_deref().map(|path| (shown(path), path.exists())),
+            socket: watch.socket.as_deref().map(shown),
+            detectors: ENTRIES
+                .iter()
+                .map(|entry| (entry.id.to_owned(), enabled(entry.id)))
+                .collect(),
+            blocklist_entries: loaded.lists.blocklist.len(),
+            allow_entries: loaded.allow.len(),
+            outlets: std::iter::once(console).chain(log).chain(json).collect(),
+            warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// Writes it for people.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let user = if self.user_id == 0 {
+            "root".to_owned()
+        } else {
+            format!("user {}", self.user_id)
+        };
+        writeln!(out, "What `atalaya watch` would do here")?;
+        writeln!(
+            out,
+            "\ntier            {} (socket tables, socket-destroy notices, /proc)",
+            self.tier.tier.name()
+        )?;
+        for (tier, why) in &self.tier.unavailable {
+            writeln!(out, "                {} unavailable: {why}", tier.name())?;
+        }
+        writeln!(out, "runs as         {user}")?;
+        writeln!(out, "privileges      present: {}", none_or(&self.present))?;
+        for (name, without) in &self.missing {
+            writeln!(out, "                missing: {name}: {without}")?;
+        }
+        if let Some(remedy) = &self.remedy {
+            writeln!(
+                out,
+                "                to grant them: {}",
+                remedy.replace('\n', "\n                               ")
+            )?;
+        }
+        let configuration = self.configuration.as_deref().unwrap_or("defaults (no file)");
+        writeln!(out, "configuration   {}", escape::text(configuration))?;
+        writeln!(out, "interval        {} s", self.interval)?;
+        match self.learning {
+            0.0 => writeln!(out, "learning        none")?,
+            seconds => writeln!(
+                out,
+                "learning        {seconds} s, silently, unless the store knows this host already"
+            )?,
+        }
+        match &self.store {
+            Some((path, true)) => writeln!(out, "store           {} (exists)", escape::text(path))?,
+            Some((path, false)) => writeln!(out, "store           {} (would be made)", escape::text(path))?,
+            None => writeln!(out, "store           none")?,
+        }
+        let socket = self.socket.as_deref().unwrap_or("none");
+        writeln!(out, "control socket  {}", escape::text(socket))?;
+        for (name, file) in &self.outlets {
+            writeln!(out, "outlet          {name}: {}", escape::text(file))?;
+        }
+        let off: Vec<_> = self
+            .detectors
+            .iter()
+            .filter(|(_, on)| !on)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let on: Vec<_> = self
+            .detectors
+            .iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| name.clone())
+            .collect();
+        writeln!(out, "detectors       on: {}", none_or(&on))?;
+        writeln!(out, "                off: {}", none_or(&off))?;
+        writeln!(out, "blocklist       {} entries", self.blocklist_entries)?;
+        writeln!(out, "allow-list      {} entries", self.allow_entries)?;
+        for warning in &self.warnings {
+            writeln!(out, "warning         {}", escape::text(warning))?;
+        }
+        writeln!(out, "\nNothing was changed. Nothing leaves this machine.")
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn none_or(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+/// Runs the verb, or the flag `--plan` of another.
+///
+/// # Errors
+/// A wrong flag.
+pub fn run(args: &WatchArgs, output: Output, loaded: Loaded, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let plan = Plan::new(args, loaded)?;
+    let written = match output {
+        Output::Text => plan.write(out),
+        Output::Json => serde_json::to_string(&plan)
+            .map_err(io::Error::from)
+            .and_then(|text| writeln!(out, "{text}")),
+    };
+    ignore_closed_pipe(written)?;
+    Ok(Exit::Clean)
+}

@@ -1,0 +1,89 @@
+//! Puts the parts of a run together: collector, tracker, detectors, alert desk.
+
+use atalaya_alert::Desk;
+use atalaya_detect::{Detectors, Learning, registry};
+use atalaya_format::catalogue::Language;
+use atalaya_format::ecs::Context;
+use atalaya_host::collector::{Collector, Options as CollectorOptions};
+use atalaya_host::identity::Identity;
+use atalaya_host::linux::poll::PollCollector;
+use atalaya_model::{Tier, Time};
+use atalaya_track::{Options as TrackerOptions, Tracker};
+
+use crate::cli::{Lang, TierChoice};
+use crate::config::load::Loaded;
+use crate::engine::Engine;
+use crate::exit::Failure;
+
+/// The language of a run: the flag, else the environment, else English.
+pub fn language(flag: Option<Lang>) -> Language {
+    match flag {
+        Some(Lang::En) => Language::English,
+        Some(Lang::Es) => Language::Spanish,
+        None => ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+            .and_then(|value| Language::from_code(&value))
+            .unwrap_or(Language::English),
+    }
+}
+
+/// Version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What records say of this host and this program.
+pub fn context(identity: &Identity, language: Language) -> Context {
+    Context {
+        host_name: identity.name.clone(),
+        host_id: identity.id.clone(),
+        version: VERSION.into(),
+        language,
+    }
+}
+
+/// The best collector that works here, or the one that was asked for.
+///
+/// # Errors
+/// When none works.
+pub fn collector(
+    choice: TierChoice,
+    options: CollectorOptions,
+    loaded: &Loaded,
+) -> Result<Box<dyn Collector>, Failure> {
+    let collect = &loaded.config.collect;
+    let options = CollectorOptions {
+        hash: options.hash && collect.hashes,
+        packages: options.packages && collect.packages,
+        redact: collect.redact,
+        ..options
+    };
+    match choice.forced() {
+        None | Some(Tier::Poll) => {
+            let collector = PollCollector::open(options)
+                .map_err(|error| Failure::Failed(format!("cannot observe this host: failed to {error}")))?;
+            Ok(Box::new(collector))
+        }
+        Some(tier) => Err(Failure::Failed(format!(
+            "tier `{}` is not available here",
+            tier.name()
+        ))),
+    }
+}
+
+/// An engine for this configuration. `last_alert` is the highest alert id so far.
+pub fn engine(
+    loaded: Loaded,
+    learning: Learning,
+    last_alert: u64,
+    now: Time,
+    collector: &dyn Collector,
+) -> Engine {
+    let tracker = Tracker::new(TrackerOptions {
+        networks: loaded.networks(),
+        ..TrackerOptions::new(now)
+    });
+    let detectors = Detectors::new(&loaded.config.detect, &loaded.lists, learning);
+    let techniques = Box::new(registry::techniques);
+    let desk = Desk::new(loaded.config.alerts, loaded.allow, techniques, last_alert);
+    Engine::new(tracker, detectors, desk, collector.ledger())
+}

@@ -1,0 +1,219 @@
+//! `atalaya snapshot`: one look, reported.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atalaya_detect::Learning;
+use atalaya_host::clock;
+use atalaya_host::collector::Options as CollectorOptions;
+use atalaya_host::identity::Identity;
+use atalaya_model::fields::Record;
+use atalaya_model::filter::Expression;
+use atalaya_model::gap::StageCount;
+use atalaya_model::memory::Memory;
+use atalaya_model::{
+    Alert, AlertRecord, Connection, Listener, Observation, Severity, Span, Text, TierReport, Time,
+};
+use atalaya_report::snapshot::{JsonOptions, Snapshot, TextOptions, write_csv, write_json, write_text};
+
+use crate::cli::{SnapshotArgs, TableOutput, TierChoice};
+use crate::config::load::Loaded;
+use crate::engine::{Engine, Output};
+use crate::exit::{Exit, Failure};
+use crate::setup::{self, context};
+use crate::terminal::Terminal;
+
+/// How long a snapshot waits for the hashes of what it found odd.
+const HASH_PATIENCE: Duration = Duration::from_millis(50);
+/// So often at most.
+const HASH_ROUNDS: usize = 100;
+
+/// Everything that one look found.
+pub struct Look {
+    /// The state after the look.
+    pub engine: Engine,
+    /// What was odd, worst first.
+    pub alerts: Vec<Alert>,
+    /// When it began.
+    pub timestamp: Time,
+    /// How long it took.
+    pub duration: Span,
+    /// How the host was seen.
+    pub tier: TierReport,
+    /// Processes that could not be read, by reason.
+    pub unread: Vec<(Text, u32)>,
+    /// Stages that counted anything.
+    pub stages: Vec<StageCount>,
+}
+
+/// Takes one look. `memory` is what detectors remember of this host.
+///
+/// # Errors
+/// When the host cannot be observed at all.
+pub fn take(loaded: Loaded, choice: TierChoice, hash: bool, memory: &[Memory]) -> Result<Look, Failure> {
+    let timestamp = clock::now();
+    let begun = clock::monotonic();
+    let options = CollectorOptions {
+        hash,
+        packages: hash,
+        ..CollectorOptions::single_look()
+    };
+    let mut collector = setup::collector(choice, options, &loaded)?;
+    let learning = Learning {
+        until: memory.is_empty().then_some(Time(i64::MAX)),
+    };
+    let mut engine = setup::engine(loaded, learning, 0, timestamp, &*collector);
+    engine.recall(memory);
+    let mut unread = Vec::new();
+    let mut out = Vec::new();
+    let mut alerts = Vec::new();
+    let keep = |out: &mut Vec<Output>, alerts: &mut Vec<Alert>| {
+        alerts.extend(out.drain(..).filter_map(|output| match output {
+            Output::Alert(record) => match Arc::unwrap_or_clone(record) {
+                AlertRecord::Raised(alert) => Some(*alert),
+                _ => None,
+            },
+            _ => None,
+        }));
+    };
+    let mut pending = 0usize;
+    let mut observe = |observation: Observation| {
+        match &observation {
+            Observation::LookDone(_, look) => unread.clone_from(&look.unread_processes),
+            Observation::Process(_, process) if process.sha256.is_none() => pending += 1,
+            Observation::Process(..) => pending = pending.saturating_sub(1),
+            _ => {}
+        }
+        engine.observe(observation, &mut out);
+        keep(&mut out, &mut alerts);
+    };
+    collector
+        .look(&mut observe)
+        .map_err(|error| Failure::Failed(format!("cannot look at this host: failed to {error}")))?;
+    if hash {
+        for _ in 0..HASH_ROUNDS {
+            if collector.pending() == 0 {
+                break;
+            }
+            collector
+                .wait(HASH_PATIENCE, &mut observe)
+                .map_err(|error| Failure::Failed(format!("cannot wait for hashes: failed to {error}")))?;
+        }
+    }
+    engine.finish(clock::now(), &mut out);
+    keep(&mut out, &mut alerts);
+    alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.finding.severity), alert.id));
+    let duration = Span(clock::monotonic().0 - begun.0);
+    let stages = collector.ledger().counts();
+    Ok(Look {
+        engine,
+        alerts,
+        timestamp,
+        duration,
+        tier: collector.report(),
+        unread,
+        stages,
+    })
+}
+
+impl Look {
+    /// The worst severity found.
+    pub fn worst(&self) -> Option<Severity> {
+        self.alerts.iter().map(|alert| alert.finding.severity).max()
+    }
+
+    /// Writes the report.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn write(
+        &self,
+        host: &str,
+        filter: &Expression,
+        how: &Writing<'_>,
+        out: &mut dyn Write,
+    ) -> std::io::Result<()> {
+        let tracker = self.engine.tracker();
+        let connections = tracker
+            .sockets()
+            .map(Arc::as_ref)
+            .filter(|row| filter.matches(&Record::Connection(row)));
+        let connections: Vec<&Connection> = connections.collect();
+        let listeners = tracker
+            .listeners()
+            .map(Arc::as_ref)
+            .filter(|row| filter.matches(&Record::Listener(row)));
+        let listeners: Vec<&Listener> = listeners.collect();
+        let snapshot = Snapshot {
+            timestamp: self.timestamp,
+            duration: self.duration,
+            host,
+            connections: connections.iter().copied(),
+            listeners: listeners.iter().copied(),
+            alerts: &self.alerts,
+            tier: &self.tier,
+            unread: &self.unread,
+            stages: &self.stages,
+        };
+        match how {
+            Writing::Text(options) => write_text(&snapshot, options, out),
+            Writing::Json(options) => write_json(&snapshot, options, out),
+            Writing::Csv => write_csv(&snapshot, out),
+        }
+    }
+}
+
+/// How a report is written.
+pub enum Writing<'a> {
+    /// For people.
+    Text(&'a TextOptions),
+    /// For programs.
+    Json(&'a JsonOptions),
+    /// For spreadsheets.
+    Csv,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A wrong filter or configuration, or a host that cannot be observed.
+pub fn run(
+    args: &SnapshotArgs,
+    loaded: Loaded,
+    terminal: &Terminal,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let filter = args.filter.as_deref().unwrap_or("");
+    let filter = atalaya_model::filter::parse(filter).map_err(|error| Failure::Usage(error.to_string()))?;
+    let language = setup::language(args.common.lang);
+    let memory = crate::keeper::remembered(&loaded);
+    let look = take(loaded, args.tier, args.hashes, &memory)?;
+    let identity = Identity::of_host();
+    let text;
+    let json;
+    let how = match args.output {
+        TableOutput::Text => {
+            text = TextOptions {
+                language,
+                colour: terminal.colour,
+                width: terminal.width,
+                all: args.all,
+            };
+            Writing::Text(&text)
+        }
+        TableOutput::Json => {
+            json = JsonOptions {
+                context: context(&identity, language),
+                pretty: terminal.stdout,
+            };
+            Writing::Json(&json)
+        }
+        TableOutput::Csv => Writing::Csv,
+    };
+    let written = look
+        .write(&identity.name, &filter, &how, out)
+        .and_then(|()| out.flush());
+    crate::terminal::ignore_closed_pipe(written)?;
+    Ok(Exit::of_findings(look.worst(), Severity::High))
+}

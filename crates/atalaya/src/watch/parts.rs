@@ -1,0 +1,343 @@
+//! Starts everything that a watch needs, in the order in which failures are cheapest.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use atalaya_alert::outlet::options::EventKind;
+use atalaya_alert::{Console, Item, Outlets, Surroundings};
+use atalaya_detect::Learning;
+use atalaya_format::catalogue::Language;
+use atalaya_host::clock;
+use atalaya_host::collector::Options as CollectorOptions;
+use atalaya_host::identity::Identity;
+use atalaya_host::service::Notifier;
+use atalaya_host::signals::Signals;
+use atalaya_model::fields::Record;
+use atalaya_model::{AlertRecord, Observation, Span, Time};
+use atalaya_store::{AlertQuery, Options as StoreOptions, Reader, Writer};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Plan;
+use crate::cli::TierChoice;
+use crate::config::load::Loaded;
+use crate::control::{self, Command};
+use crate::engine::Engine;
+use crate::exit::Failure;
+use crate::keeper::Keeper;
+use crate::paths::Places;
+use crate::setup::{self, VERSION};
+use crate::terminal::Terminal;
+
+/// Messages between collector and engine, at most; a full channel makes the collector wait, and the kernel's buffer
+/// holds what happens meanwhile.
+const OBSERVATIONS: usize = 256;
+/// Commands that wait for the engine, at most.
+const COMMANDS: usize = 64;
+
+/// What the collector's thread says.
+pub(super) enum Collected {
+    /// It observed something.
+    Observation(Box<Observation>),
+    /// A look failed; it goes on trying.
+    Failed(String),
+}
+
+/// What somebody asks by a signal.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Signal {
+    /// End.
+    Stop,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Everything that runs.
+pub(super) struct Parts {
+    pub(super) engine: Engine,
+    pub(super) observations: Receiver<Collected>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) signals: Receiver<Signal>,
+    pub(super) outlets: Outlets,
+    pub(super) keeper: Option<Keeper>,
+    pub(super) identity: Identity,
+    pub(super) language: Language,
+    pub(super) terminal: Terminal,
+    pub(super) tier: atalaya_model::TierReport,
+    pub(super) ledger: atalaya_model::Ledger,
+    pub(super) began: Time,
+    pub(super) learning_until: Option<Time>,
+    pub(super) reload: Arc<control::Surroundings>,
+    pub(super) served: Option<control::Served>,
+    pub(super) folder: PathBuf,
+    pub(super) notifier: Notifier,
+}
+
+pub(super) fn start(
+    plan: &Plan,
+    tier: TierChoice,
+    loaded: Loaded,
+    language: Language,
+    terminal: Terminal,
+    config: Option<PathBuf>,
+) -> Result<Parts, Failure> {
+    let places = Places::of_this_user();
+    let identity = Identity::of_host();
+    let began = clock::now();
+    let signals = spawn_signals()?;
+    let store = plan
+        .store
+        .as_deref()
+        .map(|path| open_store(path, &identity, began, &loaded))
+        .transpose()?;
+    let collector = setup::collector(tier, CollectorOptions::default(), &loaded)?;
+    let ledger = collector.ledger();
+    let folder = loaded
+        .config
+        .watch
+        .log_folder
+        .clone()
+        .unwrap_or_else(|| places.logs.clone());
+    let outlets = open_outlets(plan, &loaded, &identity, language, terminal, &ledger, &folder)?;
+    let (memory, alerts, last_alert) = match &store {
+        Some((_, past)) => (past.memory.clone(), past.alerts.clone(), past.last_alert),
+        None => Default::default(),
+    };
+    let learning = plan.learn && memory.is_empty();
+    let learning_until = learning.then(|| began.after(loaded.config.watch.learning.0));
+    let keeper = store
+        .map(|(writer, _)| Keeper::start(writer, &loaded, ledger.clone()))
+        .transpose()?;
+    let (command_sender, commands) = bounded(COMMANDS);
+    let reload = Arc::new(control::Surroundings {
+        commands: command_sender,
+        config,
+        usual_config: places.config,
+        store: plan.store.clone(),
+        ledger: ledger.clone(),
+    });
+    let served = plan.socket.as_deref().and_then(|socket| {
+        let served = control::serve(socket, Arc::clone(&reload));
+        served
+            .inspect_err(|error| {
+                tracing::warn!("failed to {error}; `atalaya status` will not reach this watcher")
+            })
+            .ok()
+    });
+    let tier_report = collector.report();
+    let mut engine = setup::engine(
+        loaded,
+        Learning {
+            until: learning_until,
+        },
+        last_alert,
+        began,
+        &*collector,
+    );
+    engine.recall(&memory);
+    engine.recall_alerts(alerts);
+    let observations = spawn_collector(collector, plan.interval)?;
+    Ok(Parts {
+        engine,
+        observations,
+        commands,
+        signals,
+        outlets,
+        keeper,
+        identity,
+        language,
+        terminal,
+        tier: tier_report,
+        ledger,
+        began,
+        learning_until,
+        reload,
+        served,
+        folder,
+        notifier: Notifier::from_environment().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the service manager cannot be told");
+            Notifier::default()
+        }),
+    })
+}
+
+/// What an earlier run left behind.
+#[derive(Default)]
+struct Past {
+    memory: Vec<atalaya_model::memory::Memory>,
+    alerts: Vec<AlertRecord>,
+    last_alert: u64,
+}
+
+fn open_store(
+    path: &Path,
+    identity: &Identity,
+    now: Time,
+    loaded: &Loaded,
+) -> Result<(Writer, Past), Failure> {
+    let failed = |error: atalaya_store::StoreError| Failure::Failed(format!("cannot use the store: {error}"));
+    let writer = Writer::open(
+        path,
+        &StoreOptions::new(
+            identity.boot.clone().unwrap_or_else(|| "unknown".into()),
+            VERSION,
+            now,
+        ),
+    )
+    .map_err(failed)?;
+    let reader = Reader::open(path).map_err(failed)?;
+    let options = &loaded.config.alerts;
+    let longest = atalaya_model::Severity::ALL.map(|severity| options.cooldown_of(severity).0);
+    let longest = Span(longest.into_iter().max().unwrap_or(0).max(3_600_000_000));
+    let query = AlertQuery {
+        range: now.after(Span(-longest.0))..Time(i64::MAX),
+        limit: 10_000,
+        ..AlertQuery::default()
+    };
+    let mut alerts = Vec::new();
+    for stored in reader.alerts(&query).map_err(failed)?.into_iter().rev() {
+        let (id, count, time) = (stored.alert.id, stored.count, stored.last_time);
+        alerts.push(AlertRecord::Raised(Box::new(stored.alert)));
+        if count > 1 {
+            alerts.push(AlertRecord::Repeated {
+                alert: id,
+                time,
+                count,
+            });
+        }
+    }
+    let past = Past {
+        memory: reader.memory().map_err(failed)?,
+        alerts,
+        last_alert: writer.last_alert().map_err(failed)?,
+    };
+    Ok((writer, past))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one plain thing, and there is one caller beside reload"
+)]
+pub(super) fn open_outlets(
+    plan: &Plan,
+    loaded: &Loaded,
+    identity: &Identity,
+    language: Language,
+    terminal: Terminal,
+    ledger: &atalaya_model::Ledger,
+    folder: &Path,
+) -> Result<Outlets, Failure> {
+    let filter = plan.filter.clone();
+    let console = (!plan.quiet || plan.json).then(|| Console {
+        writer: Box::new(std::io::stdout()),
+        colour: terminal.colour,
+        json: plan.json,
+        events: if plan.json {
+            plan.events.clone()
+        } else {
+            text_events(&plan.events)
+        },
+        choose: Some(Box::new(move |item: &Item| match item {
+            Item::Event(event) => {
+                atalaya_format::ecs::record_of(event).is_none_or(|record: Record<'_>| filter.matches(&record))
+            }
+            _ => true,
+        })),
+    });
+    let surroundings = Surroundings {
+        folder: folder.to_path_buf(),
+        context: setup::context(identity, language),
+        now: clock::now(),
+        ledger: ledger.clone(),
+        on_trouble: Arc::new(|trouble| match &trouble.error {
+            Some(error) => {
+                tracing::error!(outlet = %trouble.outlet, "cannot write: {error}; watching goes on, lost lines are counted");
+            }
+            None => tracing::info!(outlet = %trouble.outlet, lost = trouble.lost, "writes again"),
+        }),
+    };
+    let mut options = loaded.config.outlets.clone();
+    if plan.json {
+        options.console.minimum_severity = atalaya_model::Severity::Info;
+    }
+    Outlets::open(&options, console, &surroundings).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// On a terminal a whole JSON document is of no use.
+fn text_events(events: &[EventKind]) -> Vec<EventKind> {
+    events
+        .iter()
+        .copied()
+        .filter(|kind| *kind != EventKind::Snapshot)
+        .collect()
+}
+
+fn spawn_collector(
+    mut collector: Box<dyn atalaya_host::collector::Collector>,
+    interval: Span,
+) -> Result<Receiver<Collected>, Failure> {
+    let (sender, receiver) = bounded(OBSERVATIONS);
+    let work = move || {
+        let mut next = clock::monotonic();
+        // A closed channel means that the watch has ended.
+        let mut open = true;
+        while open {
+            let looked = collector.look(&mut |observation| {
+                open &= sender.send(Collected::Observation(Box::new(observation))).is_ok();
+            });
+            if let Err(error) = looked {
+                open &= sender.send(Collected::Failed(error.to_string())).is_ok();
+            }
+            // The next look is due one interval after this one was; one that took longer delays the next.
+            next = Span((next.0 + interval.0).max(clock::monotonic().0));
+            open &= wait(&mut *collector, next, &sender);
+        }
+    };
+    let started = std::thread::Builder::new().name("collector".into()).spawn(work);
+    started.map_err(|error| Failure::Failed(format!("cannot start the collector's thread: {error}")))?;
+    Ok(receiver)
+}
+
+/// Passes on what happens by itself until the monotonic time `until`. False when nobody listens any more.
+fn wait(
+    collector: &mut dyn atalaya_host::collector::Collector,
+    until: Span,
+    sender: &Sender<Collected>,
+) -> bool {
+    let mut open = true;
+    while open {
+        let left = until.0 - clock::monotonic().0;
+        let Ok(left @ 1..) = u64::try_from(left) else {
+            break;
+        };
+        let waited = collector.wait(std::time::Duration::from_micros(left), &mut |observation| {
+            open &= sender.send(Collected::Observation(Box::new(observation))).is_ok();
+        });
+        if let Err(error) = waited {
+            open &= sender.send(Collected::Failed(error.to_string())).is_ok();
+            std::thread::sleep(std::time::Duration::from_micros(left.min(1_000_000)));
+        }
+    }
+    open
+}
+
+/// Turns signals into messages.
+fn spawn_signals() -> Result<Receiver<Signal>, Failure> {
+    let signals = Signals::install().map_err(|error| Failure::Failed(format!("failed to {error}")))?;
+    let (sender, receiver) = bounded(4);
+    let work = move || {
+        loop {
+            signals.wait(Span::from_seconds(3_600));
+            let signal = match signals.stop() {
+                Some(_) => Signal::Stop,
+                None if signals.take_reload() => Signal::Reload,
+                None => continue,
+            };
+            if sender.send(signal).is_err() || matches!(signal, Signal::Stop) {
+                return;
+            }
+        }
+    };
+    let started = std::thread::Builder::new().name("signals".into()).spawn(work);
+    started.map_err(|error| Failure::Failed(format!("cannot start the thread of signals: {error}")))?;
+    Ok(receiver)
+}

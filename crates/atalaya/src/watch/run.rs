@@ -1,0 +1,368 @@
+//! The loop of a watch: observations, commands, signals and time come in; the engine decides; everything goes out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atalaya_alert::{Item, Silence};
+use atalaya_host::clock;
+use atalaya_host::service::Notifier;
+use atalaya_model::live::{Request, Response};
+use atalaya_model::{AlertRecord, Fact, Gap, Observation, Severity, Span, Stage, Text, Time};
+use atalaya_report::snapshot::{JsonOptions, Snapshot, write_json};
+use atalaya_store::Entry;
+use crossbeam_channel::{Sender, select};
+
+use super::parts::{Collected, Parts, Signal};
+use super::{Plan, status};
+use crate::control::{self, Command, Subscriber};
+use crate::engine::Output;
+use crate::exit::{Exit, Failure};
+use crate::setup::context;
+
+/// How long the loop sleeps at most: time must pass for the engine, too.
+const TICK: Duration = Duration::from_secs(1);
+/// How long outlets may take to write what waits when the watch ends.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Subscribers at a time.
+const MAX_SUBSCRIBERS: usize = 16;
+
+/// A watch that runs.
+struct Watch {
+    plan: Plan,
+    parts: Parts,
+    subscribers: Vec<Subscriber>,
+    /// What the engine gave, reused.
+    out: Vec<Output>,
+    counts: status::Totals,
+    /// Alerts raised since the last look.
+    raised_since_look: u64,
+    last_status: Span,
+    last_alive: Span,
+    look_began: Span,
+    look_failing: bool,
+    unread: Vec<(Text, u32)>,
+}
+
+pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
+    let end = plan.duration.map(clock::Deadline::after);
+    let mut watch = Watch {
+        plan,
+        parts,
+        subscribers: Vec::new(),
+        out: Vec::new(),
+        counts: status::Totals::default(),
+        raised_since_look: 0,
+        last_status: Span(i64::MIN / 2),
+        last_alive: Span(i64::MIN / 2),
+        look_began: clock::monotonic(),
+        look_failing: false,
+        unread: Vec::new(),
+    };
+    watch.greet();
+    loop {
+        let patience = match end {
+            Some(end) => match end.left() {
+                Some(left) => left.min(TICK),
+                None => break,
+            },
+            None => TICK,
+        };
+        select! {
+            recv(watch.parts.observations) -> message => match message {
+                Ok(Collected::Observation(observation)) => watch.observe(*observation),
+                Ok(Collected::Failed(error)) => watch.look_failed(&error),
+                Err(_) => return Err(Failure::Failed("the collector's thread ended unexpectedly".to_owned())),
+            },
+            recv(watch.parts.commands) -> message => if let Ok(command) = message {
+                watch.obey(command);
+            },
+            recv(watch.parts.signals) -> message => match message {
+                Ok(Signal::Stop) | Err(_) => break,
+                Ok(Signal::Reload) => watch.reload_on_signal(),
+            },
+            default(patience) => {
+                watch.parts.engine.tick(clock::now(), &mut watch.out);
+                watch.hand_out();
+            }
+        }
+        watch.alive();
+        watch.show_status(false);
+    }
+    Ok(watch.end())
+}
+
+impl Watch {
+    fn greet(&mut self) {
+        if self.plan.quiet {
+            return;
+        }
+        for line in status::greeting(&self.plan, &self.parts) {
+            tracing::info!("{line}");
+        }
+    }
+
+    fn tell_manager(&self, message: impl Fn(&Notifier) -> std::io::Result<()>) {
+        if let Err(error) = message(&self.parts.notifier) {
+            tracing::debug!(%error, "the service manager does not listen");
+        }
+    }
+
+    /// The loop has come round: tells the watchdog, and now and then the person who looks at the service.
+    fn alive(&mut self) {
+        let Some(interval) = self.parts.notifier.watchdog_interval() else {
+            return;
+        };
+        let now = clock::monotonic();
+        if now.0 - self.last_alive.0 >= interval.0 / 2 {
+            self.last_alive = now;
+            self.tell_manager(Notifier::alive);
+            let line = status::line(&self.plan, &self.parts, &self.counts);
+            self.tell_manager(|notifier| notifier.status(&line));
+        }
+    }
+
+    fn observe(&mut self, observation: Observation) {
+        let look = match &observation {
+            Observation::LookDone(time, look) => {
+                self.unread.clone_from(&look.unread_processes);
+                Some(*time)
+            }
+            Observation::Tier(_, report) => {
+                self.parts.tier = report.clone();
+                None
+            }
+            _ => None,
+        };
+        self.parts.engine.observe(observation, &mut self.out);
+        self.hand_out();
+        if let Some(time) = look {
+            self.looked(time);
+        }
+    }
+
+    /// A look is complete.
+    fn looked(&mut self, time: Time) {
+        if self.counts.looks == 0 {
+            self.tell_manager(Notifier::ready);
+        }
+        self.counts.looks += 1;
+        self.look_failing = false;
+        if self.raised_since_look == 0 {
+            self.parts.outlets.send(&Item::Quiet(time));
+        }
+        self.raised_since_look = 0;
+        if self.parts.outlets.want_snapshots() {
+            self.send_snapshot(time);
+        }
+        self.look_began = clock::monotonic();
+    }
+
+    fn look_failed(&mut self, error: &str) {
+        if !self.look_failing {
+            tracing::error!("a look failed: failed to {error}; trying again at every interval");
+        }
+        self.look_failing = true;
+        self.parts.ledger.failed(Stage::SocketTable, 1);
+        let reason = format!("a look failed: failed to {error}").into();
+        let gap = Gap {
+            time: clock::now(),
+            stage: Stage::SocketTable,
+            count: 0,
+            reason,
+        };
+        self.parts.engine.gap(gap, &mut self.out);
+        self.hand_out();
+    }
+
+    fn send_snapshot(&mut self, time: Time) {
+        let tracker = self.parts.engine.tracker();
+        let keep = |record: atalaya_model::fields::Record<'_>| self.plan.filter.matches(&record);
+        let connections: Vec<_> = tracker
+            .sockets()
+            .map(Arc::as_ref)
+            .filter(|row| keep(atalaya_model::fields::Record::Connection(row)))
+            .collect();
+        let listeners: Vec<_> = tracker
+            .listeners()
+            .map(Arc::as_ref)
+            .filter(|row| keep(atalaya_model::fields::Record::Listener(row)))
+            .collect();
+        let stages = self.parts.ledger.counts();
+        let snapshot = Snapshot {
+            timestamp: time,
+            duration: clock::now().since(time),
+            host: &self.parts.identity.name,
+            connections: connections.iter().copied(),
+            listeners: listeners.iter().copied(),
+            alerts: &self.counts.alerts_of_look,
+            tier: &self.parts.tier,
+            unread: &self.unread,
+            stages: &stages,
+        };
+        let context = context(&self.parts.identity, self.parts.language);
+        let mut bytes = Vec::new();
+        let written = write_json(
+            &snapshot,
+            &JsonOptions {
+                context,
+                pretty: false,
+            },
+            &mut bytes,
+        );
+        let text = written.ok().and_then(|()| String::from_utf8(bytes).ok());
+        if let Some(text) = text {
+            self.parts
+                .outlets
+                .send(&Item::Snapshot(time, text.trim_end().into()));
+        }
+        self.counts.alerts_of_look.clear();
+    }
+
+    /// Gives what the engine made to store, outlets and subscribers.
+    fn hand_out(&mut self) {
+        for output in self.out.drain(..) {
+            match output {
+                Output::Event(event) => {
+                    self.counts.event(&event);
+                    if let Some(keeper) = &self.parts.keeper {
+                        keeper.send(Entry::Event((*event).clone()));
+                    }
+                    self.subscribers.retain(|subscriber| subscriber.event(&event));
+                    if !matches!(event.fact, Fact::Tick { .. }) {
+                        self.parts.outlets.send(&Item::Event(event));
+                    }
+                }
+                Output::Alert(record) => {
+                    if let AlertRecord::Raised(alert) = &*record {
+                        self.raised_since_look += u64::from(alert.finding.severity > Severity::Info);
+                        self.counts.alert(alert, self.parts.outlets.want_snapshots());
+                    }
+                    if let Some(keeper) = &self.parts.keeper {
+                        keeper.send(Entry::Alert((*record).clone()));
+                    }
+                    self.subscribers.retain(|subscriber| subscriber.alert(&record));
+                    self.parts.terminal.status("");
+                    self.parts.outlets.send(&Item::Alert(record));
+                }
+                Output::Memory(memory) => {
+                    if let Some(keeper) = &self.parts.keeper {
+                        keeper.send(Entry::Memory(memory));
+                    }
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Ask(request, user, answer) => {
+                let response = self.answer(request, &user);
+                self.hand_out();
+                reply(&answer, response);
+            }
+            Command::Subscribe(subscriber) => {
+                if self.subscribers.len() < MAX_SUBSCRIBERS {
+                    self.subscribers.push(subscriber);
+                }
+            }
+            Command::Reconfigure(loaded, answer) => {
+                let outlets = super::parts::open_outlets(
+                    &self.plan,
+                    &loaded,
+                    &self.parts.identity,
+                    self.parts.language,
+                    self.parts.terminal,
+                    &self.parts.ledger,
+                    &PathBuf::from(&self.parts.folder),
+                );
+                let response = match outlets {
+                    Ok(outlets) => {
+                        std::mem::replace(&mut self.parts.outlets, outlets).close(FAREWELL);
+                        self.parts.engine.reconfigure(*loaded);
+                        tracing::info!("the configuration was read again");
+                        Response::Done("the configuration was read again".into())
+                    }
+                    Err(error) => {
+                        tracing::error!("the configuration was not taken, the old one stays: {error}");
+                        Response::Refused(format!("the old configuration stays: {error}").into())
+                    }
+                };
+                reply(&answer, response);
+            }
+        }
+    }
+
+    fn answer(&mut self, request: Request, user: &Text) -> Response {
+        match request {
+            Request::Status => Response::Status(Box::new(status::of(&self.plan, &self.parts, &self.counts))),
+            Request::Query(query) => self.parts.engine.answer(&query),
+            Request::Triage(triage) => {
+                let record = crate::alerts::record(triage, user.clone(), clock::now());
+                self.out.push(Output::Alert(Arc::new(record)));
+                Response::Done("noted".into())
+            }
+            Request::Silence { rule, key, span } => self.parts.engine.silence(Silence {
+                rule,
+                key,
+                until: clock::now().after(span),
+            }),
+            Request::Reload | Request::Subscribe { .. } => {
+                Response::Refused("the control socket's own thread serves this".into())
+            }
+        }
+    }
+
+    fn reload_on_signal(&self) {
+        let surroundings = Arc::clone(&self.parts.reload);
+        // The answer comes back as a command; the outcome is told in the log.
+        let work = move || drop(control::reload(&surroundings));
+        if let Err(error) = std::thread::Builder::new().name("reload".into()).spawn(work) {
+            tracing::error!(%error, "no thread to read the configuration again; the old one stays");
+        }
+    }
+
+    fn show_status(&mut self, now: bool) {
+        if self.plan.quiet || !self.parts.terminal.stderr {
+            return;
+        }
+        let time = clock::monotonic();
+        if now || time.0 - self.last_status.0 >= 1_000_000 {
+            self.last_status = time;
+            let line = status::line(&self.plan, &self.parts, &self.counts);
+            self.parts.terminal.status(&line);
+        }
+    }
+
+    /// Ends cleanly: everything that waits is written.
+    fn end(mut self) -> Exit {
+        self.tell_manager(Notifier::stopping);
+        self.parts.engine.finish(clock::now(), &mut self.out);
+        self.hand_out();
+        self.parts.terminal.status("");
+        let summary = status::summary(&self.plan, &self.parts, &self.counts);
+        let Parts {
+            outlets,
+            keeper,
+            served,
+            ..
+        } = self.parts;
+        drop(served);
+        outlets.close(FAREWELL);
+        if let Some(keeper) = keeper {
+            keeper.close();
+        }
+        if !self.plan.quiet {
+            tracing::info!("{summary}");
+        }
+        match self.plan.fail_on {
+            Some(threshold) => Exit::of_findings(self.counts.worst, threshold),
+            None => Exit::Clean,
+        }
+    }
+}
+
+/// A client that no longer waits loses nothing.
+fn reply(answer: &Sender<Response>, response: Response) {
+    drop(answer.try_send(response));
+}

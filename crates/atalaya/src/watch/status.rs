@@ -1,0 +1,161 @@
+//! What a watch says of itself: greeting, status line, status for others, summary.
+
+use atalaya_format::numbers;
+use atalaya_host::{clock, usage};
+use atalaya_model::live::Status;
+use atalaya_model::{Alert, Event, Fact, Severity};
+
+use super::Plan;
+use super::parts::Parts;
+use crate::setup::VERSION;
+
+/// What was counted since the watch began.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) looks: u64,
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) processes: u64,
+    pub(super) alerts: [u64; 5],
+    pub(super) worst: Option<Severity>,
+    /// Alerts since the last snapshot document, where such documents are wanted.
+    pub(super) alerts_of_look: Vec<Alert>,
+}
+
+/// Alerts that one snapshot document lists, at most.
+const MAX_ALERTS_OF_LOOK: usize = 1_000;
+
+impl Totals {
+    pub(super) fn event(&mut self, event: &Event) {
+        match event.fact {
+            Fact::ConnectionOpened(_) => self.opened += 1,
+            Fact::ConnectionClosed(_) => self.closed += 1,
+            Fact::ProcessStarted(_) => self.processes += 1,
+            _ => {}
+        }
+    }
+
+    pub(super) fn alert(&mut self, alert: &Alert, keep: bool) {
+        self.alerts[alert.finding.severity as usize] += 1;
+        self.worst = self.worst.max(Some(alert.finding.severity));
+        if keep && self.alerts_of_look.len() < MAX_ALERTS_OF_LOOK {
+            self.alerts_of_look.push(alert.clone());
+        }
+    }
+}
+
+/// What a person is told at the start.
+pub(super) fn greeting(plan: &Plan, parts: &Parts) -> Vec<String> {
+    let mut lines = vec![format!(
+        "watching {} by tier `{}`",
+        parts.identity.name,
+        parts.tier.tier.name()
+    )];
+    match &plan.store {
+        Some(path) => lines.push(format!("history is kept in {}", path.display())),
+        None => lines.push("no history is kept".to_owned()),
+    }
+    if let Some(until) = parts.learning_until {
+        lines.push(format!(
+            "learning until {} which listeners and executables are ordinary here; --no-learning skips it",
+            until.local_clock()
+        ));
+    }
+    for limit in &parts.tier.limits {
+        lines.push(format!(
+            "not seen: {} (to change that: {})",
+            limit.what, limit.remedy
+        ));
+    }
+    lines
+}
+
+/// The one line that is always there on a terminal.
+pub(super) fn line(plan: &Plan, parts: &Parts, totals: &Totals) -> String {
+    let tracker = parts.engine.tracker();
+    let mut line = format!(
+        "tier {}  connections {}  processes {}  alerts {}  gaps {}",
+        parts.tier.tier.name(),
+        numbers::count(tracker.connection_count() as u64),
+        numbers::count(tracker.process_count() as u64),
+        alerts(&totals.alerts),
+        parts.engine.gaps(),
+    );
+    if parts.learning_until.is_some_and(|until| clock::now() < until) {
+        line.push_str("  learning");
+    }
+    if let Some(error) = parts.keeper.as_ref().and_then(|keeper| keeper.status().error) {
+        line.push_str(&format!("  store: {error}"));
+    } else if plan.store.is_none() {
+        line.push_str("  no store");
+    }
+    line
+}
+
+/// `3 (1 high, 2 low)`, or `0`.
+fn alerts(counts: &[u64; 5]) -> String {
+    let parts: Vec<_> = Severity::ALL
+        .into_iter()
+        .rev()
+        .zip(counts.iter().rev())
+        .filter(|(_, count)| **count > 0)
+        .map(|(severity, count)| format!("{count} {}", severity.name()))
+        .collect();
+    match counts.iter().sum::<u64>() {
+        0 => "0".to_owned(),
+        sum => format!("{sum} ({})", parts.join(", ")),
+    }
+}
+
+/// What other commands are told.
+pub(super) fn of(_plan: &Plan, parts: &Parts, totals: &Totals) -> Status {
+    let tracker = parts.engine.tracker();
+    let now = clock::now();
+    let used = usage::own();
+    Status {
+        version: VERSION.into(),
+        pid: std::process::id(),
+        host: parts.identity.name.clone(),
+        since: parts.began,
+        now,
+        learning_until: parts.learning_until.filter(|until| now < *until),
+        tier: parts.tier.clone(),
+        connections: tracker.connection_count(),
+        listeners: tracker.listener_count(),
+        processes: tracker.process_count(),
+        alerts: totals.alerts,
+        gaps: parts.engine.gaps(),
+        stages: parts.ledger.counts(),
+        store: parts.keeper.as_ref().map(crate::keeper::Keeper::status),
+        outlets: parts
+            .outlets
+            .status()
+            .into_iter()
+            .map(|outlet| (outlet.name, outlet.last_error))
+            .collect(),
+        cpu: used.cpu,
+        memory: used.resident,
+    }
+}
+
+/// What a person is told at the end.
+pub(super) fn summary(plan: &Plan, parts: &Parts, totals: &Totals) -> String {
+    let used = usage::own();
+    let lost = parts.ledger.lost();
+    let kept = match &plan.store {
+        Some(path) => format!("; history in {}", path.display()),
+        None => String::new(),
+    };
+    format!(
+        "watched for {}: {} looks, {} connections opened, {} closed, {} processes, alerts: {}; lost: {lost}; \
+         {:.2} CPU seconds, {}{kept}",
+        clock::now().since(parts.began),
+        totals.looks,
+        totals.opened,
+        totals.closed,
+        totals.processes,
+        alerts(&totals.alerts),
+        used.cpu.as_seconds(),
+        numbers::bytes(used.resident),
+    )
+}
