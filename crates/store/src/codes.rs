@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn every_stage_state_and_attribution_has_its_number() {
-        for (list, stage) in [(STAGE, Stage::ALL)] {
-            assert_eq!(list, stage);
+        for stage in Stage::ALL {
+            assert_eq!(decode(STAGE, encode(STAGE, &stage)).unwrap(), stage);
         }
         for &certainty in CERTAINTY {
             for &evidence in EVIDENCE {

@@ -66,12 +66,17 @@ fn renew(connection: &Connection, table: &str, entry: &mut Entry, day: i64) -> R
 }
 
 impl Dictionaries {
+    /// Empty caches, for processes of this row of `boot`.
+    pub(crate) fn new(boot: i64) -> Self {
+        Self {
+            boot,
+            ..Self::default()
+        }
+    }
+
     /// Forgets what is cached: after a failed transaction, or when rows were deleted.
     pub(crate) fn forget(&mut self) {
-        *self = Self {
-            boot: self.boot,
-            ..Self::default()
-        };
+        *self = Self::new(self.boot);
     }
 
     /// The number of a text.

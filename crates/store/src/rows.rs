@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use atalaya_model::{Connection as Conversation, Event, Fact, Listener, Process, ProcessKey, Span, Time};
+use atalaya_model::{
+    Connection as Conversation, Event, Fact, Listener, Process, ProcessKey, Span, Text, Time,
+};
 use rusqlite::Connection;
 
 use crate::connections::Phase;
@@ -19,9 +21,12 @@ const FLUSH: Span = Span::from_seconds(60);
 const LIVE: usize = 1 << 18;
 
 /// What the writer knows between batches.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rows {
+    /// The row of this run; 0 until the first event, so that a command that only triages makes none.
     pub(crate) run: i64,
+    /// Version of the program, and when the run began.
+    pub(crate) begun: (Text, Time),
     pub(crate) dictionaries: Dictionaries,
     identities: Identities,
     pub(crate) live: Live,
@@ -46,6 +51,14 @@ pub(crate) struct Open {
     pending: Option<(Time, Arc<Conversation>)>,
 }
 
+/// What a failed batch goes back to.
+#[derive(Debug)]
+pub(crate) struct Before {
+    run: i64,
+    identities: Identities,
+    flushed: Time,
+}
+
 /// What a failed batch must take back.
 #[derive(Debug)]
 enum Undo {
@@ -55,6 +68,19 @@ enum Undo {
 }
 
 impl Rows {
+    /// Nothing written yet.
+    pub(crate) fn new(boot: i64, version: Text, now: Time) -> Self {
+        Self {
+            run: 0,
+            begun: (version, now),
+            dictionaries: Dictionaries::new(boot),
+            identities: Identities::default(),
+            live: Live::default(),
+            flushed: now,
+            undo: Vec::new(),
+        }
+    }
+
     /// Writes a batch within the caller's transaction. When it fails, or the transaction does, call [`Rows::undo`].
     pub(crate) fn write(&mut self, connection: &Connection, batch: &[Entry]) -> Result<Written, StoreError> {
         let mut written = Written::default();
@@ -87,15 +113,20 @@ impl Rows {
     }
 
     /// The state that [`Rows::undo`] goes back to.
-    pub(crate) fn begin(&mut self) -> (Identities, Time) {
+    pub(crate) fn begin(&mut self) -> Before {
         self.undo.clear();
-        (self.identities.clone(), self.flushed)
+        Before {
+            run: self.run,
+            identities: self.identities.clone(),
+            flushed: self.flushed,
+        }
     }
 
     /// Forgets what a failed batch did.
-    pub(crate) fn undo(&mut self, (identities, flushed): (Identities, Time)) {
-        self.identities = identities;
-        self.flushed = flushed;
+    pub(crate) fn undo(&mut self, before: Before) {
+        self.run = before.run;
+        self.identities = before.identities;
+        self.flushed = before.flushed;
         self.dictionaries.forget();
         while let Some(step) = self.undo.pop() {
             match step {
@@ -143,6 +174,12 @@ impl Rows {
         written: &mut Written,
     ) -> Result<(), StoreError> {
         let time = event.time;
+        if self.run == 0 {
+            connection
+                .prepare_cached("INSERT INTO run (boot, version, started, seen) VALUES (?1, ?2, ?3, ?3)")?
+                .execute((self.dictionaries.boot, &*self.begun.0, self.begun.1.0))?;
+            self.run = connection.last_insert_rowid();
+        }
         match &event.fact {
             Fact::ConnectionOpened(it) => {
                 if self.live.connections.len() < LIVE {

@@ -122,7 +122,8 @@ fn connections() -> String {
     let end = "c.changed + c.ended";
     format!(
         "CREATE VIEW connections AS SELECT c.id AS id, \
-         c.phase < 2 AND c.run = (SELECT max(id) FROM run) AS live, \
+         c.phase < 2 AND c.run = (SELECT max(id) FROM run) \
+         AND (SELECT ended FROM run WHERE id = c.run) IS NULL AS live, \
          {opened} + c.started AS start_time, {end} AS end_time, \
          coalesce({end}, iif(c.phase, c.changed + c.last_seen, {opened} + c.seen)) - ({opened} + c.started) AS duration, \
          {transport} AS transport, iif(length(s.raw) = 4, 'ipv4', 'ipv6') AS network_type, \
@@ -157,7 +158,8 @@ fn listeners() -> String {
     let now = |column: &str| format!("iif(c.phase, c.last_{column}, c.{column})");
     format!(
         "CREATE VIEW listeners AS SELECT c.id AS id, \
-         c.phase < 2 AND c.run = (SELECT max(id) FROM run) AS live, \
+         c.phase < 2 AND c.run = (SELECT max(id) FROM run) \
+         AND (SELECT ended FROM run WHERE id = c.run) IS NULL AS live, \
          {appeared} + c.started AS start_time, c.changed + c.ended AS end_time, {transport} AS transport, \
          iif(length(s.raw) = 4, 'ipv4', 'ipv6') AS network_type, {service} AS service, \
          c.network_namespace AS network_namespace, s.address AS listen_ip, s.raw AS listen_ip_raw, \

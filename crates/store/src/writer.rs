@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use atalaya_model::{AlertRecord, Event, Text, Time, memory::Memory};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::lock::Lock;
 use crate::retain::{self, Retained, Retention};
@@ -79,7 +79,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens or makes the database at `path` (file 0600, missing folders 0700), brings it up to date, and begins a run.
+    /// Opens or makes the database at `path` (file 0600, missing folders 0700), and brings it up to date. The first event begins a run; a
+    /// writer of which only alerts are asked leaves no trace as a watcher.
     ///
     /// # Errors
     /// A newer version, a file that is not ours, a folder, no permission, another writer: each its own variant, and
@@ -89,21 +90,16 @@ impl Writer {
         open::make_folder(path)?;
         let lock = Lock::take(path)?;
         let connection = open::for_writing(path, options.cache_bytes)?;
-        let mut rows = Rows::default();
         connection.execute(
             "INSERT INTO boot (boot_id) VALUES (?1) ON CONFLICT (boot_id) DO NOTHING",
             [&*options.boot_id],
         )?;
-        rows.dictionaries.boot = connection.query_row(
+        let boot = connection.query_row(
             "SELECT id FROM boot WHERE boot_id = ?1",
             [&*options.boot_id],
             |row| row.get(0),
         )?;
-        connection.execute(
-            "INSERT INTO run (boot, version, started, seen) VALUES (?1, ?2, ?3, ?3)",
-            params![rows.dictionaries.boot, &*options.version, options.now.0],
-        )?;
-        rows.run = connection.last_insert_rowid();
+        let rows = Rows::new(boot, options.version.clone(), options.now);
         Ok(Self {
             connection,
             rows,

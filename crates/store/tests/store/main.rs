@@ -1,9 +1,16 @@
 //! The store as the rest of the program uses it.
 
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod filter;
+#[cfg(test)]
 mod full;
+#[cfg(test)]
 mod opening;
+#[cfg(test)]
 mod retention;
+#[cfg(test)]
 mod round_trip;
+#[cfg(test)]
 mod sample;

@@ -4,7 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use atalaya_store::{Options, Reader, SCHEMA_VERSION, StoreError, Writer};
+use atalaya_model::{Event, Fact};
+use atalaya_store::{Entry, Options, Reader, SCHEMA_VERSION, StoreError, Writer};
 
 use crate::sample::{NOW, open};
 
@@ -146,12 +147,13 @@ fn no_permission_is_said() {
 fn runs_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
-    drop(open(&path)); // killed, as far as the database knows
+    let tick = Entry::Event(Event::new(NOW, Fact::Tick { look: true }));
+    open(&path).write(std::slice::from_ref(&tick)).unwrap(); // killed, as far as the database knows
+    open(&path).close(NOW).unwrap(); // watched nothing
     let later = atalaya_model::Time(NOW.0 + 5);
-    Writer::open(&path, &Options::new("boot-2", "0.2.0", later))
-        .unwrap()
-        .close(later)
-        .unwrap();
+    let mut writer = Writer::open(&path, &Options::new("boot-2", "0.2.0", later)).unwrap();
+    writer.write(&[tick]).unwrap();
+    writer.close(later).unwrap();
     let runs = Reader::open(&path).unwrap().runs(10).unwrap();
     assert_eq!(runs.len(), 2);
     assert_eq!(
