@@ -6,7 +6,7 @@ mod tests;
 
 use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -35,12 +35,29 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Asked by `getsockopt` itself: a peer outside our pid namespace has pid 0, which `rustix` cannot express.
+    #[expect(unsafe_code, reason = "the safe wrapper takes pid 0 for impossible")]
     fn of(stream: &UnixStream) -> io::Result<Self> {
-        let peer = rustix::net::sockopt::socket_peercred(stream)?;
+        // SAFETY: `ucred` is three integers, for which all-zero bytes are valid.
+        let mut peer: libc::ucred = unsafe { std::mem::zeroed() };
+        let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+        // SAFETY: the descriptor is open, and the pointers are to a live value and its true size.
+        let status = unsafe {
+            libc::getsockopt(
+                stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERCRED,
+                (&raw mut peer).cast(),
+                &raw mut length,
+            )
+        };
+        if status != 0 {
+            return Err(io::Error::last_os_error());
+        }
         Ok(Self {
-            user_id: peer.uid.as_raw(),
-            group_id: peer.gid.as_raw(),
-            pid: u32::try_from(peer.pid.as_raw_nonzero().get()).unwrap_or_default(),
+            user_id: peer.uid,
+            group_id: peer.gid,
+            pid: u32::try_from(peer.pid).unwrap_or_default(),
         })
     }
 }

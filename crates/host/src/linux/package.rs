@@ -153,4 +153,24 @@ mod tests {
         assert_eq!(packages.of_path(&"no/path".into()), Lookup::Unowned);
         assert_eq!(database_state(), database_state());
     }
+
+    #[test]
+    fn a_process_with_another_root_runs_none_of_our_packages() {
+        let path = std::fs::canonicalize("/bin/sleep").unwrap();
+        let proc_folder = tempfile::tempdir().unwrap();
+        let image = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(image.path().join("usr/bin")).unwrap();
+        for (pid, root) in [("7", Path::new("/")), ("8", image.path())] {
+            let folder = proc_folder.path().join(pid);
+            std::fs::create_dir(&folder).unwrap();
+            std::os::unix::fs::symlink(root, folder.join("root")).unwrap();
+        }
+        let open = std::fs::File::open(proc_folder.path()).unwrap();
+        let inside = |pid| {
+            let folder = ProcessFolder::open(std::os::fd::AsFd::as_fd(&open), pid).unwrap();
+            same_folder(&folder, path.to_str().unwrap())
+        };
+        assert!(inside(7));
+        assert!(!inside(8));
+    }
 }

@@ -77,16 +77,14 @@ pub fn read_stat<'b>(root: BorrowedFd<'_>, pid: u32, buffer: &'b mut [u8]) -> Re
 fn read_at<'b>(folder: BorrowedFd<'_>, name: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Unread> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = openat(folder, name, flags, Mode::empty()).map_err(reason)?;
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match rustix::io::read(&file, &mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
+    // `/proc` gives all there is in one read, if it fits: asking for the end would double the cost.
+    loop {
+        match rustix::io::read(&file, &mut *buffer) {
+            Ok(count) => return Ok(&buffer[..count]),
             Err(Errno::INTR) => {}
             Err(error) => return Err(reason(error)),
         }
     }
-    Ok(&buffer[..filled])
 }
 
 /// What a failed call says about why a process was not read.
