@@ -2,7 +2,6 @@
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::disallowed_methods,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -71,10 +70,16 @@ impl Seen {
         }
     }
 
+    /// The owners of the sockets with this address in our own namespace, which is read first.
     fn owners_of(&self, local: SocketAddr) -> Vec<&Owners> {
         let local = Endpoint::new(local.ip(), local.port());
-        let matching = self.sockets.iter().filter(|socket| socket.local == local);
-        matching.map(|socket| &socket.owners).collect()
+        let own = self.look.namespaces[0];
+        let is = |socket: &&Socket| socket.local == local && socket.namespace == own;
+        self.sockets
+            .iter()
+            .filter(is)
+            .map(|socket| &socket.owners)
+            .collect()
     }
 }
 
@@ -348,9 +353,13 @@ fn sockets_that_close_are_told_with_bytes_and_process() {
 
     let (brief_client, brief_server) = talk();
     let brief_port = brief_client.local_addr().unwrap();
+    let peers = [
+        seen_client.peer_addr().unwrap().port(),
+        brief_client.peer_addr().unwrap().port(),
+    ];
     drop((seen_client, seen_server, brief_client, brief_server));
     let is = |socket: &Socket, address: SocketAddr| {
-        socket.local.port == address.port() && socket.transport == Transport::Tcp
+        socket.local == Endpoint::new(address.ip(), address.port()) && peers.contains(&socket.remote.port)
     };
     let seen = wait(&mut collector, |seen| {
         [seen_port, brief_port]

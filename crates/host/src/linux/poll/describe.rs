@@ -1,5 +1,6 @@
 //! Describing processes: each once, again when it became another program or when more is known of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use atalaya_model::process::Unread;
@@ -33,6 +34,8 @@ pub(super) struct Describer {
     /// There before the watch began, and not described yet.
     old: Vec<u32>,
     young: NumberSet<u32>,
+    /// Since the last look, by reason.
+    unread: BTreeMap<&'static str, u32>,
     ledger: Ledger,
 }
 
@@ -68,6 +71,7 @@ impl Describer {
             new: Vec::new(),
             old: Vec::new(),
             young: NumberSet::default(),
+            unread: BTreeMap::new(),
             ledger,
         })
     }
@@ -132,6 +136,12 @@ impl Describer {
             Ok(process) => process,
             Err(reason) => {
                 self.ledger.received(Stage::Processes, 1);
+                let why = match reason {
+                    Unread::Gone => "ended before it was read",
+                    Unread::NoPermission => "no permission",
+                    Unread::Failed => "failed",
+                };
+                *self.unread.entry(why).or_insert(0) += 1;
                 match reason {
                     Unread::Gone => self.ledger.dropped(Stage::Processes, 1),
                     Unread::NoPermission | Unread::Failed => self.ledger.failed(Stage::Processes, 1),
@@ -259,6 +269,11 @@ impl Describer {
             known.process = Arc::new(process);
             sink(Observation::Process(clock::now(), known.process.clone()));
         }
+    }
+
+    /// The processes that could not be described since this was asked last, by reason.
+    pub(super) fn take_unread(&mut self) -> BTreeMap<&'static str, u32> {
+        std::mem::take(&mut self.unread)
     }
 
     /// How many processes are being inspected.

@@ -48,7 +48,10 @@ impl PollCollector {
         if self.options.follow {
             self.remembered.sweep(self.look, self.namespaces.turns());
         }
-        let unread = self.owners.unread();
+        let mut unread = self.owners.unread();
+        for (reason, count) in self.describer.take_unread() {
+            *unread.entry(reason).or_insert(0) += count;
+        }
         let look = Look {
             namespaces,
             processes: u32::try_from(self.owners.pids().len()).unwrap_or(u32::MAX),
@@ -169,6 +172,8 @@ impl Pass<'_, '_> {
 
     fn pass_on(&mut self, socket: Socket) {
         match &socket.owners {
+            // Remembered processes may have ended; they were described when they held the socket.
+            _ if socket.inode == 0 => {}
             Named::Unknown(_) => {}
             Named::One(key) => self.describer.need(*key),
             Named::Many(keys) => keys.iter().for_each(|key| self.describer.need(*key)),
