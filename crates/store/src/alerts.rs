@@ -32,6 +32,37 @@ impl StoredAlert {
         self.verdicts.last().map(|(verdict, _)| *verdict)
     }
 
+    /// It again as the rows it was told by, repetitions folded into the last.
+    pub fn records(&self) -> Vec<AlertRecord> {
+        let id = self.alert.id;
+        let mut records = vec![AlertRecord::Raised(Box::new(self.alert.clone()))];
+        if self.count > 1 {
+            records.push(AlertRecord::Repeated {
+                alert: id,
+                time: self.last_time,
+                count: self.count,
+            });
+        }
+        records.extend(
+            self.acknowledgements
+                .iter()
+                .map(|said| AlertRecord::Acknowledged {
+                    alert: id,
+                    time: said.time,
+                    by: said.by.clone(),
+                    note: said.note.clone(),
+                }),
+        );
+        records.extend(self.verdicts.iter().map(|(verdict, said)| AlertRecord::Closed {
+            alert: id,
+            time: said.time,
+            by: said.by.clone(),
+            verdict: *verdict,
+            note: said.note.clone(),
+        }));
+        records
+    }
+
     /// Has nobody acknowledged or closed it?
     pub fn is_open(&self) -> bool {
         self.acknowledgements.is_empty() && self.verdicts.is_empty()

@@ -34,6 +34,11 @@ pub(crate) fn for_writing(path: &Path, cache_bytes: u64) -> Result<Connection, S
             .map_err(|error| StoreError::io(path, error))?;
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
+    if connection.is_readonly("main")? {
+        return Err(StoreError::Permission {
+            path: path.to_owned(),
+        });
+    }
     let version = version(&connection, path)?;
     if version == 0 {
         connection.pragma_update(None, "page_size", PAGE)?;

@@ -18,9 +18,7 @@ impl<'a> Small<'a> {
             .arg(folder)
             .stderr(std::process::Stdio::null())
             .status();
-        mounted
-            .is_ok_and(|status| status.success())
-            .then_some(Self(folder))
+        mounted.is_ok_and(|status| status.success()).then(|| Self(folder))
     }
 }
 

@@ -141,6 +141,10 @@ fn no_permission_is_said() {
     }
     let error = Writer::open(&closed.join("a.db"), &Options::new("boot", "1", NOW)).unwrap_err();
     assert!(matches!(error, StoreError::Permission { .. }), "{error}");
+    let path = folder.path().join("readable.db");
+    drop(open(&path));
+    fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+    assert!(matches!(refused(&path), StoreError::Permission { .. }));
 }
 
 #[test]

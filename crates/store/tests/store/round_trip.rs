@@ -417,6 +417,13 @@ fn what_is_said_of_an_alert_is_folded_in() {
     assert_eq!(it.acknowledgements[0].note.as_deref(), Some("mine"));
     assert_eq!(it.verdict(), Some(Verdict::TruePositive));
     assert_eq!(it.verdicts.len(), 2);
+    let records = it.records();
+    assert_eq!(records.len(), 5, "the two repetitions are one");
+    let copy = folder.path().join("copy.db");
+    let copied: Vec<_> = records.into_iter().map(Entry::Alert).collect();
+    open(&copy).write(&copied).unwrap();
+    let reread = Reader::open(&copy).unwrap().alert(first).unwrap();
+    assert_eq!(reread.as_ref(), Some(it));
     let open_ones = reader
         .alerts(&AlertQuery {
             open: true,
