@@ -97,6 +97,19 @@ impl Describer {
         }
     }
 
+    /// A new socket names this process: it is described anew if it has become another program since.
+    pub(super) fn need_as_it_is_now(&mut self, key: ProcessKey) {
+        self.need(key);
+        if let Some(known) = self.known.get(&key.pid)
+            && known.process.key == key
+            && self.needed.last() != Some(&key.pid)
+            && known.executable.is_some()
+            && self.folder.executable_of(key.pid).is_ok_and(|now| known.executable != Some(now))
+        {
+            self.needed.push(key.pid);
+        }
+    }
+
     /// Describes the processes that sockets name.
     pub(super) fn describe_needed(&mut self, time: Time, sink: &mut Sink<'_>) {
         if self.needed.is_empty() {

@@ -166,6 +166,9 @@ impl Pass<'_, '_> {
                 Some(named) => named,
                 None => Named::Unknown(self.owners.evidence(socket.user_id)),
             };
+            if let Named::One(key) = socket.owners {
+                self.describer.need_as_it_is_now(key);
+            }
             self.pass_on(socket);
         }
     }
