@@ -27,7 +27,7 @@ impl Terminal {
         let columns = std::env::var("COLUMNS")
             .ok()
             .and_then(|columns| columns.parse().ok());
-        let width = columns.or_else(|| atalaya_host::usage::terminal_width());
+        let width = columns.or_else(atalaya_host::usage::terminal_width);
         Self {
             stdout,
             stderr,

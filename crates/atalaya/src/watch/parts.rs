@@ -213,10 +213,6 @@ fn open_store(
     Ok((writer, past))
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one plain thing, and there is one caller beside reload"
-)]
 pub(super) fn open_outlets(
     plan: &Plan,
     loaded: &Loaded,
