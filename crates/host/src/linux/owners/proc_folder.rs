@@ -47,6 +47,16 @@ impl Path {
     }
 }
 
+/// The file that a process runs. Its change time moves when it is unlinked or replaced, so that a deleted executable
+/// is noticed although the inode that runs stays the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Executable {
+    device: u64,
+    inode: u64,
+    /// Seconds and nanoseconds.
+    changed: (i64, u64),
+}
+
 impl ProcFolder {
     /// Opens `/proc`.
     ///
@@ -144,10 +154,14 @@ impl ProcFolder {
     ///
     /// # Errors
     /// `NOENT` for a kernel thread, `ACCESS` without privilege.
-    pub fn executable_of(&self, pid: u32) -> Result<(u64, u64), Errno> {
+    pub fn executable_of(&self, pid: u32) -> Result<Executable, Errno> {
         let path = Path::new(pid, "exe");
         let stat = statat(&self.root, path.as_c_str(), AtFlags::empty())?;
-        Ok((stat.st_dev, stat.st_ino))
+        Ok(Executable {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            changed: (stat.st_ctime, stat.st_ctime_nsec),
+        })
     }
 
     /// How many descriptors a process has open; `None` where this kernel does not say.
@@ -301,7 +315,7 @@ mod tests {
             rustix::process::getuid().as_raw()
         );
         assert!(folder.network_namespace_of(own).unwrap() > 0);
-        assert!(folder.executable_of(own).unwrap().1 > 0);
+        assert!(folder.executable_of(own).unwrap().inode > 0);
         assert_eq!(folder.start_of(u32::MAX).unwrap_err(), Errno::NOENT);
     }
 

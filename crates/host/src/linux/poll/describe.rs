@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use atalaya_model::process::Unread;
-use atalaya_model::{Ledger, Observation, Process, ProcessKey, Span, Stage, Time};
+use atalaya_model::{Ledger, Observation, Process, ProcessKey, Span, Stage, Text, Time};
 
 use crate::collector::{Options, Sink};
 use crate::linux::hash::inspector::{self, Inspected, Inspector};
 use crate::linux::owners::numbers::{NumberMap, NumberSet};
-use crate::linux::owners::proc_folder::ProcFolder;
+use crate::linux::owners::proc_folder::{Executable, ProcFolder};
 use crate::linux::process::{CommandLines, ProcessReader};
 use crate::{HostError, clock};
 
@@ -28,7 +28,7 @@ pub(super) struct Describer {
     inspector: Option<Inspector>,
     known: NumberMap<u32, Known>,
     /// Named by a socket, and not described yet.
-    needed: Vec<u32>,
+    needed: Vec<ProcessKey>,
     /// Started lately, and not described yet.
     new: Vec<u32>,
     /// There before the watch began, and not described yet.
@@ -42,8 +42,10 @@ pub(super) struct Describer {
 #[derive(Debug)]
 struct Known {
     process: Arc<Process>,
-    /// Device and inode of its executable.
-    executable: Option<(u64, u64)>,
+    /// Its executable when it was described.
+    executable: Option<Executable>,
+    /// A socket named it: it is checked at every look.
+    uses_network: bool,
 }
 
 impl Describer {
@@ -88,12 +90,16 @@ impl Describer {
 
     /// A socket names this process.
     pub(super) fn need(&mut self, key: ProcessKey) {
-        let is_known = self
+        let known = self
             .known
-            .get(&key.pid)
-            .is_some_and(|known| known.process.key == key);
-        if !is_known && self.needed.last() != Some(&key.pid) {
-            self.needed.push(key.pid);
+            .get_mut(&key.pid)
+            .filter(|known| known.process.key == key);
+        let is_known = known.is_some();
+        if let Some(known) = known {
+            known.uses_network = true;
+        }
+        if !is_known && self.needed.last() != Some(&key) {
+            self.needed.push(key);
         }
     }
 
@@ -102,11 +108,14 @@ impl Describer {
         self.need(key);
         if let Some(known) = self.known.get(&key.pid)
             && known.process.key == key
-            && self.needed.last() != Some(&key.pid)
+            && self.needed.last() != Some(&key)
             && known.executable.is_some()
-            && self.folder.executable_of(key.pid).is_ok_and(|now| known.executable != Some(now))
+            && self
+                .folder
+                .executable_of(key.pid)
+                .is_ok_and(|now| known.executable != Some(now))
         {
-            self.needed.push(key.pid);
+            self.needed.push(key);
         }
     }
 
@@ -118,8 +127,14 @@ impl Describer {
         let mut needed = std::mem::take(&mut self.needed);
         needed.sort_unstable();
         needed.dedup();
-        for pid in needed.drain(..) {
-            self.describe(pid, time, sink);
+        for key in needed.drain(..) {
+            self.describe(key.pid, time, sink);
+            if !self.is_known(key) {
+                // It ended since its socket was found. The socket is still told with who held it.
+                let mut process = Process::bare(key, Text::from("?"), self.reader.started(key));
+                process.unread = Some(Unread::Gone);
+                self.pass_on(process, time, sink);
+            }
         }
         self.needed = needed;
     }
@@ -205,22 +220,25 @@ impl Describer {
         let known = Known {
             process: process.clone(),
             executable: self.folder.executable_of(key.pid).ok(),
+            uses_network: self.known.get(&key.pid).is_some_and(|before| before.uses_network),
         };
         self.known.insert(key.pid, known);
         sink(Observation::Process(time, process.clone()));
         if let Some(inspector) = &self.inspector
             && !process.flags.kernel_thread
+            && process.unread != Some(Unread::Gone)
         {
             // A full queue counts the loss itself.
             let _is_queued = inspector.submit(process);
         }
     }
 
-    /// Reads again what may have become another program: young processes, and the others in turn by the file they run.
+    /// Reads again what may have become another program, or whose file was deleted or replaced: young processes, and by
+    /// the file they run those that use the network, and the others in turn.
     pub(super) fn check(&mut self, look: u32, time: Time, sink: &mut Sink<'_>) {
         let mut again: Vec<u32> = self.young.iter().copied().collect();
         for (pid, known) in &self.known {
-            if pid % TURNS == look % TURNS
+            if (known.uses_network || pid % TURNS == look % TURNS)
                 && !known.process.flags.kernel_thread
                 && let Ok(executable) = self.folder.executable_of(*pid)
                 && known.executable.is_some_and(|before| before != executable)
