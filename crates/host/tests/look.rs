@@ -74,7 +74,8 @@ impl Seen {
     fn owners_of(&self, local: SocketAddr) -> Vec<&Owners> {
         let local = Endpoint::new(local.ip(), local.port());
         let own = self.look.namespaces[0];
-        let is = |socket: &&Socket| socket.local == local && socket.namespace == own;
+        // TIME_WAIT of an earlier connection may have the same local port.
+        let is = |socket: &&Socket| socket.local == local && socket.namespace == own && socket.inode != 0;
         self.sockets
             .iter()
             .filter(is)
