@@ -25,6 +25,13 @@ pub(crate) fn text(out: &mut String, text: &str) {
         end -= 1;
     }
     out.push('"');
+    // Nearly every text is plain ASCII, which needs no look at each character.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if end == text.len() && text.bytes().all(is_plain) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut plain = 0;
     for (at, c) in text[..end].char_indices() {
         if c != '"' && c != '\\' && (c.is_ascii_graphic() || c == ' ' || !is_hidden(c)) {
