@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds many sockets, as a busy host does: N sockets of established loopback connections (both ends counted), 500 UDP
+"""Holds many sockets, as a busy host does: N established loopback connections (2 N sockets, as both ends are here), 500 UDP
 sockets and 100 listeners, over 50 processes. Prints `ready`, then waits for the end of its input.
 
     crowd.py 10000 [processes]
@@ -18,7 +18,7 @@ def share(total, parts, index):
     return total // parts + (index < total % parts)
 
 
-def hold(index, processes, sockets):
+def hold(index, processes, connections):
     """One process's part. Each has an address of its own, so that ports do not run out."""
     address = f"127.0.{1 + index // 200}.{1 + index % 200}"
     kept = []
@@ -32,7 +32,7 @@ def hold(index, processes, sockets):
         datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         datagram.bind((address, 0))
         kept.append(datagram)
-    for _ in range(share(sockets // 2, processes, index)):
+    for _ in range(share(connections, processes, index)):
         client = socket.socket()
         client.connect((address, 10000))
         server, _ = kept[0].accept()
@@ -41,7 +41,7 @@ def hold(index, processes, sockets):
 
 
 def main():
-    sockets = int(sys.argv[1])
+    connections = int(sys.argv[1])
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 50
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -51,7 +51,7 @@ def main():
         if os.fork() == 0:
             os.close(end_write)
             os.close(ready_read)
-            kept = hold(index, processes, sockets)
+            kept = hold(index, processes, connections)
             os.write(ready_write, b"+")
             os.read(end_read, 1)
             os._exit(0 if kept else 1)
