@@ -8,7 +8,7 @@ use atalaya_alert::{Console, Item, Outlets, Surroundings};
 use atalaya_detect::Learning;
 use atalaya_format::catalogue::Language;
 use atalaya_host::clock;
-use atalaya_host::collector::Options as CollectorOptions;
+use atalaya_host::collector::{CommandLineKey, Options as CollectorOptions};
 use atalaya_host::identity::Identity;
 use atalaya_host::service::Notifier;
 use atalaya_host::signals::Signals;
@@ -89,7 +89,8 @@ pub(super) fn start(
         .as_deref()
         .map(|path| open_store(path, &identity, began, &loaded))
         .transpose()?;
-    let collector = setup::collector(tier, CollectorOptions::default(), &loaded)?;
+    let options = CollectorOptions { command_line_key: plan.store.as_deref().and_then(key), ..Default::default() };
+    let collector = setup::collector(tier, options, &loaded)?;
     let ledger = collector.ledger();
     let folder = loaded
         .config
@@ -158,6 +159,14 @@ pub(super) fn start(
             Notifier::default()
         }),
     })
+}
+
+/// The key by which unredacted command lines are hashed; it lives beside the store.
+fn key(store: &Path) -> Option<CommandLineKey> {
+    let key = atalaya_host::identity::redaction_key(&store.with_file_name("command-lines.key"));
+    key.map(CommandLineKey)
+        .inspect_err(|error| tracing::warn!("command lines are kept without a hash: failed to {error}"))
+        .ok()
 }
 
 /// What an earlier run left behind.

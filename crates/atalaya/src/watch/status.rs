@@ -3,7 +3,7 @@
 use atalaya_format::numbers;
 use atalaya_host::{clock, usage};
 use atalaya_model::live::Status;
-use atalaya_model::{Alert, Event, Fact, Severity};
+use atalaya_model::{Alert, Event, Fact, Severity, Stage};
 
 use super::Plan;
 use super::parts::Parts;
@@ -138,10 +138,33 @@ pub(super) fn of(_plan: &Plan, parts: &Parts, totals: &Totals) -> Status {
     }
 }
 
+/// What was lost at a stage, in words that follow its number.
+const fn lost_at(stage: Stage) -> &'static str {
+    match stage {
+        Stage::KernelRing => "kernel events (the ring was full)",
+        Stage::SocketEvents => "notices of closed sockets (the kernel's buffer was full)",
+        Stage::SocketTable => "socket tables (they could not be read)",
+        Stage::Processes => "processes (they ended before they could be read)",
+        Stage::Hashes => "hashes (files gone, too large, or too many at once)",
+        Stage::EngineQueue => "observations (the engine could not keep up)",
+        Stage::Tables => "rows (a table was full)",
+        Stage::Store => "rows of history (the store could not keep up)",
+        Stage::Outlet => "lines of outlets",
+        Stage::Subscriber => "messages to subscribers that read too slowly",
+        Stage::Watch => "looks",
+    }
+}
+
 /// What a person is told at the end.
 pub(super) fn summary(plan: &Plan, parts: &Parts, totals: &Totals) -> String {
     let used = usage::own();
-    let lost = parts.ledger.lost();
+    let stages = parts.ledger.counts();
+    let lost: Vec<_> = stages
+        .iter()
+        .filter(|stage| stage.dropped > 0)
+        .map(|stage| format!("{} {}", stage.dropped, lost_at(stage.stage)))
+        .collect();
+    let lost = if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") };
     let kept = match &plan.store {
         Some(path) => format!("; history in {}", path.display()),
         None => String::new(),
