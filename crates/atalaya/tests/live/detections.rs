@@ -37,7 +37,7 @@ impl Scene {
         let mut agent = Actor::start(&here, AGENT);
         agent.act("tcp 198.51.100.2 443 2");
         let mut watch = Watch::start(&here, &configuration(), flags);
-        watch.learnt(&here);
+        watch.learnt();
         assert_eq!(watch.alerts(), [], "told while it should learn silently");
         Some(Self {
             here,
@@ -160,7 +160,7 @@ fn deleted_executable() {
     let Some(mut scene) = Scene::learnt(&["--no-store"]) else {
         return;
     };
-    scene.here.shell(&format!("rm {AGENT}"));
+    std::fs::remove_file(scene.here.outside(AGENT)).unwrap();
     scene.agent.act("tcp 198.51.100.2 443 1");
     let (pid, hash) = (scene.agent.inner_pid(), scene.agent_hash.clone());
     scene.told_once("deleted_executable", "high", pid, AGENT, &hash, &[]);
@@ -190,7 +190,7 @@ fn changed_executable() {
 #[test]
 fn a_process_between_two_looks_is_not_lost() {
     // The socket is closed long before the next look; its end is told by the kernel.
-    let Some(mut scene) = Scene::learnt(&["--no-store", "--interval", "3s"]) else {
+    let Some(mut scene) = Scene::learnt(&["--no-store", "--interval", "1s"]) else {
         return;
     };
     scene.agent.act("churn 198.51.100.2 443 5");

@@ -84,7 +84,11 @@ fn serve(there: &World) -> Vec<crate::program::Program> {
          kept = []\n\
          while True:\n    peer, _ = server.accept(); peer.sendall(b'SSH-2.0-example\\r\\n'); kept.append(peer)",
     ]);
-    let programs: Vec<_> = [web, names, shell].map(|command| there.start(command)).into();
+    let mut programs: Vec<_> = [web, names, shell].map(|command| there.start(command)).into();
+    actor::install(there, DAEMON, 9);
+    let mut mail = Actor::start(there, DAEMON);
+    mail.act("listen 0.0.0.0 993");
+    programs.push(mail.program);
     until("the servers listen", || {
         let sockets = there.shell("ss -tulnH");
         [":443 ", ":53 ", ":22 "]
@@ -106,9 +110,9 @@ fn nothing_above_low() {
     here.shell("rm -f /etc/resolv.conf; echo nameserver 198.51.100.2 >/etc/resolv.conf");
     install_package(&here, 1);
     let mut daemon = Actor::start(&here, DAEMON);
-    daemon.act("tcp 198.51.100.2 443 1");
+    daemon.act("tcp 198.51.100.2 993 1");
     let mut watch = Watch::start(&here, &configuration(), &["--store", "atalaya.db"]);
-    watch.learnt(&here);
+    watch.learnt();
 
     // HTTPS, DNS, SSH.
     for _ in 0..3 {
@@ -123,12 +127,12 @@ fn nothing_above_low() {
 
     // The package is upgraded under the running program, which goes on, and is then restarted.
     install_package(&here, 2);
-    daemon.act("tcp 198.51.100.2 443 2");
+    daemon.act("tcp 198.51.100.2 993 2");
     watch.expect("deleted_executable");
     daemon.program.signal("KILL");
     daemon.program.wait();
     let mut daemon = Actor::start(&here, DAEMON);
-    daemon.act("tcp 198.51.100.2 443 1");
+    daemon.act("tcp 198.51.100.2 993 1");
     watch.settle();
     watch.settle();
 

@@ -1,5 +1,6 @@
 //! The socket table against another program's reading of it: every socket, its state and its processes, both ways.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -16,7 +17,8 @@ struct Row {
     local: (IpAddr, u16),
     remote: (IpAddr, u16),
     state: String,
-    /// The process that holds it; of several the oldest, which in a world of our own has the lowest pid.
+    /// The process that holds it. Of several, a listener's is the oldest (others inherited it) and a connection's the
+    /// youngest (it was passed on to a worker); in a world of our own pids rise with time.
     pid: Option<u32>,
 }
 
@@ -71,12 +73,14 @@ fn of_ss(text: &str) -> Vec<Row> {
                 .split("pid=")
                 .skip(1)
                 .map(|rest| rest.split(',').next().unwrap().parse().unwrap());
+            let accepts = state == "LISTEN" || state == "UNCONN";
+            let pid = if accepts { pids.min() } else { pids.max() };
             let mut row = Row {
                 transport,
                 local,
                 remote,
                 state,
-                pid: pids.min(),
+                pid,
             };
             without_peer(&mut row);
             row
@@ -238,24 +242,26 @@ fn this_very_host_as_ss_tells_it() {
     if run("id", &["-u"]) != "0\n" {
         return skip("the sockets of others need root (sudo -E ./test)");
     }
-    let table = || of_ss(&run("ss", &["-tunapH"]));
+    let table = || BTreeSet::from_iter(of_ss(&run("ss", &["-tunapH"])));
     let before = table();
     let output = std::process::Command::new(ATALAYA)
         .args(["snapshot", "--all", "--quiet", "--output", "json", "--filter"])
         .arg(format!("netns:{}", namespace()))
         .output()
         .unwrap();
-    let ours = of_snapshot(&String::from_utf8(output.stdout).unwrap());
+    let ours = BTreeSet::from_iter(of_snapshot(&String::from_utf8(output.stdout).unwrap()));
     let after = table();
-    let lasting: Vec<_> = before.iter().filter(|row| after.contains(row)).collect();
-    let missed: Vec<_> = lasting.iter().filter(|row| !ours.contains(row)).collect();
+    let missed: Vec<_> = before
+        .intersection(&after)
+        .filter(|row| !ours.contains(row))
+        .collect();
     assert!(
         missed.is_empty(),
         "there before and after, not in the snapshot: {missed:#?}"
     );
     let invented: Vec<_> = ours
         .iter()
-        .filter(|row| row.state != "TIME_WAIT" && !before.contains(row) && !after.contains(row))
+        .filter(|row| row.state != "TIME_WAIT" && !before.contains(*row) && !after.contains(*row))
         .collect();
     // A socket that lived only in between may be seen; two are chance, more are a mistake.
     assert!(
@@ -282,7 +288,7 @@ fn lines_of_ss_are_read() {
     );
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[0].local.0, IpAddr::from([127, 0, 0, 1]));
-    assert_eq!(rows[0].pid, Some(7));
+    assert_eq!(rows[0].pid, Some(9));
     assert_eq!(rows[1].state, "LISTEN");
     assert_eq!(rows[2].local.1, 53);
 }

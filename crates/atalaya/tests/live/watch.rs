@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::configuration::LEARNING;
 use crate::program::Program;
 use crate::world::World;
 use crate::{until, within};
@@ -57,15 +59,10 @@ impl Watch {
         let path: PathBuf = world.path("atalaya.toml");
         std::fs::write(&path, configuration).unwrap();
         let mut command = world.command(ATALAYA);
-        command.args([
-            "watch",
-            "--output",
-            "json",
-            "--events",
-            "all,snapshot",
-            "--interval",
-            "200ms",
-        ]);
+        command.args(["watch", "--output", "json", "--events", "all,snapshot"]);
+        if !flags.contains(&"--interval") {
+            command.args(["--interval", "200ms"]);
+        }
         command
             .args(["--socket", SOCKET])
             .arg("--config")
@@ -115,17 +112,10 @@ impl Watch {
         self.records().iter().filter(is_alert).map(Told::read).collect()
     }
 
-    /// Waits until it stops learning.
-    pub(crate) fn learnt(&mut self, world: &World) {
-        until("learning is over", || {
-            let output = world
-                .command(ATALAYA)
-                .args(["status", "--output", "json", "--socket", SOCKET])
-                .output()
-                .unwrap();
-            let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-            status.get("pid").is_some() && status.get("learning_until").is_none_or(Value::is_null)
-        });
+    /// Waits until it stops learning. It is not asked, because that would start processes in its world.
+    pub(crate) fn learnt(&mut self) {
+        let end = Instant::now() + LEARNING + Duration::from_millis(200);
+        until("learning is over", || Instant::now() > end);
         self.settle();
     }
 
@@ -146,7 +136,7 @@ impl Watch {
             if found.is_some() || self.program.ended() {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(100));
         }
         let alerts = self.alerts();
         let Some(told) = found else {
