@@ -172,7 +172,10 @@ impl Outlets {
             outlets.add_console(&options.console, console, surroundings)?;
         }
         if let Some(log) = &options.log {
-            outlets.add_log(log, surroundings)?;
+            outlets.add_log("log".into(), log, surroundings)?;
+        }
+        for (number, log) in (1..).zip(&options.logs) {
+            outlets.add_log(format!("logs.{number}").into(), log, surroundings)?;
         }
         if let Some(json) = &options.json {
             outlets.add_json(json, surroundings)?;
@@ -196,7 +199,7 @@ impl Outlets {
             Box::new(console::Lines::new(style, options.verbose))
         };
         self.start(Start {
-            name: "console",
+            name: "console".into(),
             events: console.events,
             heartbeat: options.heartbeat && !console.json,
             minimum_severity: options.minimum_severity,
@@ -207,22 +210,28 @@ impl Outlets {
         })
     }
 
-    fn add_log(&mut self, options: &LogOptions, surroundings: &Surroundings) -> Result<(), OutletError> {
+    fn add_log(
+        &mut self,
+        name: Text,
+        options: &LogOptions,
+        surroundings: &Surroundings,
+    ) -> Result<(), OutletError> {
+        let sink = open_file(&name, &options.file, &options.rotate, surroundings)?;
         self.start(Start {
-            name: "log",
+            name,
             events: options.events.clone(),
             heartbeat: false,
             minimum_severity: options.minimum_severity,
             choose: None,
             render: Box::new(log::Lines::new(surroundings.context.language, options.verbose)),
-            sink: open_file("log", &options.file, &options.rotate, surroundings)?,
+            sink,
             surroundings,
         })
     }
 
     fn add_json(&mut self, options: &JsonOptions, surroundings: &Surroundings) -> Result<(), OutletError> {
         self.start(Start {
-            name: "json",
+            name: "json".into(),
             events: options.events.clone(),
             heartbeat: false,
             minimum_severity: options.minimum_severity,
@@ -237,7 +246,7 @@ impl Outlets {
     }
 
     fn start(&mut self, start: Start<'_>) -> Result<(), OutletError> {
-        let name = Text::from(start.name);
+        let name = start.name;
         let (queue, items) = bounded(QUEUE);
         let (done, finished) = bounded(1);
         let shared = Arc::new(Shared::default());
@@ -331,7 +340,7 @@ impl Outlets {
 }
 
 struct Start<'a> {
-    name: &'static str,
+    name: Text,
     events: Vec<EventKind>,
     heartbeat: bool,
     minimum_severity: Severity,

@@ -73,15 +73,12 @@ impl Plan {
             .clone()
             .unwrap_or_else(|| Places::of_this_user().logs);
         let file = |name: &str| folder.join(name).display().to_string();
-        let log = config
-            .outlets
-            .log
-            .as_ref()
-            .map(|log| ("log".to_owned(), file(&log.file)));
-        let json = config
-            .outlets
+        let outlets = &config.outlets;
+        let logs = outlets.log.iter().chain(&outlets.logs);
+        let logs = logs.map(|log| ("log".to_owned(), file(&log.file)));
+        let json = outlets
             .json
-            .as_ref()
+            .iter()
             .map(|json| ("json".to_owned(), file(&json.file)));
         let console = ("console".to_owned(), "standard output".to_owned());
         Ok(Self {
@@ -113,7 +110,7 @@ impl Plan {
                 .collect(),
             blocklist_entries: loaded.lists.blocklist.len(),
             allow_entries: loaded.allow.len(),
-            outlets: std::iter::once(console).chain(log).chain(json).collect(),
+            outlets: std::iter::once(console).chain(logs).chain(json).collect(),
             warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
         })
     }

@@ -15,6 +15,9 @@ pub struct OutletOptions {
     /// A log file for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<LogOptions>,
+    /// Further log files, each with the keys of `[outlets.log]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogOptions>,
     /// A JSON Lines file for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<JsonOptions>,

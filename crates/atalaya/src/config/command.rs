@@ -20,7 +20,7 @@ pub fn run(args: &ConfigArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     match &args.verb {
         ConfigVerb::Init { like, to } => {
             let config = like.map(seeds::like).unwrap_or_default();
-            let text = text(&config)?;
+            let text = template(like.map_or("", seeds::about), &config)?;
             match to {
                 Some(path) => {
                     create(path, &text).map_err(|error| refused(path, &error))?;
@@ -63,7 +63,11 @@ fn read(path: Option<&Path>) -> Result<load::Loaded, Failure> {
 /// # Errors
 /// When a value cannot be written as TOML.
 pub fn text(config: &Config) -> Result<String, Failure> {
-    template::write(config, &schemars::schema_for!(Config))
+    template("", config)
+}
+
+fn template(about: &str, config: &Config) -> Result<String, Failure> {
+    template::write(about, config, &schemars::schema_for!(Config))
         .map_err(|error| Failure::Failed(format!("cannot write the configuration: {error}")))
 }
 

@@ -1,5 +1,6 @@
 //! Finds the configuration, reads it, and loads the lists it names.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -87,18 +88,23 @@ fn prepare(config: Config, path: Option<PathBuf>, name: &str, now: Time) -> Resu
             }
         }
     }
-    for (table, file) in [
-        ("outlets.log", config.outlets.log.as_ref().map(|log| &log.file)),
-        (
-            "outlets.json",
-            config.outlets.json.as_ref().map(|json| &json.file),
-        ),
-    ] {
-        if file.is_some_and(|file| file.trim().is_empty()) {
+    let outlets = &config.outlets;
+    let logs = outlets.log.iter().map(|log| ("outlets.log", &log.file));
+    let more = outlets.logs.iter().map(|log| ("outlets.logs", &log.file));
+    let json = outlets.json.iter().map(|json| ("outlets.json", &json.file));
+    let mut files = HashSet::new();
+    for (table, file) in logs.chain(more).chain(json) {
+        if file.trim().is_empty() {
             problems.push(problem(
                 name,
                 format!("{table}.file is empty"),
                 "name a file, or remove the table",
+            ));
+        } else if !files.insert(file) {
+            problems.push(problem(
+                name,
+                format!("{table}.file: `{file}` is the file of another outlet, too"),
+                "give each outlet a file of its own",
             ));
         }
     }
