@@ -36,6 +36,34 @@ pub fn run(
         AlertsVerb::Show(args) => show(args, loaded, terminal, out),
         AlertsVerb::Ack(args) => triage(args, None, loaded, out),
         AlertsVerb::Close { alert, verdict } => triage(alert, Some(*verdict), loaded, out),
+        AlertsVerb::Silence {
+            store,
+            rule,
+            key,
+            span,
+        } => {
+            if atalaya_detect::registry::find(rule).is_none() {
+                return Err(Failure::Usage(format!(
+                    "there is no rule `{rule}`; `atalaya rules` lists them"
+                )));
+            }
+            let (rule, key) = (rule.as_str().into(), key.as_str().into());
+            let client = watcher(store, loaded)?.ok_or_else(|| {
+                Failure::Failed(
+                    "no watcher runs here; a lasting exception is an `[[allow]]` entry".to_owned(),
+                )
+            })?;
+            let said = ask(
+                client,
+                Request::Silence {
+                    rule,
+                    key,
+                    span: *span,
+                },
+            )?;
+            ignore_closed_pipe(writeln!(out, "{said}"))?;
+            Ok(Exit::Clean)
+        }
     }
 }
 
@@ -242,35 +270,15 @@ fn triage(
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let store = path(&args.store, loaded);
-    let places = Places::of_this_user();
     let triage = Triage {
         alert: args.id,
         verdict,
         note: args.note.as_deref().map(Text::from),
     };
-    let socket = args
-        .store
-        .socket
-        .clone()
-        .or_else(|| loaded.config.control.socket.clone());
-    let socket = socket.unwrap_or_else(|| places.socket_for(Some(&store)));
-    let client = Client::connect(&socket).map_err(|error| {
-        Failure::Failed(format!(
-            "cannot use the control socket {}: {error}",
-            socket.display()
-        ))
-    })?;
-    match client {
-        Some(mut client) => match client.ask(Request::Triage(triage)) {
-            Ok(Response::Done(_)) => {}
-            Ok(Response::Refused(why)) => return Err(Failure::Usage(escape::text(&why).into_owned())),
-            Ok(_) => {
-                return Err(Failure::Failed(
-                    "the watcher gave an answer to another question".to_owned(),
-                ));
-            }
-            Err(error) => return Err(Failure::Failed(format!("the watcher did not take it: {error}"))),
-        },
+    match watcher(&args.store, loaded)? {
+        Some(client) => {
+            ask(client, Request::Triage(triage))?;
+        }
         None => {
             find(args, loaded)?;
             let identity = Identity::of_host();
@@ -289,6 +297,33 @@ fn triage(
     let said = verdict.map_or("acknowledged", Verdict::name);
     ignore_closed_pipe(writeln!(out, "alert {}: {said}", args.id))?;
     Ok(Exit::Clean)
+}
+
+/// The running watcher, if there is one.
+fn watcher(args: &StoreArgs, loaded: &Loaded) -> Result<Option<Client>, Failure> {
+    let socket = args
+        .socket
+        .clone()
+        .or_else(|| loaded.config.control.socket.clone());
+    let socket = socket.unwrap_or_else(|| Places::of_this_user().socket_for(Some(&path(args, loaded))));
+    Client::connect(&socket).map_err(|error| {
+        Failure::Failed(format!(
+            "cannot use the control socket {}: {error}",
+            socket.display()
+        ))
+    })
+}
+
+/// Asks the watcher to do something, and gives what it says of it.
+fn ask(mut client: Client, request: Request) -> Result<String, Failure> {
+    match client.ask(request) {
+        Ok(Response::Done(said)) => Ok(escape::text(&said).into_owned()),
+        Ok(Response::Refused(why)) => Err(Failure::Usage(escape::text(&why).into_owned())),
+        Ok(_) => Err(Failure::Failed(
+            "the watcher gave an answer to another question".to_owned(),
+        )),
+        Err(error) => Err(Failure::Failed(format!("the watcher did not take it: {error}"))),
+    }
 }
 
 fn own_id() -> u32 {

@@ -66,7 +66,8 @@ Examples:
   atalaya alerts list --last 24h
   atalaya alerts show 1862345678901248
   atalaya alerts ack 1862345678901248 --note 'looking at it'
-  atalaya alerts close 1862345678901248 --as false-positive --note 'backup job'")]
+  atalaya alerts close 1862345678901248 --as false-positive --note 'backup job'
+  atalaya alerts silence uncommon_port --for 2h")]
     Alerts(AlertsArgs),
     /// Write, check and show the configuration.
     #[command(after_help = "\
@@ -297,6 +298,20 @@ pub enum AlertsVerb {
         /// What it was.
         #[arg(long = "as", value_name = "VERDICT", value_parser = verdict)]
         verdict: Verdict,
+    },
+    /// Ask the running watcher not to tell findings of a rule for a while.
+    Silence {
+        /// Where the watcher is.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// The rule, such as `uncommon_port`.
+        rule: String,
+        /// Only findings with this key (`rule.key` of the alert), or a glob of keys.
+        #[arg(long, default_value = "")]
+        key: String,
+        /// For how long, such as `2h`.
+        #[arg(long = "for", value_name = "TIME", value_parser = span)]
+        span: Span,
     },
 }
 

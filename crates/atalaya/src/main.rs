@@ -68,6 +68,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
                 cli::AlertsVerb::List(list) => &list.store.common,
                 cli::AlertsVerb::Show(alert) | cli::AlertsVerb::Ack(alert) => &alert.store.common,
                 cli::AlertsVerb::Close { alert, .. } => &alert.store.common,
+                cli::AlertsVerb::Silence { store, .. } => &store.common,
             };
             alerts::run(&args, &load(common)?, terminal, out)
         }
