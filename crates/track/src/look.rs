@@ -10,7 +10,7 @@ use atalaya_model::{
 use crate::decide::Ends;
 use crate::owner::{self, Prefer};
 use crate::sockets::Phase;
-use crate::tracker::Tracker;
+use crate::tracker::{Parting, Tracker};
 
 impl Tracker {
     pub(crate) fn socket_seen(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
@@ -34,15 +34,49 @@ impl Tracker {
         }
         match self.sockets.find(key) {
             Some(slot) => self.known_seen(slot, time, &socket, out),
+            None if is_rest(&socket) && self.is_rest_of_closed(&socket) => {}
             None if self.is_full() => self.refused.sockets += 1,
             None => {
                 let connection = self.connection(time, &socket);
-                let slot = self.sockets.insert(Arc::new(connection), self.look, Phase::New);
+                let is_new_rest = self.look > 1 && is_rest(&socket);
+                let phase = if is_new_rest { Phase::Rest } else { Phase::New };
+                let slot = self.sockets.insert(Arc::new(connection), self.look, phase);
                 self.address_bound(socket.namespace, socket.local.ip);
                 self.attach(slot);
-                self.unannounced.push(slot);
+                if is_new_rest {
+                    self.partings.insert(parting(&socket), slot);
+                } else {
+                    self.unannounced.push(slot);
+                }
             }
         }
+    }
+
+    /// Is this what the kernel keeps of a connection that a notice ended already? Then it lingers, and is no other.
+    fn is_rest_of_closed(&mut self, socket: &Socket) -> bool {
+        let Some(&slot) = self.partings.get(&parting(socket)) else {
+            return false;
+        };
+        let is_closed = |row: &crate::sockets::Slot| row.phase == Phase::Tombstone;
+        if !self.sockets.get(slot).is_some_and(is_closed) {
+            return false;
+        }
+        self.sockets.rekey(slot, socket.cookie);
+        self.sockets.set_phase(slot, Phase::Lingering);
+        if let Some(row) = self.sockets.get_mut(slot) {
+            row.look = self.look;
+        }
+        if let Some(connection) = self.sockets.connection_mut(slot) {
+            connection.state = socket.state;
+        }
+        true
+    }
+
+    /// What the kernel keeps of a socket whose notice comes now, if a look met that first.
+    fn rest_of(&self, socket: &Socket) -> Option<u32> {
+        let slot = *self.partings.get(&parting(socket))?;
+        let row = self.sockets.get(slot)?;
+        (socket.transport == Transport::Tcp && row.phase == Phase::Rest).then_some(slot)
     }
 
     /// A row for a socket never seen before; who began it is decided when it is announced.
@@ -63,7 +97,7 @@ impl Tracker {
             state: socket.state,
             network_namespace: socket.namespace,
             cookie: socket.cookie,
-            user_id: Some(socket.user_id),
+            user_id: user_of(socket),
             cgroup_id: (socket.cgroup_id != 0).then_some(socket.cgroup_id),
             traffic: socket.traffic,
             service: None,
@@ -78,9 +112,13 @@ impl Tracker {
         let Some(row) = self.sockets.get_mut(slot) else {
             return;
         };
+        let is_repeated = row.look == look;
         row.look = look;
         let phase = row.phase;
         match phase {
+            Phase::Rest if is_repeated => {}
+            // No notice came for it: this is all that will be known.
+            Phase::Rest => self.unannounced.push(slot),
             Phase::Lingering | Phase::Tombstone => {
                 if phase == Phase::Tombstone {
                     self.sockets.set_phase(slot, Phase::Lingering);
@@ -119,6 +157,7 @@ impl Tracker {
             connection.seen = time;
             connection.state = socket.state;
             connection.traffic = traffic;
+            connection.user_id = connection.user_id.or(user_of(socket));
         }
         changed
     }
@@ -159,13 +198,14 @@ impl Tracker {
             self.listener_gone(time, listener, out);
             return;
         }
-        if let Some(slot) = self.sockets.find(key) {
+        if let Some(slot) = self.sockets.find(key).or_else(|| self.rest_of(&socket)) {
             let phase = self.sockets.get(slot).map(|row| row.phase);
-            if !matches!(phase, Some(Phase::New | Phase::Open)) {
+            if !matches!(phase, Some(Phase::New | Phase::Open | Phase::Rest)) {
                 return;
             }
             if let Some(connection) = self.sockets.connection_mut(slot) {
                 connection.traffic = socket.traffic.or(connection.traffic);
+                connection.user_id = connection.user_id.or(user_of(&socket));
             }
             // The holders are as of an earlier look: they may name somebody where nobody was known, no more.
             if self
@@ -177,7 +217,13 @@ impl Tracker {
             }
             self.announce(slot, time, out);
             self.close(slot, time, out);
-            self.sockets.set_phase(slot, Phase::Tombstone);
+            let is_rest = phase == Some(Phase::Rest);
+            let phase = if is_rest {
+                Phase::Lingering
+            } else {
+                Phase::Tombstone
+            };
+            self.sockets.set_phase(slot, phase);
             return;
         }
         if socket.state == SocketState::Listen
@@ -197,6 +243,9 @@ impl Tracker {
         let slot = self.sockets.insert(Arc::new(connection), self.look, Phase::New);
         self.address_bound(socket.namespace, socket.local.ip);
         self.attach(slot);
+        if socket.transport == Transport::Tcp {
+            self.partings.insert(parting(&socket), slot);
+        }
         self.announce(slot, time, out);
         self.close(slot, time, out);
         self.sockets.set_phase(slot, Phase::Tombstone);
@@ -207,7 +256,7 @@ impl Tracker {
         let Some(row) = self.sockets.get(slot) else {
             return;
         };
-        if row.phase != Phase::New {
+        if !matches!(row.phase, Phase::New | Phase::Rest) {
             return;
         }
         let connection = &row.connection;
@@ -260,12 +309,13 @@ impl Tracker {
         // Listeners that are missing now may have accepted what is new now: they go last.
         out.reserve(self.unannounced.len() + 1);
         for slot in std::mem::take(&mut self.unannounced) {
+            let is_rest = self.sockets.get(slot).is_some_and(|row| row.phase == Phase::Rest);
             self.announce(slot, time, out);
             let waits = self
                 .sockets
                 .get(slot)
                 .is_some_and(|row| row.phase == Phase::Open && row.connection.state == SocketState::TimeWait);
-            if waits {
+            if waits || is_rest {
                 self.close(slot, time, out);
                 self.sockets.set_phase(slot, Phase::Lingering);
             }
@@ -276,6 +326,9 @@ impl Tracker {
             };
             if row.look == self.look || !look.namespaces.contains(&row.connection.network_namespace) {
                 continue;
+            }
+            if row.phase == Phase::Rest {
+                self.announce(slot, time, out);
             }
             self.close(slot, time, out);
             self.drop_slot(slot);
@@ -345,4 +398,23 @@ impl Tracker {
         self.address_released(listener.network_namespace, listener.local.ip);
         out.push(Event::new(time, Fact::ListenerGone(listener)));
     }
+}
+
+/// Is this what the kernel keeps of a closed TCP socket (TIME_WAIT, also in its guise of FIN_WAIT2)? It has no inode,
+/// no counters, and no user.
+fn is_rest(socket: &Socket) -> bool {
+    matches!(socket.state, SocketState::TimeWait | SocketState::FinWait2) && is_without_owner(socket)
+}
+
+/// Small sockets of the kernel's own (TIME_WAIT, half-open ones) say user 0, whoever's they are.
+fn is_without_owner(socket: &Socket) -> bool {
+    socket.transport == Transport::Tcp && socket.inode == 0 && socket.traffic.is_none()
+}
+
+fn user_of(socket: &Socket) -> Option<u32> {
+    (!is_without_owner(socket)).then_some(socket.user_id)
+}
+
+fn parting(socket: &Socket) -> Parting {
+    (socket.namespace, socket.local, socket.remote)
 }

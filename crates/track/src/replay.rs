@@ -82,7 +82,16 @@ impl Tracker {
     pub(crate) fn drop_slot(&mut self, slot: u32) {
         self.detach(slot);
         if let Some(row) = self.sockets.remove(slot) {
-            self.address_released(row.connection.network_namespace, row.connection.local().ip);
+            let connection = &row.connection;
+            self.address_released(connection.network_namespace, connection.local().ip);
+            let parting = (
+                connection.network_namespace,
+                connection.local(),
+                connection.remote(),
+            );
+            if self.partings.get(&parting) == Some(&slot) {
+                self.partings.remove(&parting);
+            }
         }
     }
 

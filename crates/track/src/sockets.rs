@@ -19,6 +19,8 @@ pub(crate) enum Phase {
     Lingering,
     /// Closed; kept until a look is complete, so that an older row of it cannot bring it back.
     Tombstone,
+    /// First seen as what the kernel keeps of a closed socket, in a look after the first: its notice may still come.
+    Rest,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,16 @@ impl Sockets {
         self.index.remove(&key_of(&row.connection));
         self.free.push(slot);
         Some(row)
+    }
+
+    /// Finds a row under another cookie from now on; that cookie must be free.
+    pub(crate) fn rekey(&mut self, slot: u32, cookie: u64) {
+        let Some(row) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        self.index.remove(&key_of(&row.connection));
+        Arc::make_mut(&mut row.connection).cookie = cookie;
+        self.index.insert(key_of(&row.connection), slot);
     }
 
     /// Every slot number there is, taken or not.

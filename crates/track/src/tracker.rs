@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use atalaya_model::{Event, Fact, Gap, Networks, Observation, Process, ProcessKey, Span, Stage, Text, Time};
+use atalaya_model::{
+    Endpoint, Event, Fact, Gap, Networks, Observation, Process, ProcessKey, Span, Stage, Text, Time,
+};
 
 use crate::listeners::Listeners;
 use crate::processes::{Admission, Processes};
@@ -43,6 +45,9 @@ pub struct Tracker {
     pub(crate) processes: Processes,
     /// Addresses that sockets of a namespace are bound to, with the number of such sockets; loopback is left out.
     pub(crate) addresses: HashMap<(u32, IpAddr), u32>,
+    /// TCP sockets that the tracker met only as they ended, by addresses: the kernel gives what is left of one another
+    /// cookie than its notice, when nobody had asked for the cookie before.
+    pub(crate) partings: HashMap<Parting, u32>,
     /// Sockets first seen in the look that is under way, to be announced when its listeners are known.
     pub(crate) unannounced: Vec<u32>,
     /// Number of the look that is under way, from 1.
@@ -53,6 +58,9 @@ pub struct Tracker {
     last_id: u64,
     last_tick: Time,
 }
+
+/// Network namespace, own end, peer.
+pub(crate) type Parting = (u32, Endpoint, Endpoint);
 
 /// Counts of what the tables had no room for.
 #[derive(Debug, Default)]
@@ -71,6 +79,7 @@ impl Tracker {
             sockets: Sockets::default(),
             listeners: Listeners::default(),
             addresses: HashMap::new(),
+            partings: HashMap::new(),
             unannounced: Vec::new(),
             look: 1,
             refused: Refused::default(),

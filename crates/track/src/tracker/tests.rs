@@ -564,3 +564,71 @@ proptest! {
         prop_assert_eq!(live.connected_processes().count(), replayed.connected_processes().count());
     }
 }
+
+/// What a dump says of a connection in TIME_WAIT.
+fn waiting(cookie: u64, local: &str, remote: &str) -> Socket {
+    let unknown = Owners::Unknown(Evidence::KernelOwned);
+    let mut socket = tcp(cookie, local, remote, SocketState::TimeWait, unknown);
+    (socket.inode, socket.user_id, socket.traffic) = (0, 0, None);
+    socket
+}
+
+/// The notice of a socket that no look has seen.
+fn short(cookie: u64, local: &str, remote: &str) -> Socket {
+    let unknown = Owners::Unknown(Evidence::BetweenLooks);
+    let mut socket = tcp(cookie, local, remote, SocketState::Close, unknown);
+    socket.inode = 0;
+    socket
+}
+
+#[test]
+fn time_wait_under_another_cookie_is_not_a_second_connection() {
+    let (local, remote) = ("192.0.2.1:50000", "198.51.100.7:443");
+    let mut bench = Bench::new();
+    bench.look(vec![]);
+    let events = bench.closed(short(9, local, remote));
+    assert_eq!(actions(&events), ["connection_opened", "connection_closed"]);
+    for _ in 0..3 {
+        let events = bench.look(vec![waiting(10, local, remote)]);
+        assert_eq!(actions(&events), [""; 0]);
+        assert_eq!(bench.tracker.sockets().count(), 1, "it is listed as what lingers");
+    }
+    assert_eq!(actions(&bench.look(vec![])), [""; 0]);
+    assert_eq!(
+        (bench.tracker.sockets.len(), bench.tracker.partings.len()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn time_wait_seen_before_the_notice_waits_for_it() {
+    let (local, remote) = ("192.0.2.1:50000", "198.51.100.7:443");
+    let mut bench = Bench::new();
+    bench.look(vec![]);
+    assert_eq!(actions(&bench.look(vec![waiting(10, local, remote)])), [""; 0]);
+    let events = bench.closed(short(9, local, remote));
+    assert_eq!(actions(&events), ["connection_opened", "connection_closed"]);
+    let closed = connection(&events[1]);
+    assert_eq!((closed.user_id, closed.traffic.is_some()), (Some(1000), true));
+    assert_eq!(actions(&bench.look(vec![waiting(10, local, remote)])), [""; 0]);
+    assert_eq!(actions(&bench.look(vec![])), [""; 0]);
+}
+
+#[test]
+fn time_wait_without_a_notice_is_told_once_a_look_later_and_without_a_user() {
+    let (local, remote) = ("192.0.2.1:50000", "198.51.100.7:443");
+    let mut bench = Bench::new();
+    bench.look(vec![]);
+    assert_eq!(actions(&bench.look(vec![waiting(10, local, remote)])), [""; 0]);
+    let events = bench.look(vec![waiting(10, local, remote)]);
+    assert_eq!(actions(&events), ["connection_opened", "connection_closed"]);
+    assert_eq!(connection(&events[0]).user_id, None);
+    assert_eq!(actions(&bench.look(vec![waiting(10, local, remote)])), [""; 0]);
+    bench.look(vec![waiting(11, local, "198.51.100.8:443")]);
+    let events = bench.look(vec![]);
+    assert_eq!(actions(&events), ["connection_opened", "connection_closed"]);
+    assert_eq!(
+        (bench.tracker.sockets.len(), bench.tracker.partings.len()),
+        (0, 0)
+    );
+}
