@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ATALAYA = ROOT / "target" / "release" / "atalaya"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+ATALAYA = TARGET / "release" / "atalaya"
 
 # The look that psutil offers for what a snapshot shows: every connection, and its process's name, path, command line.
 PSUTIL = """
@@ -40,7 +41,7 @@ def python():
 
 def launcher():
     """The small program that runs others and says what they cost, compiled where it is older than its source."""
-    source, binary = ROOT / "benches" / "cost.c", ROOT / "target" / "bench-cost"
+    source, binary = ROOT / "benches" / "cost.c", TARGET / "bench-cost"
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         subprocess.run(["cc", "-O1", "-o", str(binary), str(source)], check=True)
     return str(binary)
