@@ -2,6 +2,7 @@
 //! disk. What it cannot keep is counted, and told as a gap when it can write again.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use atalaya_model::live::StoreStatus;
 use atalaya_model::memory::Memory;
 use atalaya_model::{Event, Fact, Gap, Ledger, Span, Stage, Time};
 use atalaya_store::{Entry, Reader, Retention, Writer};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
 use crate::config::load::Loaded;
 use crate::exit::Failure;
@@ -29,13 +30,27 @@ const HOUSEKEEPING: Span = Span::from_seconds(60);
 const SLICE: usize = 2_000;
 /// Longest pause between two tries at a full disk.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often a pause is interrupted to see whether the watch ends.
+const BLINK: Duration = Duration::from_millis(100);
+/// Tries at a full disk once the watch ends.
+const LAST_TRIES: u32 = 3;
 
 /// The handle of the store's thread.
 pub struct Keeper {
     sender: Sender<Entry>,
     thread: Option<JoinHandle<()>>,
     status: Arc<Mutex<StoreStatus>>,
+    mood: Arc<Mood>,
     ledger: Ledger,
+}
+
+/// What the engine's and the store's thread must know of each other at once.
+#[derive(Debug, Default)]
+struct Mood {
+    /// Nothing can be written now: nobody waits for room.
+    in_trouble: AtomicBool,
+    /// There will be no more entries: no more waiting for a disk that is full.
+    is_closing: AtomicBool,
 }
 
 /// Where the store is: the flag, else the configuration, else the usual place.
@@ -74,9 +89,11 @@ impl Keeper {
         }));
         let keep = loaded.config.store.keep.0;
         let (sender, receiver) = bounded(QUEUE);
+        let mood = Arc::new(Mood::default());
         let work = Work {
             writer,
             receiver,
+            mood: Arc::clone(&mood),
             status: Arc::clone(&status),
             ledger: ledger.clone(),
             days: u32::try_from(keep.0 / 86_400_000_000).unwrap_or(u32::MAX),
@@ -91,6 +108,7 @@ impl Keeper {
             sender,
             thread: Some(thread),
             status,
+            mood,
             ledger,
         })
     }
@@ -109,12 +127,24 @@ impl Keeper {
         }
         let lost = match self.sender.try_send(entry) {
             Ok(()) => false,
-            Err(TrySendError::Full(entry)) if patience(&entry).is_none() => self.sender.send(entry).is_err(),
+            Err(TrySendError::Full(entry)) if patience(&entry).is_none() => self.wait_for_room(entry),
             Err(_) => true,
         };
         if lost {
             self.ledger.dropped(Stage::Store, 1);
         }
+    }
+
+    /// Waits for room while the store makes some; with a full disk the watch goes on instead. True when it was lost.
+    fn wait_for_room(&self, mut entry: Entry) -> bool {
+        while !self.mood.in_trouble.load(Ordering::Relaxed) {
+            match self.sender.send_timeout(entry, GATHER) {
+                Ok(()) => return false,
+                Err(SendTimeoutError::Timeout(back)) => entry = back,
+                Err(SendTimeoutError::Disconnected(_)) => return true,
+            }
+        }
+        true
     }
 
     /// How the store is.
@@ -124,6 +154,7 @@ impl Keeper {
 
     /// Writes what waits and ends the run.
     pub fn close(mut self) {
+        self.mood.is_closing.store(true, Ordering::Relaxed);
         let Self { sender, thread, .. } = &mut self;
         let (closed, _) = bounded(0);
         drop(std::mem::replace(sender, closed));
@@ -150,6 +181,7 @@ struct Work {
     writer: Writer,
     receiver: Receiver<Entry>,
     status: Arc<Mutex<StoreStatus>>,
+    mood: Arc<Mood>,
     ledger: Ledger,
     days: u32,
     bytes: u64,
@@ -163,7 +195,7 @@ impl Work {
         let mut kept_house = clock::monotonic();
         loop {
             let open = self.gather(&mut batch);
-            self.write(&mut batch, open);
+            self.write(&mut batch);
             let now = clock::monotonic();
             if now.0 - kept_house.0 >= HOUSEKEEPING.0 {
                 kept_house = now;
@@ -193,15 +225,17 @@ impl Work {
     }
 
     /// Writes the batch; tries again for as long as there is more to come, and gives up only when the watch ends.
-    fn write(&mut self, batch: &mut Vec<Entry>, open: bool) {
+    fn write(&mut self, batch: &mut Vec<Entry>) {
         let mut pause = Duration::from_millis(500);
-        let mut tries = 0;
+        let mut tries = 0u32;
+        let mut last_tries = 0;
         while !batch.is_empty() {
             match self.writer.write(batch) {
                 Ok(written) => {
                     self.ledger.passed(Stage::Store, batch.len() as u64);
                     self.ledger.dropped(Stage::Store, written.refused);
                     batch.clear();
+                    self.mood.in_trouble.store(false, Ordering::Relaxed);
                     self.tell(None);
                     let lost = self.lost();
                     if lost > self.told {
@@ -214,18 +248,45 @@ impl Work {
                         tracing::error!(%error, "the store cannot be written; trying again");
                     }
                     self.tell(Some(&error.to_string()));
-                    tries += 1;
-                    if !open && tries > 3 {
-                        self.ledger.dropped(Stage::Store, batch.len() as u64);
-                        tracing::error!(lost = batch.len(), "entries could not be kept");
-                        batch.clear();
+                    self.mood.in_trouble.store(true, Ordering::Relaxed);
+                    tries = tries.saturating_add(1);
+                    if self.is_closing() {
+                        last_tries += 1;
+                        pause = BLINK;
+                    }
+                    if last_tries >= LAST_TRIES {
+                        self.give_up(batch);
                         return;
                     }
-                    std::thread::sleep(pause);
+                    self.rest(pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.mood.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps, but not through the end of the watch.
+    fn rest(&self, pause: Duration) {
+        let begun_open = !self.is_closing();
+        let mut left = pause;
+        while !left.is_zero() && !(begun_open && self.is_closing()) {
+            let slice = left.min(BLINK);
+            std::thread::sleep(slice);
+            left -= slice;
+        }
+    }
+
+    /// The watch ends, and what waits cannot be written.
+    fn give_up(&self, batch: &mut Vec<Entry>) {
+        let waiting = self.receiver.try_iter().count();
+        let lost = batch.len() + waiting;
+        self.ledger.dropped(Stage::Store, lost as u64);
+        tracing::error!(lost, "entries could not be kept");
+        batch.clear();
     }
 
     fn lost(&self) -> u64 {
@@ -280,4 +341,71 @@ fn gap(count: u64) -> Entry {
             reason,
         }),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// A file system of 3 MB that goes with its guard; `None` without the right to mount.
+    struct Small<'a>(&'a Path);
+
+    impl<'a> Small<'a> {
+        #[expect(clippy::disallowed_methods, reason = "a test may mount")]
+        fn mount(folder: &'a Path) -> Option<Self> {
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(folder);
+            let mounted = mount.stderr(Stdio::null()).status();
+            mounted.is_ok_and(|status| status.success()).then(|| Self(folder))
+        }
+    }
+
+    impl Drop for Small<'_> {
+        #[expect(clippy::disallowed_methods, reason = "a test may unmount")]
+        fn drop(&mut self) {
+            drop(Command::new("umount").arg("-l").arg(self.0).status());
+        }
+    }
+
+    #[test]
+    fn a_full_disk_holds_up_neither_the_watch_nor_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(_mounted) = Small::mount(folder.path()) else {
+            println!("skipped: mounting a small file system needs root");
+            return;
+        };
+        let now = Time::from_seconds(1_700_000_000);
+        let options = atalaya_store::Options::new(atalaya_model::Text::from("boot"), "test", now);
+        let writer = Writer::open(&folder.path().join("a.db"), &options).unwrap();
+        let loaded = crate::config::load::load(None, Path::new("/nonexistent"), now).unwrap();
+        let ledger = Ledger::default();
+        let keeper = Keeper::start(writer, &loaded, ledger.clone()).unwrap();
+        let (done, finished) = bounded(1);
+        let work = move || {
+            // Gaps are never shed, and more of them than queue and disk hold.
+            for count in 0..2 * QUEUE as u64 {
+                let gap = Gap {
+                    time: now,
+                    stage: Stage::Outlet,
+                    count,
+                    reason: format!("{count}: {}", "x".repeat(200)).into(),
+                };
+                keeper.send(Entry::Event(Event::new(now, Fact::Gap(gap))));
+            }
+            assert!(keeper.status().error.is_some());
+            keeper.close();
+            done.send(()).unwrap();
+        };
+        let thread = std::thread::spawn(work);
+        assert_eq!(finished.recv_timeout(Duration::from_secs(60)), Ok(()), "it hangs");
+        thread.join().unwrap();
+        let counts = ledger.counts();
+        let store = counts.iter().find(|count| count.stage == Stage::Store).unwrap();
+        assert_eq!(store.received, 2 * QUEUE as u64);
+        assert!(
+            store.dropped > 0 && store.passed + store.dropped >= store.received,
+            "{store:?}"
+        );
+    }
 }
