@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::load::{self, Loaded};
 use crate::exit::Failure;
+use crate::watch::reload::Sources;
 
 /// Clients at a time; one more is refused.
 pub const MAX_CLIENTS: usize = 16;
@@ -113,6 +114,8 @@ pub struct Surroundings {
     pub store: Option<PathBuf>,
     /// Where losses are counted.
     pub ledger: Ledger,
+    /// What the configuration was read from.
+    pub sources: Sources,
 }
 
 /// A socket that is served. Ends when it is dropped, and takes its file away.
@@ -250,6 +253,7 @@ fn hand_over(command: Command, receiver: &Receiver<Response>, surroundings: &Sur
 
 /// Reads the configuration again and hands it to the engine; with any problem the old one stays.
 pub fn reload(surroundings: &Surroundings) -> Response {
+    let before = surroundings.sources.now();
     let loaded = load::load(
         surroundings.config.as_deref(),
         &surroundings.usual_config,
@@ -260,6 +264,7 @@ pub fn reload(surroundings: &Surroundings) -> Response {
             for warning in &loaded.warnings {
                 tracing::warn!("{warning}");
             }
+            surroundings.sources.set(&loaded, before);
             let (sender, receiver) = bounded(1);
             hand_over(
                 Command::Reconfigure(Box::new(loaded), sender),
@@ -268,6 +273,7 @@ pub fn reload(surroundings: &Surroundings) -> Response {
             )
         }
         Err(problems) => {
+            surroundings.sources.tried(before);
             let text = Failure::Problems(problems).to_string();
             tracing::error!("the configuration was not taken, the old one stays:\n{text}");
             Response::Refused(format!("the old configuration stays:\n{text}").into())

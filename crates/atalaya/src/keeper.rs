@@ -273,7 +273,7 @@ impl Work {
     fn rest(&self, pause: Duration) {
         let begun_open = !self.is_closing();
         let mut left = pause;
-        while !left.is_zero() && !(begun_open && self.is_closing()) {
+        while !left.is_zero() && (!begun_open || !self.is_closing()) {
             let slice = left.min(BLINK);
             std::thread::sleep(slice);
             left -= slice;
@@ -397,7 +397,10 @@ mod tests {
             keeper.close();
             done.send(()).unwrap();
         };
-        let thread = std::thread::spawn(work);
+        let thread = std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(work)
+            .unwrap();
         assert_eq!(finished.recv_timeout(Duration::from_secs(60)), Ok(()), "it hangs");
         thread.join().unwrap();
         let counts = ledger.counts();

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use atalaya_detect::registry::ENTRIES;
 use atalaya_format::escape;
+use atalaya_host::collector::Options as CollectorOptions;
 use atalaya_host::privileges::Privileges;
-use atalaya_model::{Tier, TierReport};
+use atalaya_model::TierReport;
 use serde::Serialize;
 
 use crate::cli::{Output, WatchArgs};
@@ -54,9 +55,12 @@ impl Plan {
     /// Makes the plan of a watch.
     ///
     /// # Errors
-    /// A wrong flag.
-    pub fn new(args: &WatchArgs, mut loaded: Loaded) -> Result<Self, Failure> {
-        let watch = crate::watch::Plan::new(args, &mut loaded)?;
+    /// A wrong flag, or a tier that does not work here.
+    pub fn new(args: &WatchArgs, loaded: Loaded) -> Result<Self, Failure> {
+        let watch = crate::watch::Plan::new(args, &loaded)?;
+        let collector = crate::setup::collector(args.tier, CollectorOptions::single_look(), &loaded)?;
+        let tier = collector.report();
+        drop(collector);
         let privileges = Privileges::own();
         let program = std::env::current_exe().unwrap_or_else(|_| "atalaya".into());
         let config = &loaded.config;
@@ -83,9 +87,8 @@ impl Plan {
         let console = ("console".to_owned(), "standard output".to_owned());
         Ok(Self {
             tier: TierReport {
-                tier: Tier::Poll,
-                unavailable: Vec::new(),
                 limits: privileges.limits(&program),
+                ..tier
             },
             user_id: privileges.user_id,
             present: privileges.present.iter().map(ToString::to_string).collect(),

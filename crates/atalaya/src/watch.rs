@@ -1,6 +1,7 @@
 //! `atalaya watch`: the main job. Threads and channels are put together here; the loop owns the engine.
 
 mod parts;
+pub(crate) mod reload;
 mod run;
 mod status;
 
@@ -38,6 +39,10 @@ pub struct Plan {
     pub fail_on: Option<Severity>,
     /// Say nothing on standard output and no status line.
     pub quiet: bool,
+    /// Say after every look that nothing was found, whatever the configuration says.
+    pub heartbeat: bool,
+    /// Give details under each alert, whatever the configuration says.
+    pub verbose: bool,
 }
 
 impl Plan {
@@ -45,7 +50,7 @@ impl Plan {
     ///
     /// # Errors
     /// A wrong filter.
-    pub fn new(args: &WatchArgs, loaded: &mut Loaded) -> Result<Self, Failure> {
+    pub fn new(args: &WatchArgs, loaded: &Loaded) -> Result<Self, Failure> {
         let filter = args.filter.as_deref().unwrap_or("");
         let filter =
             atalaya_model::filter::parse(filter).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -57,9 +62,6 @@ impl Plan {
             .clone()
             .or_else(|| loaded.config.control.socket.clone());
         let socket = socket.unwrap_or_else(|| places.socket_for(store.as_deref()));
-        let console = &mut loaded.config.outlets.console;
-        console.heartbeat |= args.heartbeat;
-        console.verbose |= args.verbose;
         Ok(Self {
             interval: args.interval.unwrap_or(loaded.config.watch.interval.0),
             duration: args.duration,
@@ -71,6 +73,8 @@ impl Plan {
             learn: !args.no_learning && loaded.config.watch.learning.0.0 > 0,
             fail_on: args.fail_on,
             quiet: args.common.quiet,
+            heartbeat: args.heartbeat,
+            verbose: args.verbose,
         })
     }
 }
@@ -91,8 +95,8 @@ const fn outlet_kind(kind: EventKind) -> OutletKind {
 ///
 /// # Errors
 /// When the watch cannot start; once it runs it goes on through every trouble.
-pub fn run(args: &WatchArgs, mut loaded: Loaded, terminal: Terminal) -> Result<Exit, Failure> {
-    let plan = Plan::new(args, &mut loaded)?;
+pub fn run(args: &WatchArgs, loaded: Loaded, terminal: Terminal) -> Result<Exit, Failure> {
+    let plan = Plan::new(args, &loaded)?;
     if plan.json && plan.events.is_empty() {
         tracing::debug!("only alerts are written; --events chooses more");
     }

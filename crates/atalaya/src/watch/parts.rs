@@ -18,6 +18,7 @@ use atalaya_store::{AlertQuery, Options as StoreOptions, Reader, Writer};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Plan;
+use super::reload::Sources;
 use crate::cli::TierChoice;
 use crate::config::load::Loaded;
 use crate::control::{self, Command};
@@ -68,6 +69,8 @@ pub(super) struct Parts {
     pub(super) learning_until: Option<Time>,
     pub(super) reload: Arc<control::Surroundings>,
     pub(super) served: Option<control::Served>,
+    /// Held while changes of the configuration are to be noticed.
+    pub(super) _file_watch: Option<super::reload::FileWatch>,
     pub(super) folder: PathBuf,
     pub(super) notifier: Notifier,
 }
@@ -89,7 +92,10 @@ pub(super) fn start(
         .as_deref()
         .map(|path| open_store(path, &identity, began, &loaded))
         .transpose()?;
-    let options = CollectorOptions { command_line_key: plan.store.as_deref().and_then(key), ..Default::default() };
+    let options = CollectorOptions {
+        command_line_key: plan.store.as_deref().and_then(key),
+        ..Default::default()
+    };
     let collector = setup::collector(tier, options, &loaded)?;
     let ledger = collector.ledger();
     let folder = loaded
@@ -111,11 +117,13 @@ pub(super) fn start(
     let (command_sender, commands) = bounded(COMMANDS);
     let reload = Arc::new(control::Surroundings {
         commands: command_sender,
+        sources: Sources::new(config.as_deref().unwrap_or(&places.config), &loaded),
         config,
         usual_config: places.config,
         store: plan.store.clone(),
         ledger: ledger.clone(),
     });
+    let file_watch = super::reload::start(Arc::clone(&reload));
     let served = plan.socket.as_deref().and_then(|socket| {
         let served = control::serve(socket, Arc::clone(&reload));
         served
@@ -153,6 +161,7 @@ pub(super) fn start(
         learning_until,
         reload,
         served,
+        _file_watch: file_watch,
         folder,
         notifier: Notifier::from_environment().unwrap_or_else(|error| {
             tracing::warn!(%error, "the service manager cannot be told");
@@ -261,6 +270,8 @@ pub(super) fn open_outlets(
         }),
     };
     let mut options = loaded.config.outlets.clone();
+    options.console.heartbeat |= plan.heartbeat;
+    options.console.verbose |= plan.verbose;
     if plan.json {
         options.console.minimum_severity = atalaya_model::Severity::Info;
     }
