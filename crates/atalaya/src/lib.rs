@@ -13,6 +13,7 @@ pub mod control;
 pub mod engine;
 pub mod exit;
 pub mod keeper;
+pub mod man;
 pub mod monitor;
 pub mod paths;
 pub mod plan;

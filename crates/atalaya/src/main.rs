@@ -80,8 +80,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             Ok(Exit::Clean)
         }
         Some(Verb::Man) => {
-            let written = clap_mangen::Man::new(Cli::command()).render(out);
-            atalaya::terminal::ignore_closed_pipe(written)?;
+            atalaya::terminal::ignore_closed_pipe(atalaya::man::write(out))?;
             Ok(Exit::Clean)
         }
     }

@@ -28,7 +28,7 @@ use crate::{setup, snapshot};
 /// for alert in &snapshot.alerts {
 ///     println!("[{}] {}", alert.finding.severity.name(), alert.finding.rule);
 /// }
-/// println!("{} connections", snapshot.statistics().total_connections());
+/// println!("{} connections", snapshot.statistics().total);
 /// # Ok::<(), atalaya::exit::Failure>(())
 /// ```
 #[derive(Clone, Debug, Default)]

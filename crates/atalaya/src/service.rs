@@ -70,9 +70,9 @@ pub fn run(args: &ServiceArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
 /// # Errors
 /// When a path cannot stand in a unit file.
 pub fn unit(program: &Path, config: Option<&Path>) -> Result<String, Failure> {
-    let mut command = format!("{} watch --quiet", quoted(program)?);
+    let mut command = format!("{} watch --quiet", executable(program)?);
     if let Some(config) = config {
-        command.push_str(&format!(" --config {}", quoted(config)?));
+        command.push_str(&format!(" --config {}", argument(config)?));
     }
     Ok(format!(
         "\
@@ -120,25 +120,39 @@ WantedBy=multi-user.target
     ))
 }
 
-/// A path as a word of `ExecStart`: quoted, with systemd's specifiers and escapes made harmless.
-fn quoted(path: &Path) -> Result<String, Failure> {
-    let text = path.to_str().filter(|text| !text.contains(['\n', '\r', '\0']));
-    let text = text.ok_or_else(|| {
-        Failure::Usage(format!(
-            "{} cannot stand in a unit file; install it at a plain path",
-            path.display()
-        ))
-    })?;
-    let escaped = text
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('%', "%%")
-        .replace('$', "$$");
-    Ok(if escaped.contains([' ', '"', '\'', '\\']) {
+/// The program of `ExecStart`. systemd expands `%` in it but not `$`, and takes no quotes or backslashes.
+fn executable(path: &Path) -> Result<String, Failure> {
+    let text = plain(path)?;
+    if text.contains(['"', '\'', '\\']) {
+        return Err(unfit(path));
+    }
+    Ok(word(&text.replace('%', "%%")))
+}
+
+/// An argument of `ExecStart`, with systemd's specifiers, variables and escapes made harmless.
+fn argument(path: &Path) -> Result<String, Failure> {
+    let escaped = plain(path)?.replace('\\', "\\\\").replace('"', "\\\"");
+    Ok(word(&escaped.replace('%', "%%").replace('$', "$$")))
+}
+
+fn word(escaped: &str) -> String {
+    if escaped.contains([' ', '\t', '"', '\'', '\\', ';']) {
         format!("\"{escaped}\"")
     } else {
-        escaped
-    })
+        escaped.to_owned()
+    }
+}
+
+fn plain(path: &Path) -> Result<&str, Failure> {
+    let text = path.to_str().filter(|text| !text.contains(char::is_control));
+    text.ok_or_else(|| unfit(path))
+}
+
+fn unfit(path: &Path) -> Failure {
+    Failure::Usage(format!(
+        "{} cannot stand in a unit file; use a plain path",
+        path.display()
+    ))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
@@ -199,15 +213,25 @@ mod tests {
     #[test]
     fn odd_paths_are_escaped() {
         let unit = unit(
-            Path::new("/opt/my 100% tools/atalaya"),
-            Some(Path::new("/etc/a$b.toml")),
+            Path::new("/opt/my 100% $tools/atalaya"),
+            Some(Path::new("/etc/a$b %h \"c\" \\.toml")),
         )
         .unwrap();
-        assert!(
-            unit.contains(
-                "ExecStart=\"/opt/my 100%% tools/atalaya\" watch --quiet --config /etc/a$$b.toml\n"
-            )
-        );
-        assert!(super::unit(Path::new("/opt/a\nExecStartPre=/bin/sh"), None).is_err());
+        let wanted = "ExecStart=\"/opt/my 100%% $tools/atalaya\" watch --quiet --config \"/etc/a$$b %%h \\\"c\\\" \\\\.toml\"\n";
+        assert!(unit.contains(wanted), "{unit}");
+    }
+
+    #[test]
+    fn what_systemd_would_not_take_is_refused() {
+        for program in [
+            "/opt/a\nExecStartPre=/bin/sh",
+            "/opt/it's/atalaya",
+            "/opt/a\\b",
+            "/opt/\"a\"",
+        ] {
+            let error = unit(Path::new(program), None).unwrap_err();
+            assert!(error.to_string().contains("use a plain path"), "{error}");
+        }
+        assert!(unit(Path::new("/opt/atalaya"), Some(Path::new("/etc/a\n[Install]"))).is_err());
     }
 }

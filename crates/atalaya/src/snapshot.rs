@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atalaya_detect::Learning;
+use atalaya_format::text::{Style, alert_line};
 use atalaya_host::clock;
 use atalaya_host::collector::Options as CollectorOptions;
 use atalaya_host::identity::Identity;
@@ -60,8 +61,10 @@ pub fn take(loaded: Loaded, choice: TierChoice, hash: bool, memory: &[Memory]) -
         ..CollectorOptions::single_look()
     };
     let mut collector = setup::collector(choice, options, &loaded)?;
+    // Who wants nothing learnt wants to be told of all that is unusual at the first look.
+    let learns = memory.is_empty() && loaded.config.watch.learning.0.0 > 0;
     let learning = Learning {
-        until: memory.is_empty().then_some(Time(i64::MAX)),
+        until: learns.then_some(Time(i64::MAX)),
     };
     let mut engine = setup::engine(loaded, learning, 0, timestamp, &*collector);
     engine.recall(memory);
@@ -164,6 +167,17 @@ impl Look {
     }
 }
 
+impl Look {
+    /// Writes the alerts alone, a line each, as a watch does.
+    fn write_alerts(&self, style: Style, out: &mut dyn Write) -> std::io::Result<()> {
+        for alert in &self.alerts {
+            let record = AlertRecord::Raised(Box::new(alert.clone()));
+            writeln!(out, "{}", alert_line(&record, style))?;
+        }
+        out.flush()
+    }
+}
+
 /// How a report is written.
 pub enum Writing<'a> {
     /// For people.
@@ -189,6 +203,14 @@ pub fn run(
     let language = setup::language(args.common.lang);
     let memory = crate::keeper::remembered(&loaded);
     let look = take(loaded, args.tier, args.hashes, &memory)?;
+    if args.common.quiet && args.output == TableOutput::Text {
+        let style = Style {
+            colour: terminal.colour,
+            language,
+        };
+        crate::terminal::ignore_closed_pipe(look.write_alerts(style, out))?;
+        return Ok(Exit::of_findings(look.worst(), Severity::High));
+    }
     let identity = Identity::of_host();
     let text;
     let json;

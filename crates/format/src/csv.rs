@@ -29,7 +29,9 @@ impl<W: Write> Table<W> {
     pub fn new(out: W, kind: Kind) -> io::Result<Self> {
         let columns: Vec<_> = fields::of(kind).collect();
         let mut writer = ::csv::Writer::from_writer(out);
-        writer.write_record(columns.iter().map(|field| field.column))?;
+        writer
+            .write_record(columns.iter().map(|field| field.column))
+            .map_err(io_error)?;
         Ok(Self {
             writer,
             kind,
@@ -48,9 +50,10 @@ impl<W: Write> Table<W> {
         for field in &self.columns {
             let value = (field.get)(record);
             self.writer
-                .write_field(value.as_ref().map(cell).unwrap_or_default())?;
+                .write_field(value.as_ref().map(cell).unwrap_or_default())
+                .map_err(io_error)?;
         }
-        Ok(self.writer.write_record(None::<&[u8]>)?)
+        self.writer.write_record(None::<&[u8]>).map_err(io_error)
     }
 
     /// Writes what is still held back.
@@ -59,6 +62,14 @@ impl<W: Write> Table<W> {
     /// When the output cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+}
+
+/// The failure of the writer below, as it is: a closed pipe stays a closed pipe.
+pub fn io_error(error: ::csv::Error) -> io::Error {
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
     }
 }
 
@@ -105,6 +116,12 @@ fn harmless(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_told_as_one() {
+        let closed = ::csv::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(io_error(closed).kind(), io::ErrorKind::BrokenPipe);
+    }
 
     #[test]
     fn formulas_become_text() {

@@ -78,7 +78,7 @@ fn calm(ledger: &Ledger) -> Surroundings {
 fn start(sink: Box<dyn Sink>, events: &[EventKind], surroundings: &Surroundings) -> Outlets {
     let mut outlets = Outlets::default();
     let start = Start {
-        name: "test",
+        name: "test".into(),
         events: events.to_vec(),
         heartbeat: false,
         minimum_severity: Severity::Medium,
@@ -326,6 +326,7 @@ fn all_outlets(verbose: bool) -> OutletOptions {
             verbose,
             ..LogOptions::default()
         }),
+        logs: Vec::new(),
         json: Some(JsonOptions::default()),
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use atalaya_alert::AllowList;
 use atalaya_detect::{Lists, registry};
-use atalaya_model::{Networks, Problem, Time};
+use atalaya_model::{Networks, Problem, Span, Time};
 
 use super::{Config, check};
 
@@ -64,7 +64,11 @@ pub fn load(given: Option<&Path>, usual: &Path, now: Time) -> Result<Loaded, Vec
 }
 
 /// Loads what a configuration names. `name` is what problems call it.
-fn prepare(config: Config, path: Option<PathBuf>, name: &str, now: Time) -> Result<Loaded, Vec<Problem>> {
+fn prepare(mut config: Config, path: Option<PathBuf>, name: &str, now: Time) -> Result<Loaded, Vec<Problem>> {
+    if !config.collect.hashes {
+        // There is nothing to wait for.
+        config.detect.wait_for_hash = Span(0);
+    }
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let mut lists = Lists::default();

@@ -30,6 +30,9 @@ pub fn write(about: &str, config: &Config, schema: &Schema) -> Result<String, to
     };
     let mut text = String::new();
     about.lines().for_each(|line| comment(&mut text, line));
+    if !about.is_empty() {
+        text.push('\n');
+    }
     writer.preamble(&mut text);
     let mut path: Vec<String> = Vec::new();
     let mut lines = plain.lines();

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use atalaya_format::csv::io_error;
 use atalaya_model::fields::{self, Field, Kind, Record};
 use atalaya_model::{Connection, Listener, Value};
 
@@ -22,7 +23,9 @@ where
         .filter(|field| field.of.contains(&Kind::Connection) || field.of.contains(&Kind::Listener))
         .collect();
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(columns.iter().map(|field| field.column))?;
+    writer
+        .write_record(columns.iter().map(|field| field.column))
+        .map_err(io_error)?;
     let connections = snapshot.connections.clone().map(Record::Connection);
     let listeners = snapshot.listeners.clone().map(Record::Listener);
     for record in connections.chain(listeners) {
@@ -32,9 +35,11 @@ where
                 .contains(&record.kind())
                 .then(|| (field.get)(&record))
                 .flatten();
-            writer.write_field(value.as_ref().map(cell).unwrap_or_default())?;
+            writer
+                .write_field(value.as_ref().map(cell).unwrap_or_default())
+                .map_err(io_error)?;
         }
-        writer.write_record(None::<&[u8]>)?;
+        writer.write_record(None::<&[u8]>).map_err(io_error)?;
     }
     writer.flush()
 }

@@ -1,0 +1,23 @@
+//! The command as a user meets it: verbs, flags, exit codes, outputs, files. What needs network namespaces and other
+//! programs' sockets is in `live`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these tests start the program and wait for it"
+)]
+
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod home;
+#[cfg(test)]
+mod library;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod snapshot;
+#[cfg(test)]
+mod verbs;
+#[cfg(test)]
+mod watching;

@@ -1,0 +1,1 @@
+//! The pages of `docs` that tell of configuration and JSON.
