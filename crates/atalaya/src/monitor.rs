@@ -131,7 +131,11 @@ impl Monitor {
         let began = clock::now();
         let mut collector = setup::collector(TierChoice::Auto, CollectorOptions::default(), &loaded)?;
         let until = Some(began.after(loaded.config.watch.learning.0));
-        let mut engine = setup::engine(loaded, Learning { until }, 0, began, &*collector);
+        let learning = Learning {
+            until,
+            ..Learning::default()
+        };
+        let mut engine = setup::engine(loaded, learning, 0, began, &*collector);
         let mut out = Vec::new();
         let mut go_on = true;
         while go_on {

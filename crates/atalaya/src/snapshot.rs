@@ -62,9 +62,10 @@ pub fn take(loaded: Loaded, choice: TierChoice, hash: bool, memory: &[Memory]) -
     };
     let mut collector = setup::collector(choice, options, &loaded)?;
     // Who wants nothing learnt wants to be told of all that is unusual at the first look.
-    let learns = memory.is_empty() && loaded.config.watch.learning.0.0 > 0;
+    let learns = !crate::keeper::has_learnt(memory) && loaded.config.watch.learning.0.0 > 0;
     let learning = Learning {
         until: learns.then_some(Time(i64::MAX)),
+        first_look: learns,
     };
     let mut engine = setup::engine(loaded, learning, 0, timestamp, &*collector);
     engine.recall(memory);

@@ -16,6 +16,8 @@ pub struct Scene<'a> {
     pub time: Time,
     /// What is there now is held to be ordinary, and learnt in silence.
     pub learning: bool,
+    /// There is only this look, and nothing to compare with.
+    pub first_look: bool,
 }
 
 /// A process whose executable deserves a look, once its facts have settled: its hash is known, or will not come.

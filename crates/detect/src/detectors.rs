@@ -21,6 +21,8 @@ const MAX_HELD: usize = 1_024;
 pub struct Learning {
     /// Until when; `None` not at all. A snapshot, which has nothing to compare with, learns for ever.
     pub until: Option<Time>,
+    /// There is only this look, and nothing to compare with: what is odd by itself is told although we learn.
+    pub first_look: bool,
 }
 
 /// Every enabled detector.
@@ -115,6 +117,7 @@ impl Detectors {
             state,
             time,
             learning: self.learning.until.is_some_and(|until| time < until),
+            first_look: self.learning.first_look,
         }
     }
 

@@ -60,7 +60,20 @@ impl Stage {
     /// The first half hour is learnt.
     pub(crate) fn learning() -> Self {
         let until = Some(START.after(Span::from_seconds(1_800)));
-        Self::staged(Options::default(), Lists::default(), Learning { until })
+        let learning = Learning {
+            until,
+            ..Learning::default()
+        };
+        Self::staged(Options::default(), Lists::default(), learning)
+    }
+
+    /// One look at a host of which nothing is known.
+    pub(crate) fn first_look() -> Self {
+        let learning = Learning {
+            until: Some(Time(i64::MAX)),
+            first_look: true,
+        };
+        Self::staged(Options::default(), Lists::default(), learning)
     }
 
     fn staged(options: Options, lists: Lists, learning: Learning) -> Self {

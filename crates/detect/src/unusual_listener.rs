@@ -13,6 +13,11 @@ use crate::ports::{FIRST_EPHEMERAL, meaning};
 use crate::recent::Recent;
 use crate::registry::Entry;
 
+/// Ports on which a server listens openly as a matter of course: SSH, mail, DNS, web. Databases and the like do, too,
+/// but should not.
+const USUAL: [u16; 12] = [22, 25, 53, 80, 110, 143, 443, 465, 587, 853, 993, 995];
+/// Ports of DHCP, time, NetBIOS and multicast names: clients have them open on most hosts.
+const USUAL_UDP: [u16; 9] = [67, 68, 123, 137, 138, 546, 547, 5353, 5355];
 const VERSION: u16 = 1;
 /// Most (program, transport, port) that are held to be ordinary.
 const MAX_BASELINE: usize = 16_384;
@@ -50,7 +55,11 @@ pub(crate) const ENTRY: Entry = Entry {
     id: "unusual_listener",
     sentence: "A program listens on a port on which it was never seen to listen.",
     severity: Severity::Medium,
-    other_severities: &[(Severity::Low, "it listens on a loopback address only")],
+    other_severities: &[(
+        Severity::Low,
+        "it listens on a loopback address only; or in a snapshot of a host of which nothing is known, unless the port is \
+         a suspicious one",
+    )],
     techniques: &[
         ("T1133", "External Remote Services", "persistence"),
         ("T1571", "Non-Standard Port", "command-and-control"),
@@ -67,9 +76,16 @@ pub(crate) const ENTRY: Entry = Entry {
         "meaning",
         "variant",
     ],
-    variants: &["wildcard", "suspicious", "loopback"],
+    variants: &[
+        "wildcard",
+        "suspicious",
+        "loopback",
+        "first_look",
+        "first_look_suspicious",
+    ],
     limits: "What is ordinary is learnt as (program, transport, port), with all ephemeral ports as one; a UDP socket on \
-             an ephemeral port is held to be a client's.",
+             an ephemeral port is held to be a client's. A snapshot without a baseline tells only what other hosts may \
+             reach, on ports that are not usual ones.",
     build: |options, _| {
         let options = &options.unusual_listener;
         options.enabled.then(|| {
@@ -154,6 +170,9 @@ impl UnusualListener {
         }
         if scene.learning {
             self.learn(listener, out);
+            if scene.first_look {
+                self.judge_alone(scene, listener, out);
+            }
             return;
         }
         let port = listener.local.port;
@@ -184,6 +203,34 @@ impl UnusualListener {
         }
         if let Some(variant) = meaning.map(|_| "suspicious").or(variant) {
             draft = draft.value("variant", variant);
+        }
+        out.findings.push(draft.done());
+    }
+
+    /// With nothing to compare with, what other hosts may reach is told unless its port is a usual one.
+    fn judge_alone(&self, scene: &Scene<'_>, listener: &Arc<Listener>, out: &mut Findings) {
+        let port = listener.local.port;
+        let is_usual = USUAL.contains(&port)
+            || self.options.safe_ports.contains(&port)
+            || (listener.transport == Transport::Udp && USUAL_UDP.contains(&port));
+        if listener.is_loopback() || is_usual {
+            return;
+        }
+        let meaning = meaning(port);
+        let (severity, variant) = match meaning {
+            Some(_) => (Severity::Medium, "first_look_suspicious"),
+            None => (Severity::Low, "first_look"),
+        };
+        let mut draft = Draft::new(ENTRY.id, scene.time, severity, key(listener).replace('|', " "))
+            .process(listener.process.as_ref(), listener.user_id)
+            .listener(listener)
+            .value("local", listener.local.to_string())
+            .value("port", port)
+            .value("transport", listener.transport.name())
+            .value("wildcard", listener.is_wildcard())
+            .value("variant", variant);
+        if let Some(meaning) = meaning {
+            draft = draft.value("meaning", meaning);
         }
         out.findings.push(draft.done());
     }
@@ -286,5 +333,33 @@ mod tests {
         let found = findings.of("unusual_listener");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].value("local"), Some(&"0.0.0.0:5000".into()));
+    }
+
+    #[test]
+    fn the_first_look_tells_what_others_may_reach_on_unusual_ports() {
+        let mut stage = Stage::first_look();
+        let nc = program(7, "/usr/bin/nc", "aa");
+        for (id, transport, local) in [
+            (1, Transport::Tcp, "0.0.0.0:22"),
+            (2, Transport::Tcp, "[::]:443"),
+            (3, Transport::Tcp, "127.0.0.1:31337"),
+            (4, Transport::Udp, "0.0.0.0:5353"),
+        ] {
+            stage
+                .listens(listener(id, &nc, transport, local))
+                .silent("unusual_listener");
+        }
+        let told = |outcome: crate::stage::Outcome| {
+            let found = outcome.of("unusual_listener");
+            assert_eq!(found.len(), 1);
+            (found[0].severity, found[0].value("variant").cloned())
+        };
+        let outcome = stage.listens(listener(5, &nc, Transport::Tcp, "0.0.0.0:31337"));
+        assert_eq!(
+            told(outcome),
+            (Severity::Medium, Some("first_look_suspicious".into()))
+        );
+        let outcome = stage.listens(listener(6, &nc, Transport::Tcp, "192.0.2.1:7001"));
+        assert_eq!(told(outcome), (Severity::Low, Some("first_look".into())));
     }
 }

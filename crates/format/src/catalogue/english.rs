@@ -95,6 +95,23 @@ pub(super) const MESSAGES: &[Message] = &[
         silence: "Allow port {port} for this process, or set `detect.unusual_listener.loopback = false`.",
     },
     Message {
+        rule: "unusual_listener.first_look",
+        title: "Listener on an unusual port",
+        sentence: "{who} listens on {local} ({transport}), an address that other hosts may reach, on a port that is not \
+                   a usual one. Nothing is known yet of what is ordinary on this host.",
+        recommendation: "Check that somebody meant to start this service, and that the firewall keeps strangers from \
+                         it.",
+        silence: "Allow port {port} for this process, or let `atalaya watch` learn what is ordinary on this host.",
+    },
+    Message {
+        rule: "unusual_listener.first_look_suspicious",
+        title: "Listener on a suspicious port",
+        sentence: "{who} listens on {local} ({transport}), an address that other hosts may reach. Port {port}: {meaning}",
+        recommendation: "It may be a back door waiting for its owner. Find what started the process, keep its \
+                         executable and hash as evidence, and close the port.",
+        silence: "Allow port {port} for this process, or let `atalaya watch` learn what is ordinary on this host.",
+    },
+    Message {
         rule: "suspicious_path",
         title: "Program in a suspicious folder uses the network",
         sentence: "{who} uses the network and its file is {path}, which matches {pattern}. Installed programs do not \

@@ -96,6 +96,25 @@ pub(super) const MESSAGES: &[Message] = &[
         silence: "Permita el puerto {port} para este proceso, o ponga `detect.unusual_listener.loopback = false`.",
     },
     Message {
+        rule: "unusual_listener.first_look",
+        title: "Escucha en un puerto poco común",
+        sentence: "{who} escucha en {local} ({transport}), una dirección a la que otros equipos pueden llegar, en un \
+                   puerto que no es de los comunes. Aún no se sabe qué es habitual en este equipo.",
+        recommendation: "Compruebe que alguien quiso iniciar este servicio y que el cortafuegos lo protege de extraños.",
+        silence: "Permita el puerto {port} para este proceso, o deje que `atalaya watch` aprenda qué es habitual en \
+                  este equipo.",
+    },
+    Message {
+        rule: "unusual_listener.first_look_suspicious",
+        title: "Escucha en un puerto sospechoso",
+        sentence: "{who} escucha en {local} ({transport}), una dirección a la que otros equipos pueden llegar. Puerto \
+                   {port}: {meaning}",
+        recommendation: "Puede ser una puerta trasera que espera a su dueño. Averigüe qué inició el proceso, guarde su \
+                         ejecutable y su hash como prueba y cierre el puerto.",
+        silence: "Permita el puerto {port} para este proceso, o deje que `atalaya watch` aprenda qué es habitual en \
+                  este equipo.",
+    },
+    Message {
         rule: "suspicious_path",
         title: "Un programa en una carpeta sospechosa usa la red",
         sentence: "{who} usa la red y su archivo es {path}, que coincide con {pattern}. Los programas instalados no \
