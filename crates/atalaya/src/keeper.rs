@@ -61,6 +61,25 @@ pub fn path(flag: Option<&Path>, loaded: &Loaded, places: &Places) -> PathBuf {
     configured.unwrap_or_else(|| places.store.clone())
 }
 
+/// Who remembers that learning began, until it is over.
+const LEARNING: &str = "learning";
+
+/// Says in the store that what is remembered is only a part of what is ordinary here, or no longer so.
+pub fn learning_mark(goes_on: bool) -> Entry {
+    Entry::Memory(Memory {
+        detector: LEARNING.into(),
+        version: 1,
+        key: "unfinished".into(),
+        bytes: goes_on.then(Vec::new),
+    })
+}
+
+/// Is it known what is ordinary here? Not if nothing is remembered, or a watch ended while it learnt.
+pub fn has_learnt(memory: &[Memory]) -> bool {
+    let unfinished = |memory: &Memory| &*memory.detector == LEARNING && memory.bytes.is_some();
+    !memory.is_empty() && !memory.iter().any(unfinished)
+}
+
 /// What detectors remember of this host, if a store is there and may be read. For one look, none is no failure.
 pub fn remembered(loaded: &Loaded) -> Vec<Memory> {
     let places = Places::of_this_user();
@@ -366,6 +385,22 @@ mod tests {
         fn drop(&mut self) {
             drop(Command::new("umount").arg("-l").arg(self.0).status());
         }
+    }
+
+    #[test]
+    fn learning_that_was_cut_short_is_not_over() {
+        let Entry::Memory(mark) = learning_mark(true) else {
+            panic!("no memory");
+        };
+        let learnt = Memory {
+            detector: "unusual_listener".into(),
+            version: 1,
+            key: "/usr/sbin/sshd|tcp|22".into(),
+            bytes: Some(Vec::new()),
+        };
+        assert!(!has_learnt(&[]));
+        assert!(!has_learnt(&[learnt.clone(), mark]));
+        assert!(has_learnt(&[learnt]));
     }
 
     #[test]

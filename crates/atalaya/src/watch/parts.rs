@@ -109,11 +109,14 @@ pub(super) fn start(
         Some((_, past)) => (past.memory.clone(), past.alerts.clone(), past.last_alert),
         None => Default::default(),
     };
-    let learning = plan.learn && memory.is_empty();
+    let learning = plan.learn && !crate::keeper::has_learnt(&memory);
     let learning_until = learning.then(|| began.after(loaded.config.watch.learning.0));
     let keeper = store
         .map(|(writer, _)| Keeper::start(writer, &loaded, ledger.clone()))
         .transpose()?;
+    if learning && let Some(keeper) = &keeper {
+        keeper.send(crate::keeper::learning_mark(true));
+    }
     let (command_sender, commands) = bounded(COMMANDS);
     let reload = Arc::new(control::Surroundings {
         commands: command_sender,
@@ -137,6 +140,7 @@ pub(super) fn start(
         loaded,
         Learning {
             until: learning_until,
+            ..Learning::default()
         },
         last_alert,
         began,

@@ -41,12 +41,15 @@ struct Watch {
     last_alive: Span,
     look_began: Span,
     look_failing: bool,
+    /// Learning is over, and the store knows, or there was none.
+    has_learnt: bool,
     unread: Vec<(Text, u32)>,
 }
 
 pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
     let end = plan.duration.map(clock::Deadline::after);
     let mut watch = Watch {
+        has_learnt: parts.learning_until.is_none(),
         plan,
         parts,
         subscribers: Vec::new(),
@@ -148,6 +151,12 @@ impl Watch {
         }
         self.counts.looks += 1;
         self.look_failing = false;
+        if !self.has_learnt && self.parts.learning_until.is_none_or(|until| time >= until) {
+            self.has_learnt = true;
+            if let Some(keeper) = &self.parts.keeper {
+                keeper.send(crate::keeper::learning_mark(false));
+            }
+        }
         if self.raised_since_look == 0 {
             self.parts.outlets.send(&Item::Quiet(time));
         }
