@@ -2,7 +2,7 @@
 """Holds many sockets, as a busy host does: N established loopback connections (2 N sockets, as both ends are here), 500 UDP
 sockets and 100 listeners, over 50 processes. Prints `ready`, then waits for the end of its input.
 
-    crowd.py 10000 [processes]
+    crowd.py 10000 [processes [UDP sockets]]
 """
 
 import os
@@ -10,7 +10,7 @@ import resource
 import socket
 import sys
 
-UDP, LISTENERS = 500, 100
+LISTENERS = 100
 
 
 def share(total, parts, index):
@@ -18,7 +18,7 @@ def share(total, parts, index):
     return total // parts + (index < total % parts)
 
 
-def hold(index, processes, connections):
+def hold(index, processes, connections, datagrams):
     """One process's part. Each has an address of its own, so that ports do not run out."""
     address = f"127.0.{1 + index // 200}.{1 + index % 200}"
     kept = []
@@ -28,7 +28,7 @@ def hold(index, processes, connections):
         listener.bind((address, 10000 + port))
         listener.listen(4096)
         kept.append(listener)
-    for _ in range(share(UDP, processes, index)):
+    for _ in range(share(datagrams, processes, index)):
         datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         datagram.bind((address, 0))
         kept.append(datagram)
@@ -43,6 +43,7 @@ def hold(index, processes, connections):
 def main():
     connections = int(sys.argv[1])
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 50
+    datagrams = int(sys.argv[3]) if len(sys.argv) > 3 else 500
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ready_read, ready_write = os.pipe()
@@ -51,7 +52,7 @@ def main():
         if os.fork() == 0:
             os.close(end_write)
             os.close(ready_read)
-            kept = hold(index, processes, connections)
+            kept = hold(index, processes, connections, datagrams)
             os.write(ready_write, b"+")
             os.read(end_read, 1)
             os._exit(0 if kept else 1)

@@ -48,8 +48,9 @@ def main():
     options = options.parse_args()
     if not options.no_build:
         measure.release()
+    measure.alone()
     crowd = subprocess.Popen(
-        [sys.executable, str(measure.ROOT / "benches" / "crowd.py"), str(options.connections), "10"],
+        [sys.executable, str(measure.ROOT / "benches" / "crowd.py"), str(options.connections), "10", "0"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -80,7 +81,7 @@ def main():
     stop.set()
     crowd.stdin.close()
     crowd.wait()
-    print(f"{measure.machine()}; {seconds} s, {options.connections} open sockets, {options.new} new a second\n")
+    print(f"{measure.machine()}; {seconds} s, {options.connections} open connections, {options.new} new a second\n")
     print("| watcher | % of a core | peak MB |\n|---|---|---|")
     for name, (cpu, wall, memory, code) in results.items():
         note = "" if code == 0 else f" (ended with {code})"
