@@ -29,7 +29,10 @@ pub fn read<T: DeserializeOwned + Default>(path: &str, text: &str) -> (T, Vec<Pr
     }
     while problems.len() < MAX_PROBLEMS {
         match T::deserialize(Deserializer::from(document.clone())) {
-            Ok(value) => return (value, problems),
+            Ok(value) => {
+                problems.sort_by_key(|problem| (problem.line, problem.column));
+                return (value, problems);
+            }
             Err(error) => {
                 let span = error.span();
                 problems.push(place.problem(span.clone(), error.message().to_owned()));
@@ -104,7 +107,12 @@ impl Place<'_> {
         let before = span.as_ref().and_then(|span| self.text.get(..span.start));
         let line = before.map(|before| before.matches('\n').count() + 1);
         let column = before.map(|before| before.rsplit('\n').next().unwrap_or("").chars().count() + 1);
-        let (message, hint) = explain(&message);
+        let (mut message, mut hint) = explain(&message);
+        if message == "invalid IP address syntax" {
+            let value = span.and_then(|span| self.text.get(span)).unwrap_or("this");
+            message = format!("{value} is not a network");
+            hint = Some("write it as in `10.0.0.0/8`, `192.0.2.7/32` or `2001:db8::/32`".to_owned());
+        }
         Problem {
             path: self.path.to_owned(),
             line,
@@ -199,13 +207,16 @@ mod tests {
         let text = "number = \"x\"\nlist = [\"10.0.0.0/8\", \"10.0.0.0/99\", \"nonsense\"]\n\n[inner]\ninteral = \"1s\"\n\
                     on = 3\n\n[[items]]\non = true\n\n[[items]]\nof = 1\n\n[other]\nx = 1\n";
         let found = lines(text);
-        let mut numbers: Vec<_> = found.iter().filter_map(|(line, _)| *line).collect();
-        numbers.sort_unstable();
+        let numbers: Vec<_> = found.iter().filter_map(|(line, _)| *line).collect();
         assert_eq!(numbers, [1, 2, 2, 5, 6, 12, 14], "{found:#?}");
         assert!(
             found
                 .iter()
                 .any(|(_, text)| text.contains("did you mean `interval`?")),
+            "{found:#?}"
+        );
+        assert!(
+            found[1].1.contains("\"10.0.0.0/99\" is not a network"),
             "{found:#?}"
         );
     }
