@@ -1,6 +1,7 @@
 //! The store's thread: batches what the engine gives it, keeps the database within its limits, and outlives a full
 //! disk. What it cannot keep is counted, and told as a gap when it can write again.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,6 +108,7 @@ impl Keeper {
             error: None,
         }));
         let keep = loaded.config.store.keep.0;
+        let file = file_at(writer.path());
         let (sender, receiver) = bounded(QUEUE);
         let mood = Arc::new(Mood::default());
         let work = Work {
@@ -118,6 +120,8 @@ impl Keeper {
             days: u32::try_from(keep.0 / 86_400_000_000).unwrap_or(u32::MAX),
             bytes: loaded.config.store.max_size.0,
             told: 0,
+            file,
+            is_lost: false,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -206,6 +210,20 @@ struct Work {
     bytes: u64,
     /// Losses that a gap has told of.
     told: u64,
+    /// The file that is written, as it was when it was opened.
+    file: Option<(u64, u64)>,
+    /// It was told that this file is no longer at its path.
+    is_lost: bool,
+}
+
+/// What the database says when somebody has removed or replaced it.
+const LOST: &str = "the database file was removed or replaced while it was in use: nothing more is kept; restart the \
+                    watch to begin another";
+
+/// Device and inode of the file at a path.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 impl Work {
@@ -250,6 +268,16 @@ impl Work {
         let mut last_tries = 0;
         while !batch.is_empty() {
             match self.writer.write(batch) {
+                Ok(_) if file_at(self.writer.path()) != self.file => {
+                    // It went where nobody will read it.
+                    self.ledger.dropped(Stage::Store, batch.len() as u64);
+                    batch.clear();
+                    self.tell(Some(LOST));
+                    if !self.is_lost {
+                        tracing::error!(store = %self.writer.path().display(), "{LOST}");
+                        self.is_lost = true;
+                    }
+                }
                 Ok(written) => {
                     self.ledger.passed(Stage::Store, batch.len() as u64);
                     self.ledger.dropped(Stage::Store, written.refused);
@@ -385,6 +413,25 @@ mod tests {
         fn drop(&mut self) {
             drop(Command::new("umount").arg("-l").arg(self.0).status());
         }
+    }
+
+    #[test]
+    fn a_database_that_was_removed_is_told_and_what_it_took_is_counted_as_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let now = Time::from_seconds(1_700_000_000);
+        let options = atalaya_store::Options::new(atalaya_model::Text::from("boot"), "test", now);
+        let writer = Writer::open(&path, &options).unwrap();
+        let loaded = crate::config::load::load(None, Path::new("/nonexistent"), now).unwrap();
+        let ledger = Ledger::default();
+        let keeper = Keeper::start(writer, &loaded, ledger.clone()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        keeper.send(learning_mark(true));
+        let status = Arc::clone(&keeper.status);
+        keeper.close();
+        let error = status.lock().unwrap().error.clone();
+        assert_eq!(error.as_deref(), Some(LOST));
+        assert_eq!(ledger.lost(), 1);
     }
 
     #[test]
