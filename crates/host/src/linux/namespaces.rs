@@ -91,7 +91,10 @@ impl Namespaces {
                 Ok(inode) => {
                     used.entry(inode).or_insert(pid);
                 }
-                Err(Errno::ACCESS | Errno::PERM) => self.has_hidden_processes = true,
+                // The kernel says the same of a process that has just ended.
+                Err(Errno::ACCESS | Errno::PERM) => {
+                    self.has_hidden_processes |= owners.folder().start_of(pid).is_ok();
+                }
                 Err(_) => {}
             }
         }

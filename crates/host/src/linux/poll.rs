@@ -63,7 +63,7 @@ impl PollCollector {
             report: report::empty(),
             look: 0,
         };
-        collector.report = report::of(&collector.namespaces);
+        collector.report = report::of(&collector.namespaces, collector.options.follow);
         Ok(collector)
     }
 

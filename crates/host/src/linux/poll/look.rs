@@ -60,7 +60,7 @@ impl PollCollector {
                 .map(|(reason, count)| (Text::from(reason), count))
                 .collect(),
         };
-        let report = report::of(&self.namespaces);
+        let report = report::of(&self.namespaces, self.options.follow);
         if report != self.report {
             self.report = report;
             sink(Observation::Tier(end, self.report.clone()));

@@ -25,13 +25,16 @@ pub(super) fn empty() -> TierReport {
     }
 }
 
-/// As the last look found it.
-pub(super) fn of(namespaces: &Namespaces) -> TierReport {
+/// As the last look found it; `follow` says that there is more than one.
+pub(super) fn of(namespaces: &Namespaces, follow: bool) -> TierReport {
     let mut report = empty();
-    report.limits.push(Limit {
-        what: Text::from("the process of a connection that begins and ends between two looks"),
+    let between = follow.then(|| Limit {
+        what: Text::from(
+            "processes that begin and end between two looks, and which process a connection was of that did",
+        ),
         remedy: Text::from("shorten the interval (`--interval 250ms`)"),
     });
+    report.limits.extend(between);
     if !may_read_every_process() {
         report.limits.push(Limit {
             what: Text::from("the process of sockets that belong to other users"),
@@ -43,4 +46,22 @@ pub(super) fn of(namespaces: &Namespaces) -> TierReport {
     }
     report.limits.extend(namespaces.limits());
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_look_has_nothing_between_two() {
+        let namespaces = Namespaces::open(None).unwrap();
+        let says = |follow| {
+            let report = of(&namespaces, follow);
+            report
+                .limits
+                .iter()
+                .any(|limit| limit.what.contains("between two looks"))
+        };
+        assert!(says(true) && !says(false));
+    }
 }
