@@ -102,7 +102,7 @@ pub struct CommonArgs {
     /// Language of sentences; default from LANG.
     #[arg(long, value_enum, value_name = "LANG")]
     pub lang: Option<Lang>,
-    /// Say only what was asked for.
+    /// Say only what was asked for: no greeting and no status line; of a snapshot only its alerts, a line each.
     #[arg(long, short)]
     pub quiet: bool,
 }

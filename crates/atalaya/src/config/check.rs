@@ -24,6 +24,7 @@ pub fn read<T: DeserializeOwned + Default>(path: &str, text: &str) -> (T, Vec<Pr
         .map(|error| place.problem(error.span(), error.message().to_owned()))
         .collect();
     if !problems.is_empty() {
+        problems.sort_by_key(|problem| (problem.line, problem.column));
         problems.truncate(MAX_PROBLEMS);
         return (T::default(), problems);
     }
@@ -138,8 +139,16 @@ fn explain(message: &str) -> (String, Option<String>) {
     };
     let names: Vec<&str> = tail.split('`').skip(1).step_by(2).collect();
     let typed = head.split('`').nth(1).unwrap_or("");
-    if names.is_empty() {
-        return (head.to_owned(), Some(format!("expected {tail}")));
+    if names.is_empty() || typed.is_empty() {
+        let wanted = match tail {
+            "u8" => "a whole number from 0 to 255",
+            "u16" => "a whole number from 0 to 65535",
+            "u32" | "u64" | "usize" => "a whole number, 0 or more",
+            "a string" => "a text in quotes",
+            "a boolean" => "true or false, without quotes",
+            other => other,
+        };
+        return (head.to_owned(), Some(format!("expected {wanted}")));
     }
     let nearest = names.iter().min_by_key(|name| distance(typed, name)).copied();
     let close = nearest.filter(|name| distance(typed, name) <= 1 + typed.len() / 3);
@@ -226,6 +235,24 @@ mod tests {
         let found = lines("number = \n");
         assert_eq!(found.len(), 1, "{found:#?}");
         assert_eq!(found[0].0, Some(1));
+        let found = lines("number = 1\n[inner\n");
+        assert!(found[0].1.contains("hint: expected `]`"), "{found:#?}");
+    }
+
+    #[test]
+    fn wanted_values_are_described() {
+        for (text, hint) in [
+            ("number = 70000", "hint: expected a whole number from 0 to 65535"),
+            ("number = \"1\"", "hint: expected a whole number from 0 to 65535"),
+            (
+                "inner.on = \"yes\"",
+                "hint: expected true or false, without quotes",
+            ),
+            ("inner.interval = 5", "hint: expected a text in quotes"),
+        ] {
+            let found = lines(text);
+            assert!(found.len() == 1 && found[0].1.contains(hint), "{found:#?}");
+        }
     }
 
     #[test]

@@ -180,3 +180,78 @@ fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1_700_000_000_000_000);
+
+    /// Loads this text, in a folder of its own with a list in it.
+    fn loaded(text: &str) -> Result<Loaded, Vec<Problem>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("atalaya.toml");
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(
+            folder.path().join("list.txt"),
+            "192.0.2.1\n# a comment\nnonsense\n",
+        )
+        .unwrap();
+        load(Some(&path), Path::new("/nonexistent"), NOW)
+    }
+
+    #[test]
+    fn without_a_file_the_defaults_hold() {
+        let loaded = load(None, Path::new("/nonexistent/atalaya.toml"), NOW).unwrap();
+        assert_eq!(loaded.config, Config::default());
+        assert_eq!((loaded.path, loaded.warnings), (None, Vec::new()));
+        let problems = load(Some(Path::new("/nonexistent/atalaya.toml")), Path::new("/"), NOW).unwrap_err();
+        assert!(
+            problems[0]
+                .to_string()
+                .contains("/nonexistent/atalaya.toml: cannot read it")
+        );
+    }
+
+    #[test]
+    fn lists_are_found_beside_the_file_and_a_bad_line_is_a_warning() {
+        let loaded = loaded("[detect.blocklisted_address]\nfiles = [\"list.txt\"]\n").unwrap();
+        assert_eq!(loaded.lists.blocklist.len(), 1);
+        assert_eq!(loaded.warnings.len(), 1);
+        assert_eq!(loaded.warnings[0].line, Some(3));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        for (text, words) in [
+            ("watch.interval = \"1ms\"", "watch.interval is shorter than 10ms"),
+            ("outlets.log.file = \" \"", "outlets.log.file is empty"),
+            (
+                "outlets.json.file = \"a\"\noutlets.log.file = \"a\"",
+                "the file of another outlet",
+            ),
+            ("detect.blocklisted_address.files = [\"none.txt\"]", "none.txt"),
+            ("[[allow]]\nrule = \"no_such_rule\"", "no_such_rule"),
+        ] {
+            let problems = loaded(text).unwrap_err();
+            assert!(
+                problems.len() == 1 && problems[0].to_string().contains(words),
+                "{problems:#?}"
+            );
+            assert!(problems[0].hint.is_some(), "{problems:#?}");
+        }
+    }
+
+    #[test]
+    fn nothing_waits_for_hashes_that_nobody_makes() {
+        assert_eq!(
+            loaded("collect.hashes = false")
+                .unwrap()
+                .config
+                .detect
+                .wait_for_hash,
+            Span(0)
+        );
+        assert!(loaded("").unwrap().config.detect.wait_for_hash.0 > 0);
+    }
+}
