@@ -57,7 +57,7 @@ pub struct Socket {
     pub cookie: u64,
     /// Inode number; 0 where no process holds it.
     pub inode: u32,
-    /// The user that owns it.
+    /// The user that owns it; [`Socket::NO_USER`] where the kernel does not say.
     pub user_id: u32,
     /// Kernel id of its control group, 0 where unknown.
     pub cgroup_id: u64,
@@ -65,6 +65,11 @@ pub struct Socket {
     pub traffic: Option<Traffic>,
     /// The processes that hold it.
     pub owners: Owners,
+}
+
+impl Socket {
+    /// What the kernel calls no user: -1.
+    pub const NO_USER: u32 = u32::MAX;
 }
 
 /// The processes that hold a socket.

@@ -412,7 +412,7 @@ fn is_without_owner(socket: &Socket) -> bool {
 }
 
 fn user_of(socket: &Socket) -> Option<u32> {
-    (!is_without_owner(socket)).then_some(socket.user_id)
+    (!is_without_owner(socket) && socket.user_id != Socket::NO_USER).then_some(socket.user_id)
 }
 
 fn parting(socket: &Socket) -> Parting {

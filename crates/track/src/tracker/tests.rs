@@ -632,3 +632,12 @@ fn time_wait_without_a_notice_is_told_once_a_look_later_and_without_a_user() {
         (0, 0)
     );
 }
+
+#[test]
+fn a_user_that_the_kernel_does_not_tell_is_unknown() {
+    let mut bench = Bench::new();
+    bench.look(vec![]);
+    let mut socket = short(9, "192.0.2.1:50000", "198.51.100.7:443");
+    socket.user_id = Socket::NO_USER;
+    assert_eq!(connection(&bench.closed(socket)[1]).user_id, None);
+}

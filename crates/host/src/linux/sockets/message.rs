@@ -4,6 +4,7 @@
 //! except addresses and ports.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::OnceLock;
 
 use atalaya_model::connection::Traffic;
 use atalaya_model::{Endpoint, Evidence, Owners, Socket, SocketState, Transport};
@@ -109,7 +110,7 @@ pub fn socket(body: &[u8], transport: Transport, namespace: u32) -> Option<Socke
         namespace,
         cookie: u64::from(u32_at(fixed, 44)?) | u64::from(u32_at(fixed, 48)?) << 32,
         inode: u32_at(fixed, 68)?,
-        user_id: u32_at(fixed, 64)?,
+        user_id: user(u32_at(fixed, 64)?, u32_at(fixed, 68)?, keeps_users()),
         cgroup_id: 0,
         traffic: None,
         owners: Owners::Unknown(Evidence::NotFound),
@@ -141,6 +142,38 @@ pub fn socket(body: &[u8], transport: Transport, namespace: u32) -> Option<Socke
         socket.traffic = information.and_then(|information| traffic(information, socket.state));
     }
     Some(socket)
+}
+
+/// Before Linux 6.17 the user of a socket is asked of its inode: one that has none (closed, not accepted yet) says 0,
+/// whoever's it is.
+const fn user(told: u32, inode: u32, keeps_users: bool) -> u32 {
+    if told == 0 && inode == 0 && !keeps_users {
+        Socket::NO_USER
+    } else {
+        told
+    }
+}
+
+/// Does this kernel know the user of a socket without an inode?
+fn keeps_users() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let name = rustix::system::uname();
+        name.release()
+            .to_str()
+            .is_ok_and(|release| is_at_least(release, (6, 17)))
+    })
+}
+
+/// Is a release such as `6.1.0-28-amd64` this version or a later one?
+fn is_at_least(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= version,
+        _ => false,
+    }
 }
 
 /// The counters of `struct tcp_info`, which grows from kernel to kernel: what is not there counts 0.
@@ -274,6 +307,26 @@ mod tests {
         let traffic = socket.traffic.unwrap();
         // 900 sent once, and the FIN is not one of the 50 bytes received.
         assert_eq!((traffic.sent_bytes, traffic.received_bytes), (900, 50));
+    }
+
+    #[test]
+    fn an_old_kernel_does_not_know_whose_a_closed_socket_was() {
+        assert_eq!(user(0, 0, false), Socket::NO_USER);
+        assert_eq!(
+            (user(0, 0, true), user(0, 7, false), user(33, 0, false)),
+            (0, 0, 33)
+        );
+        for (release, expected) in [
+            ("6.1.0-28-amd64", false),
+            ("6.16.3", false),
+            ("6.17-rc1", true),
+            ("6.18.44-fc", true),
+            ("10.0", true),
+            ("", false),
+            ("strange", false),
+        ] {
+            assert_eq!(is_at_least(release, (6, 17)), expected, "{release}");
+        }
     }
 
     #[test]
