@@ -24,6 +24,8 @@ use crate::setup::context;
 const TICK: Duration = Duration::from_secs(1);
 /// How long outlets may take to write what waits when the watch ends.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// A look that takes longer than this, beside the interval, is held to be stuck.
+const SLOW_LOOK: Span = Span::from_seconds(60);
 /// Subscribers at a time.
 const MAX_SUBSCRIBERS: usize = 16;
 
@@ -39,7 +41,8 @@ struct Watch {
     raised_since_look: u64,
     last_status: Span,
     last_alive: Span,
-    look_began: Span,
+    /// When the collector last said anything (monotonic).
+    last_heard: Span,
     look_failing: bool,
     /// Learning is over, and the store knows, or there was none.
     has_learnt: bool,
@@ -58,7 +61,7 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
         raised_since_look: 0,
         last_status: Span(i64::MIN / 2),
         last_alive: Span(i64::MIN / 2),
-        look_began: clock::monotonic(),
+        last_heard: clock::monotonic(),
         look_failing: false,
         unread: Vec::new(),
     };
@@ -72,10 +75,13 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
             None => TICK,
         };
         select! {
-            recv(watch.parts.observations) -> message => match message {
-                Ok(Collected::Observation(observation)) => watch.observe(*observation),
-                Ok(Collected::Failed(error)) => watch.look_failed(&error),
-                Err(_) => return Err(Failure::Failed("the collector's thread ended unexpectedly".to_owned())),
+            recv(watch.parts.observations) -> message => {
+                watch.last_heard = clock::monotonic();
+                match message {
+                    Ok(Collected::Observation(observation)) => watch.observe(*observation),
+                    Ok(Collected::Failed(error)) => watch.look_failed(&error),
+                    Err(_) => return Err(Failure::Failed("the collector's thread ended unexpectedly".to_owned())),
+                }
             },
             recv(watch.parts.commands) -> message => if let Ok(command) = message {
                 watch.obey(command);
@@ -117,6 +123,10 @@ impl Watch {
             return;
         };
         let now = clock::monotonic();
+        if is_stuck(self.last_heard, now, self.plan.interval) {
+            // The manager shall start another one; a loop that only turns watches nothing.
+            return;
+        }
         if now.0 - self.last_alive.0 >= interval.0 / 2 {
             self.last_alive = now;
             self.tell_manager(Notifier::alive);
@@ -164,7 +174,6 @@ impl Watch {
         if self.parts.outlets.want_snapshots() {
             self.send_snapshot(time);
         }
-        self.look_began = clock::monotonic();
     }
 
     fn look_failed(&mut self, error: &str) {
@@ -371,7 +380,27 @@ impl Watch {
     }
 }
 
+/// Has the collector said nothing for much longer than a look may take?
+fn is_stuck(last_heard: Span, now: Span, interval: Span) -> bool {
+    let patience = SLOW_LOOK.0.saturating_add(interval.0.saturating_mul(2));
+    now.0.saturating_sub(last_heard.0) > patience
+}
+
 /// A client that no longer waits loses nothing.
 fn reply(answer: &Sender<Response>, response: Response) {
     drop(answer.try_send(response));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_is_stuck_when_it_says_nothing_for_long() {
+        let seconds = Span::from_seconds;
+        assert!(!is_stuck(seconds(0), seconds(60), seconds(1)));
+        assert!(is_stuck(seconds(0), seconds(63), seconds(1)));
+        assert!(!is_stuck(seconds(0), seconds(3_600), seconds(3_600)));
+        assert!(!is_stuck(seconds(0), seconds(60), Span(i64::MAX)));
+    }
 }
