@@ -15,7 +15,8 @@ pub(crate) struct Ends {
 }
 
 impl Tracker {
-    /// Decides with the listeners known now: a socket on a listener's port was accepted, every other one was opened.
+    /// Decides with the listeners known now: a socket on a listener's port was accepted; another one was opened, unless its
+    /// ports say otherwise.
     pub(crate) fn decide(&self, ends: Ends) -> (Side, Direction) {
         let Ends {
             namespace,
@@ -32,7 +33,8 @@ impl Tracker {
         let side = match state {
             SocketState::SynSent => Side::Source,
             SocketState::SynReceived => Side::Destination,
-            _ if !is_local => side_of(here),
+            // A listener that is gone already, as of a shell that serves one guest, leaves its port to go by.
+            _ if !is_local => side_of(here || (is_lasting(local.port) && !is_lasting(remote.port))),
             _ => match (here, self.listeners.covers(namespace, transport, remote)) {
                 (true, false) => Side::Destination,
                 (false, true) => Side::Source,
@@ -47,6 +49,11 @@ impl Tracker {
         };
         (side, direction)
     }
+}
+
+/// Is it a port that somebody chose, not one that the system gives to clients?
+const fn is_lasting(port: u16) -> bool {
+    port < 32_768
 }
 
 const fn side_of(answers: bool) -> Side {

@@ -641,3 +641,21 @@ fn a_user_that_the_kernel_does_not_tell_is_unknown() {
     socket.user_id = Socket::NO_USER;
     assert_eq!(connection(&bench.closed(socket)[1]).user_id, None);
 }
+
+#[test]
+fn what_was_accepted_by_a_listener_that_is_gone_is_inbound() {
+    let mut bench = Bench::new();
+    let events = bench.look(vec![
+        established(1, "192.0.2.1:31337", "198.51.100.7:50000", 1),
+        established(2, "192.0.2.1:900", "198.51.100.7:2049", 1),
+        established(3, "192.0.2.1:50001", "198.51.100.7:40000", 1),
+    ]);
+    let directions: Vec<_> = events[..3]
+        .iter()
+        .map(|event| connection(event).direction)
+        .collect();
+    assert_eq!(
+        directions,
+        [Direction::Inbound, Direction::Outbound, Direction::Outbound]
+    );
+}
