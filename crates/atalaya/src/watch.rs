@@ -1,5 +1,7 @@
 //! `atalaya watch`: the main job. Threads and channels are put together here; the loop owns the engine.
 
+mod losses;
+mod output;
 mod parts;
 pub(crate) mod reload;
 mod run;

@@ -268,7 +268,7 @@ pub(super) fn open_outlets(
         ledger: ledger.clone(),
         on_trouble: Arc::new(|trouble| match &trouble.error {
             Some(error) => {
-                tracing::error!(outlet = %trouble.outlet, "cannot write: {error}; watching goes on, lost lines are counted");
+                tracing::error!(outlet = %trouble.outlet, "{error}; watching goes on, lost lines are counted");
             }
             None => tracing::info!(outlet = %trouble.outlet, lost = trouble.lost, "writes again"),
         }),

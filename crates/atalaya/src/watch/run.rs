@@ -13,6 +13,7 @@ use atalaya_report::snapshot::{JsonOptions, Snapshot, write_json};
 use atalaya_store::Entry;
 use crossbeam_channel::{Sender, select};
 
+use super::losses::Losses;
 use super::parts::{Collected, Parts, Signal};
 use super::{Plan, status};
 use crate::control::{self, Command, Subscriber};
@@ -46,6 +47,7 @@ struct Watch {
     look_failing: bool,
     /// Learning is over, and the store knows, or there was none.
     has_learnt: bool,
+    losses: Losses,
     unread: Vec<(Text, u32)>,
 }
 
@@ -63,6 +65,7 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
         last_alive: Span(i64::MIN / 2),
         last_heard: clock::monotonic(),
         look_failing: false,
+        losses: Losses::default(),
         unread: Vec::new(),
     };
     watch.greet();
@@ -166,6 +169,10 @@ impl Watch {
             if let Some(keeper) = &self.parts.keeper {
                 keeper.send(crate::keeper::learning_mark(false));
             }
+        }
+        if let Some(gap) = self.losses.gap(&self.parts.ledger, time) {
+            self.parts.engine.gap(gap, &mut self.out);
+            self.hand_out();
         }
         if self.raised_since_look == 0 {
             self.parts.outlets.send(&Item::Quiet(time));
