@@ -56,7 +56,7 @@ impl LogFile {
         let path = self.path_at(time);
         if self
             .current
-            .as_ref()
+            .as_mut()
             .is_none_or(|current| current.path != path || current.is_astray())
         {
             let changed_name = self.current.take().is_some_and(|current| current.path != path);
@@ -230,10 +230,13 @@ impl Current {
         })
     }
 
-    /// Was the file moved or removed under us?
-    fn is_astray(&self) -> bool {
-        fs::symlink_metadata(&self.path)
-            .map_or(true, |metadata| (metadata.dev(), metadata.ino()) != self.identity)
+    /// Was the file moved or removed under us? One that was emptied in place (`copytruncate`) is as long as it is.
+    fn is_astray(&mut self) -> bool {
+        let Ok(metadata) = fs::symlink_metadata(&self.path) else {
+            return true;
+        };
+        self.length = self.length.min(metadata.len());
+        (metadata.dev(), metadata.ino()) != self.identity
     }
 }
 

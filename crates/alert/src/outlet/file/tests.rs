@@ -182,6 +182,23 @@ fn a_file_or_folder_that_vanishes_comes_back() {
 }
 
 #[test]
+fn a_file_that_was_emptied_in_place_is_as_long_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.log");
+    let mut file = LogFile::new(path.clone(), rotation(10, 3, Suffix::Number));
+    file.write(b"1234567\n", NOW).unwrap();
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    // With the old length it would be put aside, and a full disk would have it cut to a length that it does not have.
+    file.write(b"abcdefg\n", NOW).unwrap();
+    assert_eq!(content(folder.path()), pairs(&[("a.log", "abcdefg\n")]));
+}
+
+#[test]
 fn half_a_line_of_a_crash_does_not_swallow_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.log");
