@@ -118,7 +118,7 @@ fn short(value: &Value) -> String {
 }
 
 /// A detector as an object.
-pub fn json(entry: &Entry, language: Language) -> serde_json::Value {
+pub fn json(entry: &Entry, language: Language) -> Value {
     let words = message(entry.id, language);
     serde_json::json!({
         "rule": entry.id,
