@@ -32,6 +32,8 @@ pub struct Engine {
     ledger: Ledger,
     /// Gap events that passed through.
     gaps: u64,
+    /// Events are given out, not only alerts.
+    gives_events: bool,
     /// Reused between calls.
     events: Vec<Event>,
     findings: Findings,
@@ -46,6 +48,7 @@ impl Engine {
             desk,
             ledger,
             gaps: 0,
+            gives_events: true,
             events: Vec::new(),
             findings: Findings::default(),
         }
@@ -59,6 +62,11 @@ impl Engine {
             self.conclude(event, out);
         }
         self.events = events;
+    }
+
+    /// Gives out alerts and memories only: whoever takes one look asks for the state itself.
+    pub const fn without_events(&mut self) {
+        self.gives_events = false;
     }
 
     /// Gives detectors back what they remembered. Before the first observation.
@@ -104,7 +112,7 @@ impl Engine {
         self.detectors.look_at(&self.tracker, &event, &mut self.findings);
         let is_tick = matches!(event.fact, Fact::Tick { .. });
         self.gaps += u64::from(matches!(event.fact, Fact::Gap(_)));
-        if !is_tick {
+        if !is_tick && self.gives_events {
             out.push(Output::Event(Arc::new(event)));
         }
         self.decide(time, out);

@@ -68,6 +68,7 @@ pub fn take(loaded: Loaded, choice: TierChoice, hash: bool, memory: &[Memory]) -
         first_look: learns,
     };
     let mut engine = setup::engine(loaded, learning, 0, timestamp, &*collector);
+    engine.without_events();
     engine.recall(memory);
     let mut unread = Vec::new();
     let mut out = Vec::new();

@@ -73,7 +73,8 @@ fn process() -> String {
              SELECT 0, name, pid, next FROM lineage WHERE id = p.lineage \
              UNION ALL SELECT place + 1, n.name, n.pid, n.next FROM chain JOIN lineage n ON n.id = chain.next \
              WHERE place < 64) \
-           SELECT json_group_array(name || '(' || pid || ')' ORDER BY place) FROM chain) END AS ancestors, \
+           SELECT json_group_array(ancestor) FROM (\
+             SELECT name || '(' || pid || ')' AS ancestor FROM chain ORDER BY place)) END AS ancestors, \
          p.user_id AS user_id, {} AS user_name, {} AS container_id, {} AS container_runtime, {} AS cgroup, \
          {} AS unit, {} AS package_name, {} AS package_version, {} AS package_digest, \
          (p.flags & {}) <> 0 AS deleted, (p.flags & {}) <> 0 AS memfd, (p.flags & {}) <> 0 AS is_script, \

@@ -7,6 +7,7 @@ use atalaya_alert::outlet::options::EventKind;
 use atalaya_alert::{Console, Item, Outlets, Surroundings};
 use atalaya_detect::Learning;
 use atalaya_format::catalogue::Language;
+use atalaya_format::ecs::Context;
 use atalaya_host::clock;
 use atalaya_host::collector::{CommandLineKey, Options as CollectorOptions};
 use atalaya_host::identity::Identity;
@@ -18,6 +19,7 @@ use atalaya_store::{AlertQuery, Options as StoreOptions, Reader, Writer};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Plan;
+use super::output::Output;
 use super::reload::Sources;
 use crate::cli::TierChoice;
 use crate::config::load::Loaded;
@@ -58,6 +60,8 @@ pub(super) struct Parts {
     pub(super) observations: Receiver<Collected>,
     pub(super) commands: Receiver<Command>,
     pub(super) signals: Receiver<Signal>,
+    /// Where whoever wants the watch to end says so.
+    pub(super) ask: Sender<Signal>,
     pub(super) outlets: Outlets,
     pub(super) keeper: Option<Keeper>,
     pub(super) identity: Identity,
@@ -86,7 +90,7 @@ pub(super) fn start(
     let places = Places::of_this_user();
     let identity = Identity::of_host();
     let began = clock::now();
-    let signals = spawn_signals()?;
+    let (ask, signals) = spawn_signals()?;
     let store = plan
         .store
         .as_deref()
@@ -104,7 +108,15 @@ pub(super) fn start(
         .log_folder
         .clone()
         .unwrap_or_else(|| places.logs.clone());
-    let outlets = open_outlets(plan, &loaded, &identity, language, terminal, &ledger, &folder)?;
+    let outlets = open_outlets(
+        plan,
+        &loaded,
+        setup::context(&identity, language),
+        terminal,
+        &ledger,
+        &folder,
+        &ask,
+    )?;
     let (memory, alerts, last_alert) = match &store {
         Some((_, past)) => (past.memory.clone(), past.alerts.clone(), past.last_alert),
         None => Default::default(),
@@ -154,6 +166,7 @@ pub(super) fn start(
         observations,
         commands,
         signals,
+        ask,
         outlets,
         keeper,
         identity,
@@ -238,15 +251,15 @@ fn open_store(
 pub(super) fn open_outlets(
     plan: &Plan,
     loaded: &Loaded,
-    identity: &Identity,
-    language: Language,
+    context: Context,
     terminal: Terminal,
     ledger: &atalaya_model::Ledger,
     folder: &Path,
+    ask: &Sender<Signal>,
 ) -> Result<Outlets, Failure> {
     let filter = plan.filter.clone();
     let console = (!plan.quiet || plan.json).then(|| Console {
-        writer: Box::new(std::io::stdout()),
+        writer: Box::new(Output::new(ask.clone())),
         colour: terminal.colour,
         json: plan.json,
         events: if plan.json {
@@ -263,7 +276,7 @@ pub(super) fn open_outlets(
     });
     let surroundings = Surroundings {
         folder: folder.to_path_buf(),
-        context: setup::context(identity, language),
+        context,
         now: clock::now(),
         ledger: ledger.clone(),
         on_trouble: Arc::new(|trouble| match &trouble.error {
@@ -341,9 +354,10 @@ fn wait(
 }
 
 /// Turns signals into messages.
-fn spawn_signals() -> Result<Receiver<Signal>, Failure> {
+fn spawn_signals() -> Result<(Sender<Signal>, Receiver<Signal>), Failure> {
     let signals = Signals::install().map_err(|error| Failure::Failed(format!("failed to {error}")))?;
     let (sender, receiver) = bounded(4);
+    let ask = sender.clone();
     let work = move || {
         loop {
             signals.wait(Span::from_seconds(3_600));
@@ -359,5 +373,5 @@ fn spawn_signals() -> Result<Receiver<Signal>, Failure> {
     };
     let started = std::thread::Builder::new().name("signals".into()).spawn(work);
     started.map_err(|error| Failure::Failed(format!("cannot start the thread of signals: {error}")))?;
-    Ok(receiver)
+    Ok((ask, receiver))
 }

@@ -295,11 +295,11 @@ impl Watch {
                 let outlets = super::parts::open_outlets(
                     &self.plan,
                     &loaded,
-                    &self.parts.identity,
-                    self.parts.language,
+                    context(&self.parts.identity, self.parts.language),
                     self.parts.terminal,
                     &self.parts.ledger,
                     &PathBuf::from(&self.parts.folder),
+                    &self.parts.ask,
                 );
                 let response = match outlets {
                     Ok(outlets) => {

@@ -164,7 +164,11 @@ pub(super) fn summary(plan: &Plan, parts: &Parts, totals: &Totals) -> String {
         .filter(|stage| stage.dropped > 0)
         .map(|stage| format!("{} {}", stage.dropped, lost_at(stage.stage)))
         .collect();
-    let lost = if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") };
+    let lost = if lost.is_empty() {
+        "nothing".to_owned()
+    } else {
+        lost.join(", ")
+    };
     let kept = match &plan.store {
         Some(path) => format!("; history in {}", path.display()),
         None => String::new(),

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use atalaya_format::ecs::{self, Context};
 use atalaya_format::sentence::{self, Part};
 use atalaya_model::fields::Record;
-use atalaya_model::{Alert, Connection, Listener, Process};
+use atalaya_model::{Alert, Connection, Listener, Process, ProcessKey};
 
 use super::{Snapshot, Statistics, listener_state, state_name};
 
@@ -235,7 +235,7 @@ fn write_flat_connection(json: &mut Json, connection: &Connection) {
     json.plain(remote.port);
     json.key("state");
     json.text(state_name(connection.transport, connection.state));
-    write_process(json, connection.process.as_deref());
+    write_process(json, connection.process.as_deref(), &connection.shared_with);
 }
 
 fn write_listener(json: &mut Json, listener: &Listener, context: &Context) {
@@ -252,13 +252,14 @@ fn write_listener(json: &mut Json, listener: &Listener, context: &Context) {
     json.plain("null");
     json.key("state");
     json.text(listener_state(listener));
-    write_process(json, listener.process.as_deref());
+    write_process(json, listener.process.as_deref(), &listener.shared_with);
     json.key("ecs");
     ecs::record(&mut json.bytes, Record::Listener(listener), context);
     json.close('}');
 }
 
-fn write_process(json: &mut Json, process: Option<&Process>) {
+/// The process by its flat keys, and the pids of the others that hold the same socket.
+fn write_process(json: &mut Json, process: Option<&Process>, shared_with: &[ProcessKey]) {
     match process {
         Some(process) => {
             json.key("pid");
@@ -272,6 +273,11 @@ fn write_process(json: &mut Json, process: Option<&Process>) {
             json.key("process");
             json.plain("null");
         }
+    }
+    if !shared_with.is_empty() {
+        let pids: Vec<_> = shared_with.iter().map(|key| key.pid.to_string()).collect();
+        json.key("shared_with");
+        json.plain(format_args!("[{}]", pids.join(",")));
     }
 }
 
