@@ -99,6 +99,9 @@ const fn outlet_kind(kind: EventKind) -> OutletKind {
 /// When the watch cannot start; once it runs it goes on through every trouble.
 pub fn run(args: &WatchArgs, loaded: Loaded, terminal: Terminal) -> Result<Exit, Failure> {
     let plan = Plan::new(args, &loaded)?;
+    if !plan.json && plan.events.contains(&OutletKind::Snapshot) {
+        tracing::warn!("`--events snapshot` writes documents only with `--output json`");
+    }
     if plan.json && plan.events.is_empty() {
         tracing::debug!("only alerts are written; --events chooses more");
     }

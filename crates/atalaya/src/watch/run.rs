@@ -23,6 +23,8 @@ use crate::setup::context;
 
 /// How long the loop sleeps at most: time must pass for the engine, too.
 const TICK: Duration = Duration::from_secs(1);
+/// How often a service manager without a watchdog is told how things are.
+const STATUS_EVERY: Span = Span::from_seconds(20);
 /// How long outlets may take to write what waits when the watch ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// A look that takes longer than this, beside the interval, is held to be stuck.
@@ -122,9 +124,11 @@ impl Watch {
 
     /// The loop has come round: tells the watchdog, and now and then the person who looks at the service.
     fn alive(&mut self) {
-        let Some(interval) = self.parts.notifier.watchdog_interval() else {
+        if !self.parts.notifier.is_managed() {
             return;
-        };
+        }
+        let watchdog = self.parts.notifier.watchdog_interval();
+        let interval = watchdog.unwrap_or(STATUS_EVERY);
         let now = clock::monotonic();
         if is_stuck(self.last_heard, now, self.plan.interval) {
             // The manager shall start another one; a loop that only turns watches nothing.
@@ -132,7 +136,9 @@ impl Watch {
         }
         if now.0 - self.last_alive.0 >= interval.0 / 2 {
             self.last_alive = now;
-            self.tell_manager(Notifier::alive);
+            if watchdog.is_some() {
+                self.tell_manager(Notifier::alive);
+            }
             let line = status::line(&self.plan, &self.parts, &self.counts);
             self.tell_manager(|notifier| notifier.status(&line));
         }
@@ -364,6 +370,10 @@ impl Watch {
         self.tell_manager(Notifier::stopping);
         self.parts.engine.finish(clock::now(), &mut self.out);
         self.hand_out();
+        if self.parts.outlets.want_snapshots() && !self.counts.alerts_of_look.is_empty() {
+            // Alerts that came after the last look, such as those that waited for a hash, are in a document, too.
+            self.send_snapshot(clock::now());
+        }
         self.parts.terminal.status("");
         let summary = status::summary(&self.plan, &self.parts, &self.counts);
         let Parts {
