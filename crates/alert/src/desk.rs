@@ -7,7 +7,9 @@ pub(crate) mod samples;
 use std::collections::{BTreeMap, HashMap};
 
 use atalaya_model::alert::Technique;
-use atalaya_model::{Alert, AlertRecord, Finding, Gap, Severity, Span, Stage, Time};
+use atalaya_model::{
+    Alert, AlertRecord, Connection, Endpoint, Finding, Gap, Severity, Span, Stage, Text, Time,
+};
 
 use crate::silence::TooManySilences;
 use crate::{AlertOptions, AllowList, Silence, Silences};
@@ -15,6 +17,13 @@ use book::{Book, Entry, Key};
 
 /// The techniques that a rule may be a sign of.
 pub type Techniques = Box<dyn Fn(&str) -> Vec<Technique> + Send>;
+
+/// A rule, and the two ends of a connection that it found odd.
+type Conversation = (Text, Endpoint, Endpoint);
+
+fn conversation(finding: &Finding, connection: &Connection) -> Conversation {
+    (finding.rule.clone(), connection.source, connection.destination)
+}
 
 /// How long counts of repeats are gathered before they are told.
 const TELL_EVERY: Span = Span::from_seconds(60);
@@ -41,6 +50,9 @@ pub struct Desk {
     allow: AllowList,
     silences: Silences,
     book: Book,
+    /// Connections of an earlier run's alerts, with the key of the newest: what the kernel keeps of one that has ended
+    /// meanwhile names no process, so that its key is another.
+    recalled: HashMap<Conversation, Key>,
     last_id: u64,
     /// Keys with repeats that were not told yet.
     pending: Vec<Key>,
@@ -73,6 +85,7 @@ impl Desk {
             allow,
             silences: Silences::default(),
             book: Book::new(capacity),
+            recalled: HashMap::new(),
             last_id,
             pending: Vec::new(),
             leaving: Vec::new(),
@@ -90,6 +103,10 @@ impl Desk {
             match record {
                 AlertRecord::Raised(alert) => {
                     let key = self.book.key(&alert.finding);
+                    let finding = &alert.finding;
+                    let conversations = finding.connections.iter();
+                    self.recalled
+                        .extend(conversations.map(|connection| (conversation(finding, connection), key)));
                     entries.insert(alert.id, (key, Entry::new(&alert, alert.finding.time)));
                 }
                 AlertRecord::Repeated { alert, time, count } => {
@@ -124,7 +141,7 @@ impl Desk {
             self.counts.silenced += 1;
             return None;
         }
-        let key = self.book.key(&finding);
+        let key = self.recalled(&finding).unwrap_or_else(|| self.book.key(&finding));
         let cooldown = self.options.cooldown_of(finding.severity);
         let recurrence = match self.book.get(key) {
             // What became worse is told at once.
@@ -141,6 +158,16 @@ impl Desk {
             None => 0,
         };
         Some(self.raise(key, finding, now, recurrence))
+    }
+
+    /// The key of an earlier run's alert about the very connection of a finding that names no process.
+    fn recalled(&self, finding: &Finding) -> Option<Key> {
+        match &finding.connections[..] {
+            [connection] if finding.process.is_none() => {
+                self.recalled.get(&conversation(finding, connection)).copied()
+            }
+            _ => None,
+        }
     }
 
     fn repeat(&mut self, key: Key, now: Time) -> Option<AlertRecord> {

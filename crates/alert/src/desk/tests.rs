@@ -158,6 +158,20 @@ fn a_restart_tells_nothing_twice() {
 }
 
 #[test]
+fn what_is_left_of_a_connection_after_a_restart_is_told_no_second_time() {
+    let told = desk().consider(connected("r", "203.0.113.9:4444"), NOW).unwrap();
+    let mut after = desk();
+    after.recall([told]);
+    let rest = |to: &str| {
+        let mut finding = connected("r", to);
+        (finding.process, finding.key) = (None, "unknown".into());
+        finding
+    };
+    assert_eq!(after.consider(rest("203.0.113.9:4444"), at(30)), None);
+    raised(after.consider(rest("203.0.113.9:5555"), at(30)));
+}
+
+#[test]
 fn mild_allowed_and_silenced_findings_are_counted_and_not_told() {
     let options = AlertOptions {
         minimum_severity: Severity::Medium,
