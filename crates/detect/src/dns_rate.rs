@@ -61,7 +61,7 @@ pub(crate) const ENTRY: Entry = Entry {
         "window",
         "variant",
     ],
-    variants: &["user"],
+    variants: &["user", "unknown"],
     limits: "Counts sockets to remote port 53 that were seen open or destroyed, since most resolvers use a new one for \
              each query. Many queries over one socket count once, and UDP sockets that were never connected do not show \
              their destination at all. The default of 300 in 60 s is several times what a browser full of tabs needs.",
@@ -156,7 +156,8 @@ impl DnsRate {
             .value("threshold", self.options.threshold)
             .value("window", self.options.window);
         if process.is_none() {
-            draft = draft.value("variant", "user");
+            let is_known = connection.user_id.is_some();
+            draft = draft.value("variant", if is_known { "user" } else { "unknown" });
         }
         for example in &count.examples {
             draft = draft.example(example);
@@ -229,5 +230,19 @@ mod tests {
                 stage.pass(1).silent("dns_rate");
             }
         }
+    }
+
+    #[test]
+    fn a_user_that_is_not_known_is_not_named() {
+        let mut stage = Stage::new();
+        let mut found = Vec::new();
+        for id in 1..=300 {
+            let mut connection = query(id, None);
+            (connection.process, connection.user_id) = (None, None);
+            found.extend(stage.opens(connection).of("dns_rate"));
+        }
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].value("variant"), Some(&"unknown".into()));
+        assert_eq!(found[0].value("user_id"), None);
     }
 }

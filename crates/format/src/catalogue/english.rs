@@ -189,11 +189,20 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "dns_rate.user",
         title: "Very many DNS queries of one user",
-        sentence: "Processes of user {user_id}, too short-lived to be named, used {count} sockets for DNS (port 53) \
-                   within {window}; the limit is {threshold}. Data is smuggled out this way, through the names that \
+        sentence: "Processes of user {user_id} used {count} sockets for DNS (port 53) within {window}, each too \
+                   short-lived to tell whose it was; the limit is {threshold}. Data is smuggled out this way, through the names that \
                    are asked for.",
         recommendation: "Look at the names that are asked for (the resolver's log, or a capture of port 53), and at \
                          what runs as this user. Many different names under one domain mean a tunnel.",
+        silence: "Raise `detect.dns_rate.threshold` above {count}.",
+    },
+    Message {
+        rule: "dns_rate.unknown",
+        title: "Very many DNS queries",
+        sentence: "{count} sockets for DNS (port 53) were used within {window}, each too short-lived to tell whose it was; \
+                   the limit is {threshold}. Data is smuggled out this way, through the names that are asked for.",
+        recommendation: "Look at the names that are asked for (the resolver's log, or a capture of port 53). Many \
+                         different names under one domain mean a tunnel.",
         silence: "Raise `detect.dns_rate.threshold` above {count}.",
     },
 ];

@@ -194,12 +194,22 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         rule: "dns_rate.user",
         title: "Muchísimas consultas DNS de un usuario",
-        sentence: "Procesos del usuario {user_id}, demasiado breves para nombrarlos, usaron {count} sockets para DNS \
-                   (puerto 53) en {window}; el límite es {threshold}. Así se sacan datos a escondidas, en los nombres \
+        sentence: "Procesos del usuario {user_id} usaron {count} sockets para DNS (puerto 53) en {window}, cada uno \
+                   demasiado breve para saber de quién era; el límite es {threshold}. Así se sacan datos a escondidas, en los nombres \
                    por los que se pregunta.",
         recommendation: "Mire los nombres por los que se pregunta (el registro del resolvedor, o una captura del \
                          puerto 53) y qué se ejecuta con este usuario. Muchos nombres distintos bajo un dominio \
                          indican un túnel.",
+        silence: "Suba `detect.dns_rate.threshold` por encima de {count}.",
+    },
+    Message {
+        rule: "dns_rate.unknown",
+        title: "Muchísimas consultas DNS",
+        sentence: "Se usaron {count} sockets para DNS (puerto 53) en {window}, cada uno demasiado breve para saber de \
+                   quién era; el límite es {threshold}. Así se sacan datos a escondidas, en los nombres por los que se \
+                   pregunta.",
+        recommendation: "Mire los nombres por los que se pregunta (el registro del resolvedor, o una captura del \
+                         puerto 53). Muchos nombres distintos bajo un dominio indican un túnel.",
         silence: "Suba `detect.dns_rate.threshold` por encima de {count}.",
     },
 ];
