@@ -197,8 +197,9 @@ fn rows_of_ss(pids: &[u32]) -> BTreeSet<Row> {
             .split("pid=")
             .skip(1)
             .filter_map(|rest| rest.split(',').next()?.parse().ok())
+            .filter(|pid| pids.contains(pid))
             .collect();
-        if !pids.iter().any(|pid| holders.contains(pid)) {
+        if holders.is_empty() {
             continue;
         }
         let columns: Vec<&str> = line.split_whitespace().collect();
@@ -238,9 +239,13 @@ fn endpoint(text: &str) -> Endpoint {
 
 fn rows_of(seen: &Seen, pids: &[u32]) -> BTreeSet<Row> {
     let rows = seen.sockets.iter().filter_map(|socket| {
-        let holders: BTreeSet<u32> = keys(&socket.owners).iter().map(|key| key.pid).collect();
-        let is_ours = pids.iter().any(|pid| holders.contains(pid));
-        is_ours.then_some((
+        // Of the holders only those: another test's socket may be inherited here, and be closed there meanwhile.
+        let holders: BTreeSet<u32> = keys(&socket.owners)
+            .iter()
+            .map(|key| key.pid)
+            .filter(|pid| pids.contains(pid))
+            .collect();
+        (!holders.is_empty()).then_some((
             socket.transport,
             socket.state,
             socket.local,
