@@ -146,6 +146,8 @@ struct Handle {
     name: Text,
     events: Vec<EventKind>,
     heartbeat: bool,
+    /// Its reader asked for everything: events wait for room, too, and so slow the watch down to its pace.
+    waits: bool,
     queue: Sender<Item>,
     finished: Receiver<()>,
     shared: Arc<Shared>,
@@ -202,6 +204,7 @@ impl Outlets {
             name: "console".into(),
             events: console.events,
             heartbeat: options.heartbeat && !console.json,
+            waits: console.json,
             minimum_severity: options.minimum_severity,
             choose: console.choose,
             render,
@@ -221,6 +224,7 @@ impl Outlets {
             name,
             events: options.events.clone(),
             heartbeat: false,
+            waits: false,
             minimum_severity: options.minimum_severity,
             choose: None,
             render: Box::new(log::Lines::new(surroundings.context.language, options.verbose)),
@@ -234,6 +238,7 @@ impl Outlets {
             name: "json".into(),
             events: options.events.clone(),
             heartbeat: false,
+            waits: false,
             minimum_severity: options.minimum_severity,
             choose: None,
             render: match options.shape {
@@ -276,6 +281,7 @@ impl Outlets {
             name,
             events: start.events,
             heartbeat: start.heartbeat,
+            waits: start.waits,
             queue,
             finished,
             shared,
@@ -284,7 +290,8 @@ impl Outlets {
         Ok(())
     }
 
-    /// Hands an item to every outlet that chose its kind. Never waits, except briefly for an alert.
+    /// Hands an item to every outlet that chose its kind. Never waits, except briefly for an alert, or for a reader of
+    /// JSON on standard output.
     pub fn send(&self, item: &Item) {
         for handle in &self.0 {
             if handle.wants(item) {
@@ -343,6 +350,7 @@ struct Start<'a> {
     name: Text,
     events: Vec<EventKind>,
     heartbeat: bool,
+    waits: bool,
     minimum_severity: Severity,
     choose: Option<Choose>,
     render: Box<dyn Render>,
@@ -365,7 +373,9 @@ impl Handle {
         let is_alert = matches!(item, Item::Alert(_));
         let sent = match self.queue.try_send(item) {
             // An outlet that kept us waiting in vain does not get to do so again until it moves.
-            Err(TrySendError::Full(item)) if is_alert && !self.shared.stuck.load(Ordering::Relaxed) => {
+            Err(TrySendError::Full(item))
+                if (is_alert || self.waits) && !self.shared.stuck.load(Ordering::Relaxed) =>
+            {
                 match self.queue.send_timeout(item, ALERT_WAIT) {
                     Err(SendTimeoutError::Timeout(_)) => {
                         self.shared.stuck.store(true, Ordering::Relaxed);

@@ -97,9 +97,7 @@ impl StoreError {
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-                Self::Permission { path }
-            }
+            std::io::ErrorKind::PermissionDenied => Self::Permission { path },
             std::io::ErrorKind::StorageFull => Self::Full(format!("{}: {source}", path.display())),
             _ => Self::Io { path, source },
         }

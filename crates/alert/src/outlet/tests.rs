@@ -81,6 +81,7 @@ fn start(sink: Box<dyn Sink>, events: &[EventKind], surroundings: &Surroundings)
         name: "test".into(),
         events: events.to_vec(),
         heartbeat: false,
+        waits: false,
         minimum_severity: Severity::Medium,
         choose: None,
         render: Box::new(Plain),
