@@ -97,6 +97,12 @@ impl Engine {
 
     /// The watch ends: what still waited for a hash, or was only counted so far, is told.
     pub fn finish(&mut self, now: Time, out: &mut Vec<Output>) {
+        let mut events = std::mem::take(&mut self.events);
+        self.tracker.finish(&mut events);
+        for event in events.drain(..) {
+            self.conclude(event, out);
+        }
+        self.events = events;
         self.detectors.flush(&self.tracker, now, &mut self.findings);
         self.decide(now, out);
         out.extend(

@@ -52,7 +52,7 @@ impl Tracker {
 }
 
 /// Is it a port that somebody chose, not one that the system gives to clients?
-const fn is_lasting(port: u16) -> bool {
+pub(crate) const fn is_lasting(port: u16) -> bool {
     port < 32_768
 }
 

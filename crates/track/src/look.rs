@@ -7,10 +7,13 @@ use atalaya_model::{
     Connection, Direction, Event, Fact, Listener, Owners, Side, Socket, SocketState, Time, Transport,
 };
 
-use crate::decide::Ends;
+use crate::decide::{Ends, is_lasting};
 use crate::owner::{self, Prefer};
 use crate::sockets::Phase;
 use crate::tracker::{Parting, Tracker};
+
+/// Most closed sockets that wait for the next look to say who began them; more are judged by their ports.
+const MOST_LATE: usize = 32_768;
 
 impl Tracker {
     pub(crate) fn socket_seen(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
@@ -231,7 +234,35 @@ impl Tracker {
         {
             return;
         }
-        // It lived between two looks: both of its ends in one breath.
+        if self.is_undecided(&socket) && self.late.len() < MOST_LATE {
+            self.late.push((time, socket));
+            return;
+        }
+        self.lived_between_looks(time, socket, out);
+    }
+
+    /// Neither its ports nor a listener known now says who began it. The next look may know its listener.
+    fn is_undecided(&self, socket: &Socket) -> bool {
+        let covers = |end| self.listeners.covers(socket.namespace, socket.transport, end);
+        !is_lasting(socket.local.port)
+            && !is_lasting(socket.remote.port)
+            && !covers(socket.local)
+            && !covers(socket.remote)
+    }
+
+    /// Tells of the sockets that waited for listeners to be known. They keep their own times.
+    pub(crate) fn tell_late(&mut self, out: &mut Vec<Event>) {
+        for (time, socket) in std::mem::take(&mut self.late) {
+            match self.rest_of(&socket) {
+                // The look met what is left of it: it is told with its notice's facts.
+                Some(_) => self.socket_closed(time, socket, out),
+                None => self.lived_between_looks(time, socket, out),
+            }
+        }
+    }
+
+    /// Both ends of a short life in one breath.
+    fn lived_between_looks(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
         let mut connection = self.connection(time, &socket);
         if connection.process.is_some() {
             connection.attribution = owner::seen_before(connection.attribution);
@@ -306,6 +337,7 @@ impl Tracker {
     }
 
     pub(crate) fn look_done(&mut self, time: Time, look: &Look, out: &mut Vec<Event>) {
+        self.tell_late(out);
         // Listeners that are missing now may have accepted what is new now: they go last.
         out.reserve(self.unannounced.len() + 1);
         for slot in std::mem::take(&mut self.unannounced) {

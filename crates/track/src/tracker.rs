@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use atalaya_model::{
-    Endpoint, Event, Fact, Gap, Networks, Observation, Process, ProcessKey, Span, Stage, Text, Time,
+    Endpoint, Event, Fact, Gap, Networks, Observation, Process, ProcessKey, Socket, Span, Stage, Text, Time,
 };
 
 use crate::listeners::Listeners;
@@ -50,6 +50,8 @@ pub struct Tracker {
     pub(crate) partings: HashMap<Parting, u32>,
     /// Sockets first seen in the look that is under way, to be announced when its listeners are known.
     pub(crate) unannounced: Vec<u32>,
+    /// Sockets that closed between two looks, whose direction the listeners of the next look may tell.
+    pub(crate) late: Vec<(Time, Socket)>,
     /// Number of the look that is under way, from 1.
     pub(crate) look: u32,
     /// Rows refused since the last gap, because a table was full.
@@ -81,6 +83,7 @@ impl Tracker {
             addresses: HashMap::new(),
             partings: HashMap::new(),
             unannounced: Vec::new(),
+            late: Vec::new(),
             look: 1,
             refused: Refused::default(),
             services: HashMap::new(),
@@ -121,6 +124,11 @@ impl Tracker {
                 out.push(Event::new(time, Fact::TierChanged(report.into())));
             }
         }
+    }
+
+    /// No look will follow: tells of what still waited for one.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
+        self.tell_late(out);
     }
 
     /// Lets time pass; call it at least once a second of event time when no observation comes.
