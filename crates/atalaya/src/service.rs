@@ -78,7 +78,6 @@ pub fn unit(program: &Path, config: Option<&Path>) -> Result<String, Failure> {
         "\
 [Unit]
 Description=Atalaya: watches this host's network activity
-Documentation=man:atalaya(1)
 After=network.target
 
 [Service]
