@@ -27,6 +27,8 @@ const BATCH: usize = 8_192;
 const GATHER: Duration = Duration::from_millis(250);
 /// How often old rows are dropped and the log is brought into the file.
 const HOUSEKEEPING: Span = Span::from_seconds(60);
+/// Microseconds.
+const DAY: i64 = 86_400_000_000;
 /// Rows that one slice of retention may delete.
 const SLICE: usize = 2_000;
 /// Longest pause between two tries at a full disk.
@@ -117,7 +119,7 @@ impl Keeper {
             mood: Arc::clone(&mood),
             status: Arc::clone(&status),
             ledger: ledger.clone(),
-            days: u32::try_from(keep.0 / 86_400_000_000).unwrap_or(u32::MAX),
+            days: days(keep),
             bytes: loaded.config.store.max_size.0,
             told: 0,
             file,
@@ -219,6 +221,12 @@ struct Work {
 /// What the database says when somebody has removed or replaced it.
 const LOST: &str = "the database file was removed or replaced while it was in use: nothing more is kept; restart the \
                     watch to begin another";
+
+/// A length of time in days. A part of a day counts as one: 0 would keep every age.
+fn days(keep: Span) -> u32 {
+    let whole = keep.0 / DAY + i64::from(keep.0 % DAY > 0);
+    u32::try_from(whole).unwrap_or(u32::MAX)
+}
 
 /// Device and inode of the file at a path.
 fn file_at(path: &Path) -> Option<(u64, u64)> {
@@ -413,6 +421,14 @@ mod tests {
         fn drop(&mut self) {
             drop(Command::new("umount").arg("-l").arg(self.0).status());
         }
+    }
+
+    #[test]
+    fn less_than_a_day_is_not_for_ever() {
+        assert_eq!(days(Span::from_seconds(3_600)), 1);
+        assert_eq!(days(Span::from_seconds(86_400)), 1);
+        assert_eq!(days(Span::from_seconds(86_401)), 2);
+        assert_eq!(days(Span(0)), 0);
     }
 
     #[test]

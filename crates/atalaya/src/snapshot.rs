@@ -82,13 +82,9 @@ pub fn take(loaded: Loaded, choice: TierChoice, hash: bool, memory: &[Memory]) -
             _ => None,
         }));
     };
-    let mut pending = 0usize;
     let mut observe = |observation: Observation| {
-        match &observation {
-            Observation::LookDone(_, look) => unread.clone_from(&look.unread_processes),
-            Observation::Process(_, process) if process.sha256.is_none() => pending += 1,
-            Observation::Process(..) => pending = pending.saturating_sub(1),
-            _ => {}
+        if let Observation::LookDone(_, look) = &observation {
+            unread.clone_from(&look.unread_processes);
         }
         engine.observe(observation, &mut out);
         keep(&mut out, &mut alerts);
@@ -139,17 +135,7 @@ impl Look {
         how: &Writing<'_>,
         out: &mut dyn Write,
     ) -> std::io::Result<()> {
-        let tracker = self.engine.tracker();
-        let connections = tracker
-            .sockets()
-            .map(Arc::as_ref)
-            .filter(|row| filter.matches(&Record::Connection(row)));
-        let connections: Vec<&Connection> = connections.collect();
-        let listeners = tracker
-            .listeners()
-            .map(Arc::as_ref)
-            .filter(|row| filter.matches(&Record::Listener(row)));
-        let listeners: Vec<&Listener> = listeners.collect();
+        let (connections, listeners) = rows(&self.engine, filter);
         let snapshot = Snapshot {
             timestamp: self.timestamp,
             duration: self.duration,
@@ -178,6 +164,21 @@ impl Look {
         }
         out.flush()
     }
+}
+
+/// The sockets that a filter matches, TIME_WAIT included.
+pub(crate) fn rows<'a>(engine: &'a Engine, filter: &Expression) -> (Vec<&'a Connection>, Vec<&'a Listener>) {
+    let tracker = engine.tracker();
+    let connections = tracker.sockets().map(Arc::as_ref);
+    let listeners = tracker.listeners().map(Arc::as_ref);
+    (
+        connections
+            .filter(|row| filter.matches(&Record::Connection(row)))
+            .collect(),
+        listeners
+            .filter(|row| filter.matches(&Record::Listener(row)))
+            .collect(),
+    )
 }
 
 /// How a report is written.

@@ -8,7 +8,7 @@ use atalaya_alert::{Item, Silence};
 use atalaya_host::clock;
 use atalaya_host::service::Notifier;
 use atalaya_model::live::{Request, Response};
-use atalaya_model::{AlertRecord, Fact, Gap, Observation, Severity, Span, Stage, Text, Time};
+use atalaya_model::{AlertRecord, Event, Fact, Gap, Observation, Severity, Span, Stage, Text, Time};
 use atalaya_report::snapshot::{JsonOptions, Snapshot, write_json};
 use atalaya_store::Entry;
 use crossbeam_channel::{Sender, select};
@@ -29,6 +29,8 @@ const STATUS_EVERY: Span = Span::from_seconds(20);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// A look that takes longer than this, beside the interval, is held to be stuck.
 const SLOW_LOOK: Span = Span::from_seconds(60);
+/// How often the store is told that time passes.
+const KEEP_TICK: Span = Span::from_seconds(30);
 /// Subscribers at a time.
 const MAX_SUBSCRIBERS: usize = 16;
 
@@ -44,6 +46,8 @@ struct Watch {
     raised_since_look: u64,
     last_status: Span,
     last_alive: Span,
+    /// When the store was last told that time passes.
+    last_kept_tick: Time,
     /// When the collector last said anything (monotonic).
     last_heard: Span,
     look_failing: bool,
@@ -55,6 +59,8 @@ struct Watch {
 
 pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
     let end = plan.duration.map(clock::Deadline::after);
+    let parts_began = parts.began;
+    let mut failure = None;
     let mut watch = Watch {
         has_learnt: parts.learning_until.is_none(),
         plan,
@@ -65,6 +71,7 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
         raised_since_look: 0,
         last_status: Span(i64::MIN / 2),
         last_alive: Span(i64::MIN / 2),
+        last_kept_tick: parts_began,
         last_heard: clock::monotonic(),
         look_failing: false,
         losses: Losses::default(),
@@ -85,7 +92,10 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
                 match message {
                     Ok(Collected::Observation(observation)) => watch.observe(*observation),
                     Ok(Collected::Failed(error)) => watch.look_failed(&error),
-                    Err(_) => return Err(Failure::Failed("the collector's thread ended unexpectedly".to_owned())),
+                    Err(_) => {
+                        failure = Some(Failure::Failed("the collector's thread ended unexpectedly".to_owned()));
+                        break;
+                    }
                 }
             },
             recv(watch.parts.commands) -> message => if let Ok(command) = message {
@@ -103,7 +113,9 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
         watch.alive();
         watch.show_status(false);
     }
-    Ok(watch.end())
+    // Whatever ended it: what waits is written.
+    let exit = watch.end();
+    failure.map_or(Ok(exit), Err)
 }
 
 impl Watch {
@@ -176,6 +188,13 @@ impl Watch {
                 keeper.send(crate::keeper::learning_mark(false));
             }
         }
+        if time.since(self.last_kept_tick).0.abs() >= KEEP_TICK.0
+            && let Some(keeper) = &self.parts.keeper
+        {
+            // On a quiet host nothing else would bring what waits in the writer into the file.
+            self.last_kept_tick = time;
+            keeper.send(Entry::Event(Event::new(time, Fact::Tick { look: true })));
+        }
         if let Some(gap) = self.losses.gap(&self.parts.ledger, time) {
             self.parts.engine.gap(gap, &mut self.out);
             self.hand_out();
@@ -207,18 +226,7 @@ impl Watch {
     }
 
     fn send_snapshot(&mut self, time: Time) {
-        let tracker = self.parts.engine.tracker();
-        let keep = |record: atalaya_model::fields::Record<'_>| self.plan.filter.matches(&record);
-        let connections: Vec<_> = tracker
-            .sockets()
-            .map(Arc::as_ref)
-            .filter(|row| keep(atalaya_model::fields::Record::Connection(row)))
-            .collect();
-        let listeners: Vec<_> = tracker
-            .listeners()
-            .map(Arc::as_ref)
-            .filter(|row| keep(atalaya_model::fields::Record::Listener(row)))
-            .collect();
+        let (connections, listeners) = crate::snapshot::rows(&self.parts.engine, &self.plan.filter);
         let stages = self.parts.ledger.counts();
         let snapshot = Snapshot {
             timestamp: time,
