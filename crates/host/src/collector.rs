@@ -65,6 +65,10 @@ pub struct Options {
     pub command_line_key: Option<CommandLineKey>,
     /// Bytes that the kernel may queue of closed sockets, for the host's own network namespace.
     pub receive_buffer: usize,
+    /// Bytes of the ring through which kernel programs speak; a power of two, a page at least.
+    pub ring: usize,
+    /// Note the names that programs ask the system's resolver for.
+    pub names: bool,
 }
 
 impl Default for Options {
@@ -78,6 +82,8 @@ impl Default for Options {
             redact: true,
             command_line_key: None,
             receive_buffer: 64 << 20,
+            ring: 8 << 20,
+            names: true,
         }
     }
 }

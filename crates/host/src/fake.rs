@@ -84,6 +84,8 @@ fn time_of(observation: &Observation) -> Time {
         | Observation::SocketClosed(time, _)
         | Observation::LookDone(time, _)
         | Observation::Tier(time, _) => *time,
+        Observation::SocketEvents(events) => events.first().map_or(Time(0), |event| event.time),
+        Observation::Resolved(resolution) => resolution.time,
         Observation::Gap(gap) => gap.time,
     }
 }

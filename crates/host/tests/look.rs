@@ -67,6 +67,7 @@ impl Seen {
             Observation::LookDone(_, look) => self.look = look,
             Observation::Gap(gap) => panic!("{gap:?}"),
             Observation::Tier(..) => {}
+            other => panic!("not of this tier: {other:?}"),
         }
     }
 
@@ -109,7 +110,7 @@ fn wait(collector: &mut PollCollector, mut done: impl FnMut(&Seen) -> bool) -> S
 fn keys(owners: &Owners) -> &[ProcessKey] {
     match owners {
         Owners::Unknown(_) => &[],
-        Owners::One(key) => std::slice::from_ref(key),
+        Owners::One(key) | Owners::Used(key) | Owners::Accepting(key) => std::slice::from_ref(key),
         Owners::Many(keys) => keys,
     }
 }

@@ -31,6 +31,8 @@ impl Certainty {
 pub enum Evidence {
     /// The kernel named the process when the socket was used.
     KernelEvent,
+    /// It was accepted by a listener of this process, and nobody has used it yet.
+    Listener,
     /// The only process with an open descriptor of this socket.
     Descriptor,
     /// Several processes hold the socket; the one named is the likeliest user of it.
@@ -54,6 +56,7 @@ impl Evidence {
     pub const fn name(self) -> &'static str {
         match self {
             Self::KernelEvent => "kernel_event",
+            Self::Listener => "listener",
             Self::Descriptor => "descriptor",
             Self::SharedDescriptor => "shared_descriptor",
             Self::SeenBefore => "seen_before",
@@ -69,7 +72,7 @@ impl Evidence {
     pub const fn certainty(self) -> Certainty {
         match self {
             Self::KernelEvent | Self::Descriptor | Self::SeenBefore => Certainty::Exact,
-            Self::SharedDescriptor => Certainty::Likely,
+            Self::SharedDescriptor | Self::Listener => Certainty::Likely,
             Self::KernelOwned
             | Self::BetweenLooks
             | Self::NoPermission

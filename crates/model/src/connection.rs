@@ -46,6 +46,12 @@ pub struct Connection {
     pub cgroup_id: Option<u64>,
     /// Payload and packets; `None` where the source cannot count them.
     pub traffic: Option<Traffic>,
+    /// How it went, where the source can tell.
+    pub outcome: Outcome,
+    /// The name by which the process asked for the destination.
+    pub name: Option<Text>,
+    /// Where the name was learnt; `None` without a name.
+    pub name_source: Option<NameSource>,
     /// The service that usually has the destination port (`https`).
     pub service: Option<Text>,
     /// The process, where known.
@@ -104,6 +110,87 @@ impl Direction {
             Self::Inbound => "inbound",
             Self::Local => "local",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How an attempt to talk went, or how a conversation ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It still lives, or the source cannot tell.
+    #[default]
+    Unknown,
+    /// Both sides ended it in order; a conversation of datagrams that fell silent, or whose socket was closed.
+    Finished,
+    /// Established, then ended by a reset of either side.
+    Reset,
+    /// Established, then given up because the peer no longer answered.
+    TimedOut,
+    /// Never established: the peer refused.
+    Refused,
+    /// Never established: nobody answered in time.
+    Unanswered,
+    /// Never established: no way to the peer.
+    Unreachable,
+    /// Never established: its process gave up first.
+    Abandoned,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 8] = [
+        Self::Unknown,
+        Self::Finished,
+        Self::Reset,
+        Self::TimedOut,
+        Self::Refused,
+        Self::Unanswered,
+        Self::Unreachable,
+        Self::Abandoned,
+    ];
+
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Finished => "finished",
+            Self::Reset => "reset",
+            Self::TimedOut => "timed_out",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+            Self::Unreachable => "unreachable",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// The outcome with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
+    /// Did the attempt to connect fail?
+    pub const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::Refused | Self::Unanswered | Self::Unreachable | Self::Abandoned
+        )
+    }
+}
+
+/// Where the name of a destination was learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameSource {
+    /// The process asked the system's resolver for this name shortly before, and was given this address.
+    Resolver,
+}
+
+impl NameSource {
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resolver => "resolver",
         }
     }
 }

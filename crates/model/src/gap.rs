@@ -26,12 +26,16 @@ pub struct Gap {
 pub enum Stage {
     /// Kernel event ring.
     KernelRing,
+    /// Tables inside the kernel programs, at their limit.
+    KernelTables,
     /// Socket-destroy notifications.
     SocketEvents,
     /// Socket table dumps, network namespaces that could not be entered.
     SocketTable,
     /// Processes that could not be read.
     Processes,
+    /// Processes that ended before more was read of them than the kernel told.
+    LateLookups,
     /// Executables that could not be hashed.
     Hashes,
     /// The channel from collector to engine.
@@ -50,11 +54,13 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the data's way.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::KernelRing,
+        Self::KernelTables,
         Self::SocketEvents,
         Self::SocketTable,
         Self::Processes,
+        Self::LateLookups,
         Self::Hashes,
         Self::EngineQueue,
         Self::Tables,
@@ -68,9 +74,11 @@ impl Stage {
     pub const fn name(self) -> &'static str {
         match self {
             Self::KernelRing => "kernel_ring",
+            Self::KernelTables => "kernel_tables",
             Self::SocketEvents => "socket_events",
             Self::SocketTable => "socket_table",
             Self::Processes => "processes",
+            Self::LateLookups => "late_lookups",
             Self::Hashes => "hashes",
             Self::EngineQueue => "engine_queue",
             Self::Tables => "tables",

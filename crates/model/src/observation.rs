@@ -1,10 +1,11 @@
 //! What a collector reports: plain messages about sockets and processes, before anyone drew a conclusion.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connection::Traffic;
+use crate::connection::{NameSource, Outcome, Side, Traffic};
 use crate::{Endpoint, Evidence, Gap, Process, ProcessKey, SocketState, Text, TierReport, Time, Transport};
 
 /// One message from a collector to the tracker.
@@ -21,6 +22,10 @@ pub enum Observation {
     Sockets(Time, Vec<Socket>),
     /// A socket ceased to exist, with its last counters. Owners are as known from an earlier look.
     SocketClosed(Time, Socket),
+    /// What the kernel told of sockets by itself, in order. At most 4,096 in one message.
+    SocketEvents(Vec<SocketEvent>),
+    /// A process was given addresses for a name.
+    Resolved(Resolution),
     /// A look is complete: what it did not name does not exist any more in these namespaces.
     LookDone(Time, Look),
     /// Something was lost.
@@ -29,10 +34,55 @@ pub enum Observation {
     Tier(Time, TierReport),
 }
 
+/// The kernel's own word on one conversation or listener.
+///
+/// Conversations over TCP are told apart by (namespace, cookie); all others by (namespace, cookie, remote endpoint),
+/// because one socket may talk with many peers. Counters are totals of that conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SocketEvent {
+    /// When it happened.
+    pub time: Time,
+    /// What happened.
+    pub change: Change,
+    /// When the conversation began, in the kernel's own time.
+    pub started: Time,
+    /// It existed before the watch began: `started` is only when it was first seen.
+    pub started_before: bool,
+    /// Which side the socket is; `None` where the kernel did not see the beginning.
+    pub side: Option<Side>,
+    /// The socket; `owners` is usually `Used`. A listener's state is `Listen`, or it has no remote endpoint.
+    pub socket: Socket,
+}
+
+/// What happened to a conversation or listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// It lives: it is new, or its counters, state or process changed. A row that is not known yet begins with it.
+    Alive,
+    /// It ended, with its final counters. A short one is told by this alone.
+    Closed(Outcome),
+}
+
+/// A process asked for a name, and was given addresses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// When the answer came.
+    pub time: Time,
+    /// Who asked.
+    pub process: ProcessKey,
+    /// The name as it was asked for, in lower case, without a final dot, at most 255 bytes.
+    pub name: Text,
+    /// What it was given, at most 16.
+    pub addresses: Vec<IpAddr>,
+    /// Where this was learnt.
+    pub source: NameSource,
+}
+
 /// What one look covered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
-    /// Inode numbers of the network namespaces that were read completely.
+    /// Inode numbers of the network namespaces that were read completely. Empty where the kernel tells of every end by
+    /// itself, so that nothing needs to be concluded from absence.
     pub namespaces: Vec<u32>,
     /// Processes that exist.
     pub processes: u32,
@@ -79,6 +129,10 @@ pub enum Owners {
     Unknown(Evidence),
     /// One process.
     One(ProcessKey),
+    /// The kernel named this process as it opened, or last used, the socket.
+    Used(ProcessKey),
+    /// It waits to be used; the process that listens for it.
+    Accepting(ProcessKey),
     /// Several, oldest first, at most 65.
     Many(Box<[ProcessKey]>),
 }

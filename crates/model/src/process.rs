@@ -54,10 +54,16 @@ pub struct Process {
     pub flags: Flags,
     /// The script that an interpreter runs.
     pub script: Option<Text>,
+    /// SHA-256 of the script as it was when the process was first inspected.
+    pub script_sha256: Option<Text>,
+    /// What `LD_PRELOAD` said when it started, at most 512 bytes.
+    pub preload: Option<Text>,
     /// SHA-256 of the very inode that runs, in lower-case hexadecimal.
     pub sha256: Option<Text>,
     /// The package that owns the executable.
     pub package: Option<Package>,
+    /// How it ended: the exit status, or 128 and the signal's number, as shells say it.
+    pub exit_code: Option<i32>,
     /// Why some of the above is missing.
     pub unread: Option<Unread>,
 }
@@ -92,6 +98,10 @@ pub struct Flags {
     pub script: bool,
     /// A thread of the kernel.
     pub kernel_thread: bool,
+    /// `LD_PRELOAD` was set when it started.
+    pub preload: bool,
+    /// Its standard input or output was a network socket when it started, as of a reverse shell.
+    pub standard_socket: bool,
 }
 
 /// The package that installed an executable.
@@ -176,8 +186,11 @@ impl Process {
             network_namespace: None,
             flags: Flags::default(),
             script: None,
+            script_sha256: None,
+            preload: None,
             sha256: None,
             package: None,
+            exit_code: None,
             unread: None,
         }
     }

@@ -115,6 +115,9 @@ fn connection(n: u32, process: &Arc<Process>) -> Connection {
             received_bytes: 2_000,
             ..Traffic::default()
         }),
+        outcome: Default::default(),
+        name: None,
+        name_source: None,
         service: Some("https".into()),
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),

@@ -16,6 +16,7 @@ pub(crate) const EVIDENCE: &[Evidence] = &[
     Evidence::NoPermission,
     Evidence::NotFound,
     Evidence::NotRecorded,
+    Evidence::Listener,
 ];
 pub(crate) const SIDE: &[Side] = &[Side::Source, Side::Destination];
 pub(crate) const DIRECTION: &[Direction] = &[
@@ -45,6 +46,8 @@ pub(crate) const STAGE: &[Stage] = &[
     Stage::Outlet,
     Stage::Subscriber,
     Stage::Watch,
+    Stage::KernelTables,
+    Stage::LateLookups,
 ];
 pub(crate) const TIER: &[Tier] = &[Tier::Portable, Tier::Poll, Tier::Events, Tier::Ebpf];
 pub(crate) const DIGEST: &[Digest] = &[Digest::Unknown, Digest::Agrees, Digest::Differs];
@@ -83,6 +86,8 @@ pub(crate) const DELETED: i64 = 1;
 pub(crate) const MEMFD: i64 = 2;
 pub(crate) const SCRIPT: i64 = 4;
 pub(crate) const KERNEL_THREAD: i64 = 8;
+pub(crate) const PRELOAD: i64 = 16;
+pub(crate) const STANDARD_SOCKET: i64 = 32;
 
 pub(crate) fn encode_flags(flags: Flags) -> i64 {
     let bits = [
@@ -90,6 +95,8 @@ pub(crate) fn encode_flags(flags: Flags) -> i64 {
         (flags.memfd, MEMFD),
         (flags.script, SCRIPT),
         (flags.kernel_thread, KERNEL_THREAD),
+        (flags.preload, PRELOAD),
+        (flags.standard_socket, STANDARD_SOCKET),
     ];
     bits.into_iter().map(|(set, bit)| i64::from(set) * bit).sum()
 }
@@ -100,6 +107,8 @@ pub(crate) fn decode_flags(bits: i64) -> Flags {
         memfd: bits & MEMFD != 0,
         script: bits & SCRIPT != 0,
         kernel_thread: bits & KERNEL_THREAD != 0,
+        preload: bits & PRELOAD != 0,
+        standard_socket: bits & STANDARD_SOCKET != 0,
     }
 }
 

@@ -291,6 +291,9 @@ pub(crate) fn read(
         user_id: row.get("user_id")?,
         cgroup_id: number("cgroup_id")?.map(uncounter),
         traffic,
+        outcome: Default::default(),
+        name: None,
+        name_source: None,
         service: loader.text(connection, number("service")?)?,
         process: loader.process_at(
             connection,

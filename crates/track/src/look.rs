@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atalaya_model::observation::Look;
 use atalaya_model::{
-    Connection, Direction, Event, Fact, Listener, Owners, Side, Socket, SocketState, Time, Transport,
+    Connection, Direction, Event, Fact, Listener, Outcome, Owners, Side, Socket, SocketState, Time, Transport,
 };
 
 use crate::decide::{Ends, is_lasting};
@@ -103,6 +103,9 @@ impl Tracker {
             user_id: user_of(socket),
             cgroup_id: (socket.cgroup_id != 0).then_some(socket.cgroup_id),
             traffic: socket.traffic,
+            outcome: Outcome::default(),
+            name: None,
+            name_source: None,
             service: None,
             process: owner.process,
             attribution: owner.attribution,

@@ -29,6 +29,8 @@ pub(crate) fn resolve(owners: &Owners, prefer: Prefer, processes: &Processes) ->
     let (key, evidence, shared_with) = match owners {
         Owners::Unknown(evidence) => return nobody(*evidence),
         Owners::One(key) => (*key, Evidence::Descriptor, Box::default()),
+        Owners::Used(key) => (*key, Evidence::KernelEvent, Box::default()),
+        Owners::Accepting(key) => (*key, Evidence::Listener, Box::default()),
         Owners::Many(keys) => {
             let order = |key: &&ProcessKey| (key.start, key.pid);
             let named = match prefer {
@@ -80,7 +82,7 @@ pub(crate) fn agrees(owners: &Owners, connection: &Connection) -> bool {
             Some(_) => connection.attribution.evidence == Evidence::SeenBefore,
             None => connection.attribution.evidence == *evidence,
         },
-        Owners::Many(_) => false,
+        Owners::Used(_) | Owners::Accepting(_) | Owners::Many(_) => false,
     }
 }
 

@@ -118,6 +118,12 @@ impl Tracker {
                 self.socket_closed(time, socket, out);
                 self.tick(time, out);
             }
+            Observation::SocketEvents(events) => {
+                for event in events {
+                    self.socket_event(event, out);
+                }
+            }
+            Observation::Resolved(resolution) => self.resolved(resolution),
             Observation::LookDone(time, look) => self.look_done(time, &look, out),
             Observation::Gap(gap) => out.push(Event::new(gap.time, Fact::Gap(gap))),
             Observation::Tier(time, report) => {

@@ -142,9 +142,11 @@ pub(super) fn of(_plan: &Plan, parts: &Parts, totals: &Totals) -> Status {
 const fn lost_at(stage: Stage) -> &'static str {
     match stage {
         Stage::KernelRing => "kernel events (the ring was full)",
+        Stage::KernelTables => "conversations or processes (a table in the kernel was full)",
         Stage::SocketEvents => "notices of closed sockets (the kernel's buffer was full)",
         Stage::SocketTable => "socket tables (they could not be read)",
         Stage::Processes => "processes (they ended before they could be read)",
+        Stage::LateLookups => "look-ups that came too late (the process had ended)",
         Stage::Hashes => "hashes (files gone, too large, or too many at once)",
         Stage::EngineQueue => "observations (the engine could not keep up)",
         Stage::Tables => "rows (a table was full)",

@@ -90,6 +90,9 @@ fn connection() -> Connection {
             received_bytes: 10,
             ..Default::default()
         }),
+        outcome: Default::default(),
+        name: None,
+        name_source: None,
         service: Some("https".into()),
         process: Some(process()),
         attribution: Evidence::Descriptor.into(),

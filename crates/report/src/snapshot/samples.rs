@@ -86,6 +86,9 @@ pub(super) fn connection(source: &str, destination: &str) -> Connection {
             received_bytes: 34_000,
             ..Traffic::default()
         }),
+        outcome: Default::default(),
+        name: None,
+        name_source: None,
         service: None,
         process: None,
         attribution: Evidence::KernelOwned.into(),

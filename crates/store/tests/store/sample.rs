@@ -49,12 +49,16 @@ fn ancestor() -> BoxedStrategy<Ancestor> {
 /// Any process that lives.
 pub(crate) fn process() -> BoxedStrategy<Arc<Process>> {
     let texts = prop::collection::vec(option::of(text()), 8);
-    let flags = any::<[bool; 4]>().prop_map(|[deleted, memfd, script, kernel_thread]| Flags {
-        deleted,
-        memfd,
-        script,
-        kernel_thread,
-    });
+    let flags = any::<[bool; 6]>().prop_map(
+        |[deleted, memfd, script, kernel_thread, preload, standard_socket]| Flags {
+            deleted,
+            memfd,
+            script,
+            kernel_thread,
+            preload,
+            standard_socket,
+        },
+    );
     let container = option::of((text(), text()).prop_map(|(runtime, id)| Container { runtime, id }));
     let digest = prop::sample::select(vec![Digest::Unknown, Digest::Agrees, Digest::Differs]);
     let package = option::of((text(), text(), option::of(text()), digest).prop_map(
@@ -218,6 +222,9 @@ pub(crate) fn connection(id: u64) -> BoxedStrategy<Connection> {
                 user_id,
                 cgroup_id,
                 traffic,
+                outcome: Default::default(),
+                name: None,
+                name_source: None,
                 service,
                 process,
                 attribution,

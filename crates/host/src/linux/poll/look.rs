@@ -178,7 +178,7 @@ impl Pass<'_, '_> {
             // Remembered processes may have ended; they were described when they held the socket.
             _ if socket.inode == 0 => {}
             Named::Unknown(_) => {}
-            Named::One(key) => self.describer.need(*key),
+            Named::One(key) | Named::Used(key) | Named::Accepting(key) => self.describer.need(*key),
             Named::Many(keys) => keys.iter().for_each(|key| self.describer.need(*key)),
         }
         if self.follow {
