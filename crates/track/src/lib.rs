@@ -13,6 +13,7 @@ mod decide;
 mod kernel;
 mod listeners;
 mod look;
+mod names;
 mod owner;
 mod processes;
 mod query;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use atalaya_model::{Endpoint, Listener, ProcessKey, Transport};
 
-use crate::sockets::SocketKey;
+/// (network namespace, cookie); (`u32::MAX`, id) for a listener that has no cookie.
+pub(crate) type ListenerKey = (u32, u64);
 
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
-    table: HashMap<SocketKey, Row>,
+    table: HashMap<ListenerKey, Row>,
     /// Bound addresses by namespace, transport and port, each with the number of sockets (SO_REUSEPORT).
     ports: HashMap<(u32, Transport, u16), Vec<(IpAddr, u32)>>,
 }
@@ -23,7 +24,7 @@ pub(crate) struct Row {
 }
 
 /// The key under which a listener is kept.
-pub(crate) fn key_of(listener: &Listener) -> SocketKey {
+pub(crate) fn key_of(listener: &Listener) -> ListenerKey {
     if listener.cookie == 0 {
         (u32::MAX, listener.id)
     } else {
@@ -40,7 +41,7 @@ impl Listeners {
         self.table.values().map(|row| &row.listener)
     }
 
-    pub(crate) fn get_mut(&mut self, key: SocketKey) -> Option<&mut Row> {
+    pub(crate) fn get_mut(&mut self, key: ListenerKey) -> Option<&mut Row> {
         self.table.get_mut(&key)
     }
 
@@ -65,7 +66,7 @@ impl Listeners {
         self.table.insert(key, Row { listener, look });
     }
 
-    pub(crate) fn remove(&mut self, key: SocketKey) -> Option<Arc<Listener>> {
+    pub(crate) fn remove(&mut self, key: ListenerKey) -> Option<Arc<Listener>> {
         let listener = self.table.remove(&key)?.listener;
         if let Some(bound) = self.ports.get_mut(&port_of(&listener)) {
             for (ip, count) in bound.iter_mut() {
@@ -80,12 +81,12 @@ impl Listeners {
     }
 
     /// The keys of listeners in these namespaces that a look did not name.
-    pub(crate) fn unseen(&self, look: u32, namespaces: &[u32]) -> Vec<SocketKey> {
+    pub(crate) fn unseen(&self, look: u32, namespaces: &[u32]) -> Vec<ListenerKey> {
         let unseen = self
             .table
             .iter()
             .filter(|(_, row)| row.look != look && namespaces.contains(&row.listener.network_namespace));
-        let mut unseen: Vec<SocketKey> = unseen.map(|(key, _)| *key).collect();
+        let mut unseen: Vec<ListenerKey> = unseen.map(|(key, _)| *key).collect();
         unseen.sort_unstable();
         unseen
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use atalaya_model::observation::Look;
 use atalaya_model::{
-    Connection, Direction, Event, Fact, Listener, Outcome, Owners, Side, Socket, SocketState, Time, Transport,
+    Connection, Direction, Event, Evidence, Fact, Listener, Outcome, Owners, Side, Socket, SocketState, Time,
+    Transport,
 };
 
 use crate::decide::{Ends, is_lasting};
 use crate::owner::{self, Prefer};
-use crate::sockets::Phase;
+use crate::sockets::{Phase, SocketKey};
 use crate::tracker::{Parting, Tracker};
 
 /// Most closed sockets that wait for the next look to say who began them; more are judged by their ports.
@@ -17,7 +18,8 @@ const MOST_LATE: usize = 32_768;
 
 impl Tracker {
     pub(crate) fn socket_seen(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
-        let key = (socket.namespace, socket.cookie);
+        let listener_key = (socket.namespace, socket.cookie);
+        let key = SocketKey::of(&socket);
         let peerless = socket.remote.port == 0 && socket.remote.ip.is_unspecified();
         let is_tcp = socket.transport == Transport::Tcp;
         if socket.state == SocketState::Listen || (peerless && !is_tcp) {
@@ -25,10 +27,11 @@ impl Tracker {
                 self.close(slot, time, out);
                 self.drop_slot(slot);
             }
-            self.listener_seen(time, socket, out);
+            let before = self.look == 1;
+            self.listener_seen(time, (time, before), socket, out);
             return;
         }
-        if let Some(listener) = self.listeners.remove(key) {
+        if let Some(listener) = self.listeners.remove(listener_key) {
             // A UDP socket that was given a peer.
             self.listener_gone(time, listener, out);
         }
@@ -83,7 +86,7 @@ impl Tracker {
     }
 
     /// A row for a socket never seen before; who began it is decided when it is announced.
-    fn connection(&mut self, time: Time, socket: &Socket) -> Connection {
+    pub(crate) fn connection(&mut self, time: Time, socket: &Socket) -> Connection {
         let owner = owner::resolve(&socket.owners, Prefer::Youngest, &self.processes);
         Connection {
             id: self.next_id(),
@@ -150,7 +153,7 @@ impl Tracker {
     }
 
     /// Brings a row up to date; says whether anything but the time changed.
-    fn update(&mut self, slot: u32, time: Time, socket: &Socket) -> bool {
+    pub(crate) fn update(&mut self, slot: u32, time: Time, socket: &Socket) -> bool {
         let Some(row) = self.sockets.get(slot) else {
             return false;
         };
@@ -169,7 +172,7 @@ impl Tracker {
     }
 
     /// Says whether the row changed.
-    fn change_owner(&mut self, slot: u32, owners: &Owners) -> bool {
+    pub(crate) fn change_owner(&mut self, slot: u32, owners: &Owners) -> bool {
         let mut owner = owner::resolve(owners, Prefer::Youngest, &self.processes);
         let Some(row) = self.sockets.get(slot) else {
             return false;
@@ -178,6 +181,11 @@ impl Tracker {
         if owner.process.is_none() && old.process.is_some() {
             owner.process.clone_from(&old.process);
             owner.attribution = owner::seen_before(old.attribution);
+        }
+        if let (Owners::Used(_), Some(former)) = (owners, &old.process)
+            && old.attribution.evidence != Evidence::Listener
+        {
+            owner.shared_with = owner::with_former(&owner, former.key, &old.shared_with);
         }
         let key = |process: &Option<Arc<atalaya_model::Process>>| process.as_ref().map(|process| process.key);
         let moved = key(&old.process) != key(&owner.process);
@@ -199,12 +207,15 @@ impl Tracker {
     }
 
     pub(crate) fn socket_closed(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
-        let key = (socket.namespace, socket.cookie);
-        if let Some(listener) = self.listeners.remove(key) {
+        if let Some(listener) = self.listeners.remove((socket.namespace, socket.cookie)) {
             self.listener_gone(time, listener, out);
             return;
         }
-        if let Some(slot) = self.sockets.find(key).or_else(|| self.rest_of(&socket)) {
+        if let Some(slot) = self
+            .sockets
+            .find(SocketKey::of(&socket))
+            .or_else(|| self.rest_of(&socket))
+        {
             let phase = self.sockets.get(slot).map(|row| row.phase);
             if !matches!(phase, Some(Phase::New | Phase::Open | Phase::Rest)) {
                 return;
@@ -221,7 +232,7 @@ impl Tracker {
             {
                 self.change_owner(slot, &socket.owners);
             }
-            self.announce(slot, time, out);
+            self.announce(slot, time, None, out);
             self.close(slot, time, out);
             let is_rest = phase == Some(Phase::Rest);
             let phase = if is_rest {
@@ -280,13 +291,13 @@ impl Tracker {
         if socket.transport == Transport::Tcp {
             self.partings.insert(parting(&socket), slot);
         }
-        self.announce(slot, time, out);
+        self.announce(slot, time, None, out);
         self.close(slot, time, out);
         self.sockets.set_phase(slot, Phase::Tombstone);
     }
 
-    /// Decides the direction of a new row and tells of it.
-    fn announce(&mut self, slot: u32, time: Time, out: &mut Vec<Event>) {
+    /// Decides the direction of a new row, unless its side is known, and tells of it.
+    pub(crate) fn announce(&mut self, slot: u32, time: Time, known: Option<Side>, out: &mut Vec<Event>) {
         let Some(row) = self.sockets.get(slot) else {
             return;
         };
@@ -294,25 +305,20 @@ impl Tracker {
             return;
         }
         let connection = &row.connection;
-        let ends = Ends {
-            namespace: connection.network_namespace,
-            transport: connection.transport,
-            local: connection.source,
-            remote: connection.destination,
-            state: connection.state,
-        };
-        let (side, direction) = self.decide(ends);
-        let (source, destination) = match side {
-            Side::Source => (ends.local, ends.remote),
-            Side::Destination => (ends.remote, ends.local),
-        };
-        let service = self.service(ends.transport, destination.port);
+        let ends = Ends::of_new(connection);
+        let turn = self.turn(ends, known);
+        let named = connection
+            .process
+            .as_ref()
+            .and_then(|process| self.names.find(process.key, ends.remote.ip));
+        let service = self.service(ends.transport, turn.destination.port);
         if let Some(connection) = self.sockets.connection_mut(slot) {
-            connection.side = side;
-            connection.direction = direction;
-            connection.source = source;
-            connection.destination = destination;
+            turn.apply(connection);
             connection.service = service;
+            if let Some((name, source)) = named {
+                connection.name = Some(name);
+                connection.name_source = Some(source);
+            }
         }
         self.sockets.set_phase(slot, Phase::Open);
         if let Some(row) = self.sockets.get(slot) {
@@ -321,7 +327,7 @@ impl Tracker {
     }
 
     /// Tells that an open connection ended. Its row stays; the caller says as what.
-    fn close(&mut self, slot: u32, time: Time, out: &mut Vec<Event>) {
+    pub(crate) fn close(&mut self, slot: u32, time: Time, out: &mut Vec<Event>) {
         if !self.sockets.get(slot).is_some_and(|row| row.phase == Phase::Open) {
             return;
         }
@@ -341,11 +347,12 @@ impl Tracker {
 
     pub(crate) fn look_done(&mut self, time: Time, look: &Look, out: &mut Vec<Event>) {
         self.tell_late(out);
+        self.rely_on_kernel(look.namespaces.is_empty());
         // Listeners that are missing now may have accepted what is new now: they go last.
         out.reserve(self.unannounced.len() + 1);
         for slot in std::mem::take(&mut self.unannounced) {
             let is_rest = self.sockets.get(slot).is_some_and(|row| row.phase == Phase::Rest);
-            self.announce(slot, time, out);
+            self.announce(slot, time, None, out);
             let waits = self
                 .sockets
                 .get(slot)
@@ -363,7 +370,7 @@ impl Tracker {
                 continue;
             }
             if row.phase == Phase::Rest {
-                self.announce(slot, time, out);
+                self.announce(slot, time, None, out);
             }
             self.close(slot, time, out);
             self.drop_slot(slot);
@@ -377,7 +384,14 @@ impl Tracker {
         self.look = self.look.saturating_add(1);
     }
 
-    fn listener_seen(&mut self, time: Time, socket: Socket, out: &mut Vec<Event>) {
+    /// `since` says when it began to listen, and whether that was before the watch.
+    pub(crate) fn listener_seen(
+        &mut self,
+        time: Time,
+        since: (Time, bool),
+        socket: Socket,
+        out: &mut Vec<Event>,
+    ) {
         let look = self.look;
         let key = (socket.namespace, socket.cookie);
         let owner = owner::resolve(&socket.owners, Prefer::Oldest, &self.processes);
@@ -410,8 +424,8 @@ impl Tracker {
         }
         let listener = Arc::new(Listener {
             id: self.next_id(),
-            started: time,
-            started_before: look == 1,
+            started: since.0,
+            started_before: since.1,
             ended: None,
             transport: socket.transport,
             local: socket.local,
@@ -428,7 +442,7 @@ impl Tracker {
         out.push(Event::new(time, Fact::ListenerAppeared(listener)));
     }
 
-    fn listener_gone(&mut self, time: Time, mut listener: Arc<Listener>, out: &mut Vec<Event>) {
+    pub(crate) fn listener_gone(&mut self, time: Time, mut listener: Arc<Listener>, out: &mut Vec<Event>) {
         Arc::make_mut(&mut listener).ended = Some(time);
         self.address_released(listener.network_namespace, listener.local.ip);
         out.push(Event::new(time, Fact::ListenerGone(listener)));

@@ -72,22 +72,48 @@ fn nobody(evidence: Evidence) -> Owner {
 pub(crate) fn agrees(owners: &Owners, connection: &Connection) -> bool {
     match owners {
         Owners::One(key) => {
-            connection.attribution.evidence == Evidence::Descriptor
-                && connection
-                    .process
-                    .as_ref()
-                    .is_some_and(|process| process.key == *key)
+            connection.attribution.evidence == Evidence::Descriptor && is_of(connection, *key)
         }
         Owners::Unknown(evidence) => match connection.process {
             Some(_) => connection.attribution.evidence == Evidence::SeenBefore,
             None => connection.attribution.evidence == *evidence,
         },
-        Owners::Used(_) | Owners::Accepting(_) | Owners::Many(_) => false,
+        Owners::Used(key) => {
+            connection.attribution.evidence == Evidence::KernelEvent && is_of(connection, *key)
+        }
+        Owners::Accepting(key) => {
+            connection.attribution.evidence == Evidence::Listener && is_of(connection, *key)
+        }
+        Owners::Many(_) => false,
     }
+}
+
+fn is_of(connection: &Connection, key: ProcessKey) -> bool {
+    let process = connection.process.as_ref();
+    process.is_some_and(|process| process.key == key)
+}
+
+/// The other users of a socket when it goes over to another process: those known so far, and the former owner.
+pub(crate) fn with_former(
+    owner: &Owner,
+    former: ProcessKey,
+    shared_with: &[ProcessKey],
+) -> Box<[ProcessKey]> {
+    let now = owner.process.as_ref().map(|process| process.key);
+    let mut others: Vec<ProcessKey> = shared_with.to_vec();
+    if !others.contains(&former) {
+        others.push(former);
+    }
+    others.retain(|key| Some(*key) != now);
+    others.truncate(MAX_SHARED);
+    others.into()
 }
 
 /// What is left of an attribution once nobody holds the socket any more: no surer than it was.
 pub(crate) fn seen_before(earlier: Attribution) -> Attribution {
+    if matches!(earlier.evidence, Evidence::KernelEvent | Evidence::Listener) {
+        return earlier;
+    }
     let evidence = Evidence::SeenBefore;
     Attribution {
         certainty: earlier.certainty.min(evidence.certainty()),

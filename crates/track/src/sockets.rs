@@ -1,12 +1,32 @@
-//! The table of connections: one slot a socket, found by (namespace, cookie).
+//! The table of connections: one slot a conversation, found by its socket and, where that may have many, its peer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use atalaya_model::Connection;
+use atalaya_model::{Connection, Endpoint, Socket, Transport};
 
-/// (network namespace, cookie); (`u32::MAX`, id) for a connection that has no cookie.
-pub(crate) type SocketKey = (u32, u64);
+/// What tells one conversation from all others. One without a cookie has namespace `u32::MAX` and its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SocketKey {
+    namespace: u32,
+    cookie: u64,
+    /// A TCP socket has one peer in its life; others may have many at a time.
+    peer: Option<Endpoint>,
+}
+
+impl SocketKey {
+    pub(crate) fn of(socket: &Socket) -> Self {
+        Self::new(socket.namespace, socket.cookie, socket.transport, socket.remote)
+    }
+
+    fn new(namespace: u32, cookie: u64, transport: Transport, remote: Endpoint) -> Self {
+        Self {
+            namespace,
+            cookie,
+            peer: (transport != Transport::Tcp).then_some(remote),
+        }
+    }
+}
 
 /// Where a row is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +63,11 @@ pub(crate) struct Sockets {
 
 /// The key under which a connection is kept.
 pub(crate) fn key_of(connection: &Connection) -> SocketKey {
-    if connection.cookie == 0 {
-        (u32::MAX, connection.id)
-    } else {
-        (connection.network_namespace, connection.cookie)
-    }
+    let (namespace, cookie) = match connection.cookie {
+        0 => (u32::MAX, connection.id),
+        cookie => (connection.network_namespace, cookie),
+    };
+    SocketKey::new(namespace, cookie, connection.transport, connection.remote())
 }
 
 impl Sockets {

@@ -8,6 +8,7 @@ use atalaya_model::{
 };
 
 use crate::listeners::Listeners;
+use crate::names::Names;
 use crate::processes::{Admission, Processes};
 use crate::sockets::Sockets;
 
@@ -43,6 +44,8 @@ pub struct Tracker {
     pub(crate) sockets: Sockets,
     pub(crate) listeners: Listeners,
     pub(crate) processes: Processes,
+    /// Names that processes asked for.
+    pub(crate) names: Names,
     /// Addresses that sockets of a namespace are bound to, with the number of such sockets; loopback is left out.
     pub(crate) addresses: HashMap<(u32, IpAddr), u32>,
     /// TCP sockets that the tracker met only as they ended, by addresses: the kernel gives what is left of one another
@@ -52,6 +55,8 @@ pub struct Tracker {
     pub(crate) unannounced: Vec<u32>,
     /// Sockets that closed between two looks, whose direction the listeners of the next look may tell.
     pub(crate) late: Vec<(Time, Socket)>,
+    /// The kernel tells of every conversation by itself: no look needs to.
+    pub(crate) kernel_tells_all: bool,
     /// Number of the look that is under way, from 1.
     pub(crate) look: u32,
     /// Rows refused since the last gap, because a table was full.
@@ -80,10 +85,12 @@ impl Tracker {
             options,
             sockets: Sockets::default(),
             listeners: Listeners::default(),
+            names: Names::default(),
             addresses: HashMap::new(),
             partings: HashMap::new(),
             unannounced: Vec::new(),
             late: Vec::new(),
+            kernel_tells_all: false,
             look: 1,
             refused: Refused::default(),
             services: HashMap::new(),
@@ -123,7 +130,7 @@ impl Tracker {
                     self.socket_event(event, out);
                 }
             }
-            Observation::Resolved(resolution) => self.resolved(resolution),
+            Observation::Resolved(resolution) => self.names.note(resolution),
             Observation::LookDone(time, look) => self.look_done(time, &look, out),
             Observation::Gap(gap) => out.push(Event::new(gap.time, Fact::Gap(gap))),
             Observation::Tier(time, report) => {

@@ -1,0 +1,88 @@
+//! Which names processes were given addresses for, so that their connections can be called by name.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use atalaya_model::{NameSource, ProcessKey, Resolution, Text};
+
+/// Most pairs of process and address remembered; the oldest go first.
+const MOST: usize = 65_536;
+
+/// The last name by which each process asked for an address.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    names: HashMap<(ProcessKey, IpAddr), (Text, NameSource)>,
+    order: VecDeque<(ProcessKey, IpAddr)>,
+}
+
+impl Names {
+    pub(crate) fn note(&mut self, resolution: Resolution) {
+        for ip in resolution.addresses {
+            let key = (resolution.process, ip);
+            let known = self
+                .names
+                .insert(key, (resolution.name.clone(), resolution.source));
+            if known.is_none() {
+                self.order.push_back(key);
+            }
+        }
+        while self.names.len() > MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.names.remove(&oldest);
+        }
+    }
+
+    pub(crate) fn find(&self, process: ProcessKey, ip: IpAddr) -> Option<(Text, NameSource)> {
+        if self.names.is_empty() {
+            return None;
+        }
+        self.names.get(&(process, ip)).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atalaya_model::Time;
+
+    fn key(pid: u32) -> ProcessKey {
+        ProcessKey { pid, start: 1 }
+    }
+
+    fn asked(pid: u32, name: &str, addresses: Vec<IpAddr>) -> Resolution {
+        Resolution {
+            time: Time(0),
+            process: key(pid),
+            name: name.into(),
+            addresses,
+            source: NameSource::Resolver,
+        }
+    }
+
+    #[test]
+    fn the_last_name_counts_and_only_for_who_asked() {
+        let mut names = Names::default();
+        let ip = IpAddr::from([192, 0, 2, 1]);
+        names.note(asked(1, "a.example", vec![ip]));
+        names.note(asked(1, "b.example", vec![ip]));
+        assert_eq!(
+            names.find(key(1), ip).map(|(name, _)| name),
+            Some("b.example".into())
+        );
+        assert_eq!(names.find(key(2), ip), None);
+        assert_eq!(names.find(key(1), IpAddr::from([192, 0, 2, 2])), None);
+    }
+
+    #[test]
+    fn old_names_are_forgotten() {
+        let mut names = Names::default();
+        let ip = |number: u32| IpAddr::from(number.to_be_bytes());
+        for number in 0..MOST as u32 + 5 {
+            names.note(asked(1, "many.example", vec![ip(number)]));
+        }
+        assert_eq!((names.names.len(), names.order.len()), (MOST, MOST));
+        assert_eq!(names.find(key(1), ip(4)), None);
+        assert!(names.find(key(1), ip(5)).is_some());
+    }
+}
