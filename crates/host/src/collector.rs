@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use atalaya_model::{Ledger, Observation, TierReport};
+use atalaya_model::{Ledger, Observation, Text, Tier, TierReport};
 
 use crate::HostError;
 
@@ -49,7 +49,7 @@ impl fmt::Debug for CommandLineKey {
 }
 
 /// How to observe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Look again and again: subscribe to closed sockets, remember owners. Off for a single look.
     pub follow: bool,
@@ -69,6 +69,10 @@ pub struct Options {
     pub ring: usize,
     /// Note the names that programs ask the system's resolver for.
     pub names: bool,
+    /// Better tiers that are off, each with the reason; told in the report.
+    pub unavailable: Vec<(Tier, Text)>,
+    /// Where losses are counted; whoever takes over from another collector goes on with its ledger.
+    pub ledger: Ledger,
 }
 
 impl Default for Options {
@@ -84,6 +88,8 @@ impl Default for Options {
             receive_buffer: 64 << 20,
             ring: 8 << 20,
             names: true,
+            unavailable: Vec::new(),
+            ledger: Ledger::default(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Tier `poll`: looks at the socket tables and `/proc`, and listens for closed sockets in between.
 
-mod describe;
 mod look;
 mod remember;
 mod report;
@@ -11,7 +10,7 @@ use atalaya_model::{Gap, Ledger, Observation, Socket, Span, Stage, Text, TierRep
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use self::describe::Describer;
+use super::describe::Describer;
 use self::remember::Remembered;
 use super::namespaces::Namespaces;
 use super::owners::Owners;
@@ -46,7 +45,7 @@ impl PollCollector {
     /// # Errors
     /// When the kernel offers no `sock_diag`, or `/proc` cannot be read.
     pub fn open(options: Options) -> Result<Self, HostError> {
-        let ledger = Ledger::default();
+        let ledger = options.ledger.clone();
         let owners = Owners::new(options.follow, report::may_read_every_process())
             .map_err(|error| HostError::file("read", "/proc")(error.into()))?;
         let receive_buffer = options.follow.then_some(options.receive_buffer);
@@ -60,10 +59,14 @@ impl PollCollector {
             remembered: Remembered::default(),
             buffer: Buffer::default(),
             ledger,
-            report: report::empty(),
+            report: report::empty(Vec::new()),
             look: 0,
         };
-        collector.report = report::of(&collector.namespaces, collector.options.follow);
+        collector.report = report::of(
+            &collector.namespaces,
+            collector.options.follow,
+            &collector.options.unavailable,
+        );
         Ok(collector)
     }
 

@@ -4,7 +4,7 @@ use atalaya_model::observation::Look;
 use atalaya_model::{Evidence, Observation, Owners as Named, Socket, Stage, Text, Time};
 
 use super::PollCollector;
-use super::describe::Describer;
+use crate::linux::describe::Describer;
 use super::remember::Remembered;
 use super::report;
 use crate::collector::Sink;
@@ -60,7 +60,7 @@ impl PollCollector {
                 .map(|(reason, count)| (Text::from(reason), count))
                 .collect(),
         };
-        let report = report::of(&self.namespaces, self.options.follow);
+        let report = report::of(&self.namespaces, self.options.follow, &self.options.unavailable);
         if report != self.report {
             self.report = report;
             sink(Observation::Tier(end, self.report.clone()));

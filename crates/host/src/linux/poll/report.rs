@@ -13,21 +13,18 @@ pub(super) fn may_read_every_process() -> bool {
         && (has(Capability::CAP_DAC_READ_SEARCH) || has(Capability::CAP_DAC_OVERRIDE))
 }
 
-/// Before anything is known.
-pub(super) fn empty() -> TierReport {
+/// Before anything is known; with the reasons why better tiers are off.
+pub(super) const fn empty(unavailable: Vec<(Tier, Text)>) -> TierReport {
     TierReport {
         tier: Tier::Poll,
-        unavailable: vec![
-            (Tier::Ebpf, Text::from("this version has no collector for it")),
-            (Tier::Events, Text::from("this version has no collector for it")),
-        ],
+        unavailable,
         limits: Vec::new(),
     }
 }
 
 /// As the last look found it; `follow` says that there is more than one.
-pub(super) fn of(namespaces: &Namespaces, follow: bool) -> TierReport {
-    let mut report = empty();
+pub(super) fn of(namespaces: &Namespaces, follow: bool, unavailable: &[(Tier, Text)]) -> TierReport {
+    let mut report = empty(unavailable.to_vec());
     let between = follow.then(|| Limit {
         what: Text::from(
             "processes that begin and end between two looks, and which process a connection was of that did",
@@ -56,7 +53,7 @@ mod tests {
     fn one_look_has_nothing_between_two() {
         let namespaces = Namespaces::open(None).unwrap();
         let says = |follow| {
-            let report = of(&namespaces, follow);
+            let report = of(&namespaces, follow, &[]);
             report
                 .limits
                 .iter()
