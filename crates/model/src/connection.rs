@@ -47,6 +47,7 @@ pub struct Connection {
     /// Payload and packets; `None` where the source cannot count them.
     pub traffic: Option<Traffic>,
     /// How it went, where the source can tell.
+    #[serde(default)]
     pub outcome: Outcome,
     /// The name by which the process asked for the destination.
     pub name: Option<Text>,

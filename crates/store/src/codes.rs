@@ -1,7 +1,9 @@
 //! Numbers that stand for names in the tables. A number is a place in one of these lists: only ever append to them.
 
 use atalaya_model::process::{Digest, Flags, Unread};
-use atalaya_model::{Attribution, Certainty, Direction, Evidence, Scope, Side, SocketState, Stage, Tier};
+use atalaya_model::{
+    Attribution, Certainty, Direction, Evidence, NameSource, Outcome, Scope, Side, SocketState, Stage, Tier,
+};
 
 use crate::StoreError;
 
@@ -49,6 +51,17 @@ pub(crate) const STAGE: &[Stage] = &[
     Stage::KernelTables,
     Stage::LateLookups,
 ];
+pub(crate) const OUTCOME: &[Outcome] = &[
+    Outcome::Unknown,
+    Outcome::Finished,
+    Outcome::Reset,
+    Outcome::TimedOut,
+    Outcome::Refused,
+    Outcome::Unanswered,
+    Outcome::Unreachable,
+    Outcome::Abandoned,
+];
+pub(crate) const NAME_SOURCE: &[NameSource] = &[NameSource::Resolver];
 pub(crate) const TIER: &[Tier] = &[Tier::Portable, Tier::Poll, Tier::Events, Tier::Ebpf];
 pub(crate) const DIGEST: &[Digest] = &[Digest::Unknown, Digest::Agrees, Digest::Differs];
 pub(crate) const UNREAD: &[Unread] = &[Unread::Gone, Unread::NoPermission, Unread::Failed];
@@ -67,6 +80,15 @@ pub(crate) fn decode<T: Copy>(list: &[T], code: i64) -> Result<T, StoreError> {
         .and_then(|place| list.get(place))
         .copied()
         .ok_or_else(|| StoreError::Corrupt(format!("unknown code {code}")))
+}
+
+/// An outcome; what is unknown takes no room.
+pub(crate) fn encode_outcome(outcome: Outcome) -> Option<i64> {
+    (outcome != Outcome::Unknown).then(|| encode(OUTCOME, &outcome))
+}
+
+pub(crate) fn decode_outcome(code: Option<i64>) -> Result<Outcome, StoreError> {
+    decode(OUTCOME, code.unwrap_or(0))
 }
 
 /// Certainty and evidence in one small number.
@@ -137,9 +159,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stage_state_and_attribution_has_its_number() {
+    fn every_stage_state_outcome_and_attribution_has_its_number() {
         for stage in Stage::ALL {
             assert_eq!(decode(STAGE, encode(STAGE, &stage)).unwrap(), stage);
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(decode_outcome(encode_outcome(outcome)).unwrap(), outcome);
         }
         for &certainty in CERTAINTY {
             for &evidence in EVIDENCE {
@@ -157,7 +182,7 @@ mod tests {
 
     #[test]
     fn flags_go_both_ways() {
-        for bits in 0..16 {
+        for bits in 0..64 {
             assert_eq!(encode_flags(decode_flags(bits)), bits);
         }
     }

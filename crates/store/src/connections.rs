@@ -22,11 +22,11 @@ pub(crate) enum Phase {
 const INSERT: &str = "INSERT INTO connection (id, late, run, phase, started, started_before, transport, source_ip, \
     source_port, destination_ip, destination_port, side, direction, scope, network_namespace, cookie, user_id, \
     cgroup_id, service, community, seen, state, sent_bytes, received_bytes, sent_packets, received_packets, \
-    round_trip, retransmits, process, attribution, shared_with) VALUES (:id, :late, :run, 0, :started, \
+    round_trip, retransmits, outcome, name, name_source, process, attribution, shared_with) VALUES (:id, :late, :run, 0, :started, \
     :started_before, :transport, :source_ip, :source_port, :destination_ip, :destination_port, :side, :direction, \
     :scope, :network_namespace, :cookie, :user_id, :cgroup_id, :service, :community, :seen, :state, :sent_bytes, \
-    :received_bytes, :sent_packets, :received_packets, :round_trip, :retransmits, :process, :attribution, \
-    :shared_with)";
+    :received_bytes, :sent_packets, :received_packets, :round_trip, :retransmits, :outcome, :name, \
+    :name_source, :process, :attribution, :shared_with)";
 
 const UPDATE: &str = "UPDATE connection SET phase = :phase, transport = :transport, source_ip = :source_ip, \
     source_port = :source_port, destination_ip = :destination_ip, destination_port = :destination_port, \
@@ -35,8 +35,8 @@ const UPDATE: &str = "UPDATE connection SET phase = :phase, transport = :transpo
     changed = :changed, ended = :ended, last_seen = :seen, last_state = :state, last_sent_bytes = :sent_bytes, \
     last_received_bytes = :received_bytes, last_sent_packets = :sent_packets, \
     last_received_packets = :received_packets, last_round_trip = :round_trip, \
-    last_retransmits = :retransmits, last_process = :process, last_attribution = :attribution, \
-    last_shared_with = :shared_with WHERE id = :id";
+    last_retransmits = :retransmits, last_outcome = :outcome, name = :name, name_source = :name_source, \
+    last_process = :process, last_attribution = :attribution, last_shared_with = :shared_with WHERE id = :id";
 
 /// Inserts a conversation that opened at `time`.
 pub(crate) fn insert(
@@ -88,6 +88,7 @@ struct Parameters {
     source_ip: i64,
     destination_ip: i64,
     service: Option<i64>,
+    name: Option<i64>,
     process: Option<i64>,
     community: [u8; 20],
 }
@@ -108,6 +109,7 @@ impl Parameters {
             source_ip: dictionaries.address(connection, conversation.source.ip, time)?,
             destination_ip: dictionaries.address(connection, conversation.destination.ip, time)?,
             service: dictionaries.text_of(connection, conversation.service.as_ref(), time)?,
+            name: dictionaries.text_of(connection, conversation.name.as_ref(), time)?,
             process: dictionaries.process_of(connection, conversation.process.as_ref(), time)?,
             community: digest(&id),
         })
@@ -147,6 +149,11 @@ impl Parameters {
         bind(statement, ":received_packets", count(|t| t.received_packets))?;
         bind(statement, ":round_trip", count(|t| t.round_trip.into()))?;
         bind(statement, ":retransmits", count(|t| t.retransmits.into()))?;
+        bind(statement, ":outcome", codes::encode_outcome(conversation.outcome))?;
+        bind(statement, ":name", self.name)?;
+        let source = conversation.name_source;
+        let source = source.map(|source| encode(codes::NAME_SOURCE, &source));
+        bind(statement, ":name_source", source)?;
         bind(statement, ":process", self.process)?;
         bind(
             statement,
@@ -291,9 +298,11 @@ pub(crate) fn read(
         user_id: row.get("user_id")?,
         cgroup_id: number("cgroup_id")?.map(uncounter),
         traffic,
-        outcome: Default::default(),
-        name: None,
-        name_source: None,
+        outcome: codes::decode_outcome(number(now("outcome", "last_outcome"))?)?,
+        name: loader.text(connection, number("name")?)?,
+        name_source: number("name_source")?
+            .map(|code| decode(codes::NAME_SOURCE, code))
+            .transpose()?,
         service: loader.text(connection, number("service")?)?,
         process: loader.process_at(
             connection,

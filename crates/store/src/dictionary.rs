@@ -332,7 +332,7 @@ fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-/// The same version? The end of a process belongs to its identity, not to a version.
+/// The same version? The end of a process and its exit code belong to its identity, not to a version.
 fn same(known: &Arc<Process>, process: &Arc<Process>) -> bool {
     if Arc::ptr_eq(known, process) || known == process {
         return true;
@@ -340,6 +340,7 @@ fn same(known: &Arc<Process>, process: &Arc<Process>) -> bool {
     known.ended != process.ended && {
         let known = Process {
             ended: process.ended,
+            exit_code: process.exit_code,
             ..Process::clone(known)
         };
         known == **process

@@ -104,6 +104,7 @@ impl Loader {
         Ok(Some(if process.ended.is_some_and(|ended| ended > time) {
             Arc::new(Process {
                 ended: None,
+                exit_code: None,
                 ..Process::clone(&process)
             })
         } else {

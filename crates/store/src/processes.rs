@@ -100,12 +100,15 @@ pub(crate) fn insert(
             "INSERT INTO process (day, boot, pid, start, latest, started, ended, name, executable, \
              command_line, command_line_hash, working_directory, script, user_id, user_name, parent_pid, \
              parent_start, lineage, cgroup, container_runtime, container_id, unit, network_namespace, flags, \
-             package_manager, package_name, package_version, package_digest, unread) VALUES (:day, :boot, :pid, \
-             :start, 1, :started, coalesce(:ended, (SELECT max(ended) FROM process WHERE pid = :pid AND \
-             start = :start AND boot = :boot)), :name, :executable, :command_line, :command_line_hash, \
+             package_manager, package_name, package_version, package_digest, unread, script_sha256, preload, \
+             exit_code) VALUES (:day, :boot, :pid, :start, 1, :started, \
+             coalesce(:ended, (SELECT max(ended) FROM process WHERE pid = :pid AND start = :start AND \
+             boot = :boot)), :name, :executable, :command_line, :command_line_hash, \
              :working_directory, :script, :user_id, :user_name, :parent_pid, :parent_start, :lineage, :cgroup, \
              :container_runtime, :container_id, :unit, :network_namespace, :flags, :package_manager, \
-             :package_name, :package_version, :package_digest, :unread)",
+             :package_name, :package_version, :package_digest, :unread, :script_sha256, :preload, \
+             coalesce(:exit_code, (SELECT max(exit_code) FROM process WHERE pid = :pid AND start = :start AND \
+             boot = :boot)))",
         )?
         .execute(named_params! {
             ":day": day,
@@ -136,6 +139,9 @@ pub(crate) fn insert(
             ":package_version": refer.package_version,
             ":package_digest": process.package.as_ref().map(|package| encode(codes::DIGEST, &package.digest)),
             ":unread": process.unread.map(|unread| encode(codes::UNREAD, &unread)),
+            ":script_sha256": process.script_sha256.as_deref(),
+            ":preload": process.preload.as_deref(),
+            ":exit_code": process.exit_code,
         })?;
     Ok(connection.last_insert_rowid())
 }
@@ -144,8 +150,16 @@ pub(crate) fn insert(
 pub(crate) fn end(connection: &Connection, boot: i64, process: &Process) -> Result<(), StoreError> {
     if let Some(ended) = process.ended {
         connection
-            .prepare_cached("UPDATE process SET ended = ?1 WHERE pid = ?2 AND start = ?3 AND boot = ?4")?
-            .execute((ended.0, process.key.pid, counter(process.key.start), boot))?;
+            .prepare_cached(
+                "UPDATE process SET ended = ?1, exit_code = coalesce(?2, exit_code) WHERE pid = ?3 AND start = ?4 AND boot = ?5",
+            )?
+            .execute((
+                ended.0,
+                process.exit_code,
+                process.key.pid,
+                counter(process.key.start),
+                boot,
+            ))?;
     }
     Ok(())
 }
@@ -180,7 +194,7 @@ pub(crate) fn versions(
 pub(crate) const COLUMNS: &str = "pid, start, started, ended, name, x.path, x.sha256, command_line, \
     command_line_hash, working_directory, script, user_id, user_name, parent_pid, parent_start, lineage, cgroup, \
     container_runtime, container_id, unit, network_namespace, flags, package_manager, package_name, \
-    package_version, package_digest, unread";
+    package_version, package_digest, unread, script_sha256, preload, exit_code";
 
 /// A process from its row.
 pub(crate) fn read(
@@ -241,6 +255,9 @@ pub(crate) fn read(
         .get::<_, Option<i64>>(26)?
         .map(|code| decode(codes::UNREAD, code))
         .transpose()?;
+    process.script_sha256 = text(27)?;
+    process.preload = text(28)?;
+    process.exit_code = row.get(29)?;
     Ok(process)
 }
 

@@ -174,17 +174,19 @@ fn renew_living(connection: &Connection, rows: &mut Rows, today: i64) -> Result<
     for open in rows.live.connections.values() {
         processes.extend(connections::processes_of(connection, "connection", open.row)?);
         let found = connection
-            .prepare_cached("SELECT source_ip, destination_ip, service FROM connection WHERE id = ?1")?
+            .prepare_cached("SELECT source_ip, destination_ip, service, name FROM connection WHERE id = ?1")?
             .query_row([open.row], |row| {
                 Ok((
                     [row.get::<_, i64>(0)?, row.get(1)?],
-                    row.get::<_, Option<i64>>(2)?,
+                    [row.get::<_, Option<i64>>(2)?, row.get(3)?],
                 ))
             })
             .optional()?;
-        if let Some((pair, service)) = found {
+        if let Some((pair, texts)) = found {
             addresses.extend(pair);
-            renew(connection, "text", service, today)?;
+            for text in texts {
+                renew(connection, "text", text, today)?;
+            }
         }
     }
     for row in rows.live.listeners.values() {

@@ -6,7 +6,7 @@
 
 use atalaya_model::fields::Kind;
 use atalaya_model::process::{Digest, Unread};
-use atalaya_model::{Certainty, Direction, Evidence, Scope, SocketState};
+use atalaya_model::{Certainty, Direction, Evidence, NameSource, Outcome, Scope, SocketState};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::{StoreError, codes, identity};
@@ -67,6 +67,7 @@ fn process() -> String {
         "p.pid AS pid, p.started AS process_start, p.ended AS process_end, p.name AS process_name, \
          x.path AS executable, p.command_line AS command_line, p.command_line_hash AS command_line_hash, \
          p.working_directory AS working_directory, x.sha256 AS sha256, p.script AS script, \
+         p.script_sha256 AS script_sha256, p.preload AS preload, p.exit_code AS exit_code, \
          p.parent_pid AS parent_pid, l.name AS parent_name, l.executable AS parent_executable, \
          CASE WHEN p.lineage IS NOT NULL THEN (\
            WITH RECURSIVE chain (place, name, pid, next) AS (\
@@ -78,7 +79,7 @@ fn process() -> String {
          p.user_id AS user_id, {} AS user_name, {} AS container_id, {} AS container_runtime, {} AS cgroup, \
          {} AS unit, {} AS package_name, {} AS package_version, {} AS package_digest, \
          (p.flags & {}) <> 0 AS deleted, (p.flags & {}) <> 0 AS memfd, (p.flags & {}) <> 0 AS is_script, \
-         {} AS unread",
+         (p.flags & {}) <> 0 AS is_preloaded, (p.flags & {}) <> 0 AS standard_socket, {} AS unread",
         text("user_name"),
         text("container_id"),
         text("container_runtime"),
@@ -90,6 +91,8 @@ fn process() -> String {
         codes::DELETED,
         codes::MEMFD,
         codes::SCRIPT,
+        codes::PRELOAD,
+        codes::STANDARD_SOCKET,
         codes::names("p.unread", codes::UNREAD, Unread::name),
     )
 }
@@ -133,10 +136,10 @@ fn connections() -> String {
          s.address AS source_ip, s.raw AS source_ip_raw, c.source_port AS source_port, \
          iif(c.side, {received}, {sent}) AS source_bytes, iif(c.side, {packets_in}, {packets_out}) AS source_packets, \
          d.address AS destination_ip, d.raw AS destination_ip_raw, c.destination_port AS destination_port, \
-         iif(c.side, {sent}, {received}) AS destination_bytes, \
+         {name} AS destination_domain, iif(c.side, {sent}, {received}) AS destination_bytes, \
          iif(c.side, {packets_out}, {packets_in}) AS destination_packets, \
          nullif({round_trip}, 0) AS round_trip, {retransmits} AS retransmits, \
-         iif(c.side, 'destination', 'source') AS side, nullif(c.cookie, 0) AS cookie, \
+         iif(c.side, 'destination', 'source') AS side, {outcome} AS outcome, {name_source} AS name_source, nullif(c.cookie, 0) AS cookie, \
          c.started_before AS started_before, c.user_id AS socket_user_id, {attribution}, {process} \
          FROM connection c JOIN ip s ON s.id = c.source_ip JOIN ip d ON d.id = c.destination_ip \
          LEFT JOIN process p ON p.id = {process_id} {PROCESS_JOINS}",
@@ -145,6 +148,9 @@ fn connections() -> String {
         scope = codes::names("c.scope", codes::SCOPE, Scope::name),
         state = codes::names(&now("state"), codes::STATE, SocketState::name),
         service = text("c.service"),
+        name = text("c.name"),
+        outcome = codes::names(&now("outcome"), codes::OUTCOME, Outcome::name),
+        name_source = codes::names("c.name_source", codes::NAME_SOURCE, NameSource::name),
         community = community("c.community"),
         round_trip = now("round_trip"),
         retransmits = now("retransmits"),

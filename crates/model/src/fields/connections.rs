@@ -3,7 +3,7 @@
 use super::Kind::{Alert, Connection, Listener};
 use super::{Field, Privacy, Record, Type};
 use crate::community_id::community_id;
-use crate::{Attribution, Value};
+use crate::{Attribution, Outcome, Value};
 
 fn attribution(record: &Record<'_>) -> Option<Attribution> {
     match record {
@@ -256,6 +256,17 @@ pub(super) const FIELDS: &[Field] = &[
         get: |r| r.connection().map(|c| c.destination.port.into()),
     },
     Field {
+        name: "destination.domain",
+        aliases: &["domain", "dst.domain"],
+        column: "destination_domain",
+        kind: Type::Text,
+        doc: "Name by which the process asked for the destination.",
+        sigma: &["DestinationHostname"],
+        privacy: Privacy::Personal,
+        of: CONNECTIONS,
+        get: |r| r.connection()?.name.as_ref().map(Value::from),
+    },
+    Field {
         name: "destination.bytes",
         aliases: &["dst.bytes"],
         column: "destination_bytes",
@@ -343,6 +354,32 @@ pub(super) const FIELDS: &[Field] = &[
                 .into(),
             )
         },
+    },
+    Field {
+        name: "connection.outcome",
+        aliases: &["outcome"],
+        column: "outcome",
+        kind: Type::Text,
+        doc: "How it ended (`finished`, `reset`, `timed_out`), or why it was never established (`refused`, \
+              `unanswered`, `unreachable`, `abandoned`); unset while it lives and where nobody can tell.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| {
+            let outcome = r.connection()?.outcome;
+            (outcome != Outcome::Unknown).then(|| outcome.name().into())
+        },
+    },
+    Field {
+        name: "connection.name_source",
+        aliases: &["name_source"],
+        column: "name_source",
+        kind: Type::Text,
+        doc: "Where the name of the destination was learnt: `resolver` (what the process asked the system for).",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| r.connection()?.name_source.map(|source| source.name().into()),
     },
     Field {
         name: "connection.cookie",

@@ -138,6 +138,35 @@ pub(super) const FIELDS: &[Field] = &[
         Personal,
         |p| p.script.clone()
     ),
+    text!(
+        "process.script_sha256",
+        &["script_sha256"],
+        "script_sha256",
+        "SHA-256 of the script as it was when the process was first inspected.",
+        &[],
+        Plain,
+        |p| p.script_sha256.clone()
+    ),
+    text!(
+        "process.preload",
+        &["preload"],
+        "preload",
+        "What `LD_PRELOAD` said when the process started.",
+        &[],
+        Personal,
+        |p| p.preload.clone()
+    ),
+    Field {
+        name: "process.exit_code",
+        aliases: &["exit_code"],
+        column: "exit_code",
+        kind: Type::Integer,
+        doc: "How the process ended: its exit status, or 128 and the signal's number, as shells say it.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: WITH_PROCESS,
+        get: |record| record.process()?.exit_code.map(|code| i64::from(code).into()),
+    },
     Field {
         name: "process.parent.pid",
         aliases: &["ppid"],
@@ -287,6 +316,20 @@ pub(super) const FIELDS: &[Field] = &[
         "is_script",
         "The process is an interpreter that runs a script.",
         script
+    ),
+    flag!(
+        "process.flags.preload",
+        &["is_preloaded"],
+        "is_preloaded",
+        "`LD_PRELOAD` was set when the process started.",
+        preload
+    ),
+    flag!(
+        "process.flags.standard_socket",
+        &["standard_socket"],
+        "standard_socket",
+        "Standard input or output was a network socket when the process started, as of a reverse shell.",
+        standard_socket
     ),
     text!(
         "process.unread",

@@ -21,6 +21,7 @@ pub(super) const GROUPS: &[(&str, Type, &[&str])] = &[
             "process.command_line",
             "source.ip",
             "destination.ip",
+            "destination.domain",
             "server.ip",
             "user.name",
             "network.protocol",

@@ -7,6 +7,8 @@ mod filter;
 #[cfg(test)]
 mod full;
 #[cfg(test)]
+mod migration;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod retention;

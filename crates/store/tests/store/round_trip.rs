@@ -93,6 +93,7 @@ fn events(steps: Vec<(Step, i64)>) -> Vec<Event> {
                 alive.retain(|other| other.key != process.key);
                 ended.insert(process.key);
                 process.ended = Some(now);
+                process.exit_code = Some(137);
                 Fact::ProcessEnded(Arc::new(process))
             }
             Step::Appear(mut it) => {
@@ -131,6 +132,7 @@ fn events(steps: Vec<(Step, i64)>) -> Vec<Event> {
 fn change(it: &mut Connection, last: Connection, now: Time) {
     it.state = last.state;
     it.traffic = last.traffic;
+    it.outcome = last.outcome;
     it.process = last.process;
     it.attribution = last.attribution;
     it.shared_with = last.shared_with;
@@ -161,7 +163,8 @@ fn comparable(events: impl IntoIterator<Item = Event>) -> Vec<String> {
         if let Some(process) = process
             && process.ended.is_some()
         {
-            Arc::make_mut(process).ended = None;
+            let process = Arc::make_mut(process);
+            (process.ended, process.exit_code) = (None, None);
         }
     };
     let mut lines: Vec<_> = events
@@ -178,7 +181,10 @@ fn comparable(events: impl IntoIterator<Item = Event>) -> Vec<String> {
                     it.id = 0;
                     without_end(&mut it.process);
                 }
-                Fact::ProcessStarted(it) | Fact::ProcessUpdated(it) => Arc::make_mut(it).ended = None,
+                Fact::ProcessStarted(it) | Fact::ProcessUpdated(it) => {
+                    let it = Arc::make_mut(it);
+                    (it.ended, it.exit_code) = (None, None);
+                }
                 _ => {}
             }
             format!("{:?}", event)
@@ -260,6 +266,7 @@ proptest! {
     ) {
         connection.ended = Some(Time(NOW.0 + 5));
         Arc::make_mut(&mut process).sha256 = Some("ab".repeat(32).into());
+        Arc::make_mut(&mut process).exit_code = Some(1);
         connection.process = Some(process.clone());
         let stored = [
             Stored::Connection(connection.clone().into()),

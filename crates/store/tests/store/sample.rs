@@ -48,7 +48,7 @@ fn ancestor() -> BoxedStrategy<Ancestor> {
 
 /// Any process that lives.
 pub(crate) fn process() -> BoxedStrategy<Arc<Process>> {
-    let texts = prop::collection::vec(option::of(text()), 8);
+    let texts = prop::collection::vec(option::of(text()), 10);
     let flags = any::<[bool; 6]>().prop_map(
         |[deleted, memfd, script, kernel_thread, preload, standard_socket]| Flags {
             deleted,
@@ -109,6 +109,8 @@ pub(crate) fn process() -> BoxedStrategy<Arc<Process>> {
                     network_namespace,
                     flags,
                     script: next(),
+                    script_sha256: next(),
+                    preload: next(),
                     sha256: None,
                     package,
                     unread,
@@ -176,6 +178,17 @@ fn transport() -> BoxedStrategy<Transport> {
     .boxed()
 }
 
+fn outcome() -> BoxedStrategy<Outcome> {
+    prop::sample::select(Outcome::ALL.to_vec()).boxed()
+}
+
+/// A name and where it was learnt.
+fn name() -> BoxedStrategy<(Option<Text>, Option<NameSource>)> {
+    option::of(text())
+        .prop_map(|name| (name.clone(), name.map(|_| NameSource::Resolver)))
+        .boxed()
+}
+
 /// Any open conversation with this id.
 pub(crate) fn connection(id: u64) -> BoxedStrategy<Connection> {
     let states = prop::sample::select(SocketState::ALL.to_vec());
@@ -196,6 +209,8 @@ pub(crate) fn connection(id: u64) -> BoxedStrategy<Connection> {
             option::of(process()),
             attribution(),
             prop::collection::vec(key(), 0..3),
+            outcome(),
+            name(),
         ),
     )
         .prop_map(
@@ -203,7 +218,7 @@ pub(crate) fn connection(id: u64) -> BoxedStrategy<Connection> {
                 (started, started_before, transport, source, destination),
                 (side, direction, scope, state, network_namespace),
                 (cookie, user_id, cgroup_id, traffic),
-                (service, process, attribution, shared_with),
+                (service, process, attribution, shared_with, outcome, (name, name_source)),
             )| Connection {
                 id,
                 started: Time(NOW.0 + started),
@@ -222,9 +237,9 @@ pub(crate) fn connection(id: u64) -> BoxedStrategy<Connection> {
                 user_id,
                 cgroup_id,
                 traffic,
-                outcome: Default::default(),
-                name: None,
-                name_source: None,
+                outcome,
+                name,
+                name_source,
                 service,
                 process,
                 attribution,
