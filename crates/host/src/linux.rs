@@ -1,6 +1,7 @@
 //! What only Linux answers: `/proc`, `sock_diag`, namespaces, package databases.
 
 pub mod cgroup;
+mod describe;
 pub mod destroy;
 pub mod hash;
 pub mod namespaces;

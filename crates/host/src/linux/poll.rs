@@ -10,8 +10,8 @@ use atalaya_model::{Gap, Ledger, Observation, Socket, Span, Stage, Text, TierRep
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::describe::Describer;
 use self::remember::Remembered;
+use super::describe::Describer;
 use super::namespaces::Namespaces;
 use super::owners::Owners;
 use super::sockets::Buffer;
