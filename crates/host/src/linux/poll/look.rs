@@ -4,10 +4,10 @@ use atalaya_model::observation::Look;
 use atalaya_model::{Evidence, Observation, Owners as Named, Socket, Stage, Text, Time};
 
 use super::PollCollector;
-use crate::linux::describe::Describer;
 use super::remember::Remembered;
 use super::report;
 use crate::collector::Sink;
+use crate::linux::describe::Describer;
 use crate::linux::owners::Owners;
 use crate::{HostError, clock};
 
