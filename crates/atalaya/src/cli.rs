@@ -235,6 +235,8 @@ pub enum EventKind {
 pub enum TierChoice {
     #[default]
     Auto,
+    Ebpf,
+    Events,
     Poll,
 }
 
@@ -243,6 +245,8 @@ impl TierChoice {
     pub const fn forced(self) -> Option<Tier> {
         match self {
             Self::Auto => None,
+            Self::Ebpf => Some(Tier::Ebpf),
+            Self::Events => Some(Tier::Events),
             Self::Poll => Some(Tier::Poll),
         }
     }

@@ -7,7 +7,7 @@ use atalaya_detect::registry::ENTRIES;
 use atalaya_format::escape;
 use atalaya_host::collector::Options as CollectorOptions;
 use atalaya_host::privileges::Privileges;
-use atalaya_model::TierReport;
+use atalaya_model::{Tier, TierReport};
 use serde::Serialize;
 
 use crate::cli::{Output, WatchArgs};
@@ -58,7 +58,7 @@ impl Plan {
     /// A wrong flag, or a tier that does not work here.
     pub fn new(args: &WatchArgs, loaded: Loaded) -> Result<Self, Failure> {
         let watch = crate::watch::Plan::new(args, &loaded)?;
-        let collector = crate::setup::collector(args.tier, CollectorOptions::single_look(), &loaded)?;
+        let collector = crate::setup::collector(args.tier, CollectorOptions::default(), &loaded)?;
         let tier = collector.report();
         drop(collector);
         let privileges = Privileges::own();
@@ -131,8 +131,9 @@ impl Plan {
         writeln!(out, "What `atalaya watch` would do here")?;
         writeln!(
             out,
-            "\ntier            {} (socket tables, socket-destroy notices, /proc)",
-            self.tier.tier.name()
+            "\ntier            {} ({})",
+            self.tier.tier.name(),
+            means(self.tier.tier)
         )?;
         for (tier, why) in &self.tier.unavailable {
             writeln!(out, "                {} unavailable: {why}", tier.name())?;
@@ -194,6 +195,16 @@ impl Plan {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// By what means a tier sees.
+const fn means(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Ebpf => "programs in the kernel: every conversation and process, with exact attribution and bytes",
+        Tier::Events => "kernel tracepoints, socket-destroy notices, process events, /proc",
+        Tier::Poll => "socket tables, socket-destroy notices, /proc",
+        Tier::Portable => "the socket table of the operating system",
+    }
 }
 
 fn none_or(names: &[String]) -> String {

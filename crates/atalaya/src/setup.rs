@@ -6,7 +6,7 @@ use atalaya_format::catalogue::Language;
 use atalaya_format::ecs::Context;
 use atalaya_host::collector::{Collector, Options as CollectorOptions};
 use atalaya_host::identity::Identity;
-use atalaya_host::linux::poll::PollCollector;
+use atalaya_host::ladder::Ladder;
 use atalaya_model::{Tier, Time};
 use atalaya_track::{Options as TrackerOptions, Tracker};
 
@@ -57,17 +57,19 @@ pub fn collector(
         redact: collect.redact,
         ..options
     };
-    match choice.forced() {
-        None | Some(Tier::Poll) => {
-            let collector = PollCollector::open(options)
-                .map_err(|error| Failure::Failed(format!("cannot observe this host: failed to {error}")))?;
-            Ok(Box::new(collector))
-        }
-        Some(tier) => Err(Failure::Failed(format!(
-            "tier `{}` is not available here",
+    let forced = match choice.forced() {
+        // One look sees what there is by any tier: what the better ones add is what happens between two.
+        None if !options.follow => Some(Tier::Poll),
+        forced => forced,
+    };
+    let ladder = Ladder::open(forced, options).map_err(|error| match choice.forced() {
+        Some(tier) => Failure::Failed(format!(
+            "tier `{}` does not work here: failed to {error}; `atalaya plan` says what does",
             tier.name()
-        ))),
-    }
+        )),
+        None => Failure::Failed(format!("cannot observe this host: failed to {error}")),
+    })?;
+    Ok(Box::new(ladder))
 }
 
 /// An engine for this configuration. `last_alert` is the highest alert id so far.

@@ -16,6 +16,7 @@ pub mod control;
 pub mod error;
 pub mod fake;
 pub mod identity;
+pub mod ladder;
 pub mod lock;
 pub mod privileges;
 pub mod service;

@@ -4,6 +4,7 @@ pub mod cgroup;
 mod describe;
 pub mod destroy;
 pub mod hash;
+pub mod names;
 pub mod namespaces;
 pub mod owners;
 pub mod package;
@@ -12,3 +13,21 @@ pub mod process;
 pub mod redact;
 pub mod sockets;
 pub mod users;
+
+use atalaya_model::Tier;
+
+use crate::HostError;
+use crate::collector::{Collector, Options};
+
+/// Opens the collector of one tier.
+///
+/// # Errors
+/// Why the tier does not work here.
+pub fn open(tier: Tier, options: Options) -> Result<Box<dyn Collector>, HostError> {
+    match tier {
+        Tier::Poll => Ok(Box::new(poll::PollCollector::open(options)?)),
+        Tier::Ebpf | Tier::Events | Tier::Portable => Err(HostError::system("find a collector for it")(
+            std::io::ErrorKind::Unsupported.into(),
+        )),
+    }
+}
