@@ -1,6 +1,7 @@
 //! Rows of conversations: inserted when they open, completed when they close, at most once a minute between.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use atalaya_model::connection::Traffic;
 use atalaya_model::{Connection as Conversation, Endpoint, ProcessKey, Time, Transport};
@@ -19,24 +20,65 @@ pub(crate) enum Phase {
     Closed = 2,
 }
 
-const INSERT: &str = "INSERT INTO connection (id, late, run, phase, started, started_before, transport, source_ip, \
-    source_port, destination_ip, destination_port, side, direction, scope, network_namespace, cookie, user_id, \
-    cgroup_id, service, community, seen, state, sent_bytes, received_bytes, sent_packets, received_packets, \
-    round_trip, retransmits, outcome, name, name_source, process, attribution, shared_with) VALUES (:id, :late, :run, 0, :started, \
-    :started_before, :transport, :source_ip, :source_port, :destination_ip, :destination_port, :side, :direction, \
-    :scope, :network_namespace, :cookie, :user_id, :cgroup_id, :service, :community, :seen, :state, :sent_bytes, \
-    :received_bytes, :sent_packets, :received_packets, :round_trip, :retransmits, :outcome, :name, \
-    :name_source, :process, :attribution, :shared_with)";
+/// The columns that an opening and every later state write, in the order in which [`State::bind`] binds them; `true` for
+/// those of which both are kept, the later one under `last_`.
+const COLUMNS: [(&str, bool); 28] = [
+    ("transport", false),
+    ("source_ip", false),
+    ("source_port", false),
+    ("destination_ip", false),
+    ("destination_port", false),
+    ("side", false),
+    ("direction", false),
+    ("scope", false),
+    ("network_namespace", false),
+    ("cookie", false),
+    ("user_id", false),
+    ("cgroup_id", false),
+    ("service", false),
+    ("name", false),
+    ("name_source", false),
+    ("community", false),
+    ("seen", true),
+    ("state", true),
+    ("sent_bytes", true),
+    ("received_bytes", true),
+    ("sent_packets", true),
+    ("received_packets", true),
+    ("round_trip", true),
+    ("retransmits", true),
+    ("outcome", true),
+    ("process", true),
+    ("attribution", true),
+    ("shared_with", true),
+];
 
-const UPDATE: &str = "UPDATE connection SET phase = :phase, transport = :transport, source_ip = :source_ip, \
-    source_port = :source_port, destination_ip = :destination_ip, destination_port = :destination_port, \
-    side = :side, direction = :direction, scope = :scope, network_namespace = :network_namespace, \
-    cookie = :cookie, user_id = :user_id, cgroup_id = :cgroup_id, service = :service, community = :community, \
-    changed = :changed, ended = :ended, last_seen = :seen, last_state = :state, last_sent_bytes = :sent_bytes, \
-    last_received_bytes = :received_bytes, last_sent_packets = :sent_packets, \
-    last_received_packets = :received_packets, last_round_trip = :round_trip, \
-    last_retransmits = :retransmits, last_outcome = :outcome, name = :name, name_source = :name_source, \
-    last_process = :process, last_attribution = :attribution, last_shared_with = :shared_with WHERE id = :id";
+fn insert_sql() -> &'static str {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let columns = COLUMNS.map(|(column, _)| column).join(", ");
+        let places: Vec<_> = (1..=COLUMNS.len() + 5).map(|place| format!("?{place}")).collect();
+        let places = places.join(", ");
+        format!(
+            "INSERT INTO connection ({columns}, id, late, run, started, started_before, phase) VALUES ({places}, 0)"
+        )
+    });
+    &SQL
+}
+
+fn update_sql() -> &'static str {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let last = |kept: bool| if kept { "last_" } else { "" };
+        let columns = COLUMNS.map(|(column, both)| format!("{}{column}", last(both)));
+        let columns = columns.iter().map(String::as_str);
+        let columns = columns.chain(["phase", "changed", "ended"]).enumerate();
+        let sets: Vec<_> = columns
+            .map(|(place, column)| format!("{column} = ?{}", place + 1))
+            .collect();
+        let id = sets.len() + 1;
+        format!("UPDATE connection SET {} WHERE id = ?{id}", sets.join(", "))
+    });
+    &SQL
+}
 
 /// Inserts a conversation that opened at `time`.
 pub(crate) fn insert(
@@ -47,18 +89,15 @@ pub(crate) fn insert(
     time: Time,
     conversation: &Conversation,
 ) -> Result<(), StoreError> {
-    let parameters = Parameters::of(connection, dictionaries, time, conversation)?;
-    let mut statement = connection.prepare_cached(INSERT)?;
-    parameters.bind(&mut statement, conversation, time)?;
-    bind(&mut statement, ":id", id)?;
-    bind(&mut statement, ":late", late)?;
-    bind(&mut statement, ":run", run)?;
-    bind(
-        &mut statement,
-        ":started",
-        conversation.started.0.saturating_sub(time.0),
-    )?;
-    bind(&mut statement, ":started_before", conversation.started_before)?;
+    let state = State::of(connection, dictionaries, time, conversation)?;
+    let mut statement = connection.prepare_cached(insert_sql())?;
+    let mut places = Places::of(&mut statement);
+    state.bind(&mut places)?;
+    places.bind(id)?;
+    places.bind(late)?;
+    places.bind(run)?;
+    places.bind(conversation.started.0.saturating_sub(time.0))?;
+    places.bind(conversation.started_before)?;
     statement.raw_execute()?;
     Ok(())
 }
@@ -72,19 +111,38 @@ pub(crate) fn update(
     time: Time,
     conversation: &Conversation,
 ) -> Result<bool, StoreError> {
-    let parameters = Parameters::of(connection, dictionaries, time, conversation)?;
-    let mut statement = connection.prepare_cached(UPDATE)?;
-    parameters.bind(&mut statement, conversation, time)?;
-    bind(&mut statement, ":id", id)?;
-    bind(&mut statement, ":phase", phase as i64)?;
-    bind(&mut statement, ":changed", time.0)?;
-    let ended = conversation.ended.map(|ended| ended.0.saturating_sub(time.0));
-    bind(&mut statement, ":ended", ended)?;
+    let state = State::of(connection, dictionaries, time, conversation)?;
+    let mut statement = connection.prepare_cached(update_sql())?;
+    let mut places = Places::of(&mut statement);
+    state.bind(&mut places)?;
+    places.bind(phase as i64)?;
+    places.bind(time.0)?;
+    places.bind(conversation.ended.map(|ended| ended.0.saturating_sub(time.0)))?;
+    places.bind(id)?;
     Ok(statement.raw_execute()? > 0)
 }
 
-/// What both statements bind, where it needs the dictionaries.
-struct Parameters {
+/// Binds values to a statement's parameters, one after the other.
+struct Places<'a, 'b> {
+    statement: &'a mut rusqlite::Statement<'b>,
+    last: usize,
+}
+
+impl<'a, 'b> Places<'a, 'b> {
+    fn of(statement: &'a mut rusqlite::Statement<'b>) -> Self {
+        Self { statement, last: 0 }
+    }
+
+    fn bind(&mut self, value: impl rusqlite::ToSql) -> Result<(), StoreError> {
+        self.last += 1;
+        Ok(self.statement.raw_bind_parameter(self.last, value)?)
+    }
+}
+
+/// A conversation at a time, with its numbers in the dictionaries.
+struct State<'a> {
+    conversation: &'a Conversation,
+    time: Time,
     source_ip: i64,
     destination_ip: i64,
     service: Option<i64>,
@@ -93,12 +151,12 @@ struct Parameters {
     community: [u8; 20],
 }
 
-impl Parameters {
+impl<'a> State<'a> {
     fn of(
         connection: &Connection,
         dictionaries: &mut Dictionaries,
         time: Time,
-        conversation: &Conversation,
+        conversation: &'a Conversation,
     ) -> Result<Self, StoreError> {
         let id = atalaya_model::community_id::community_id(
             conversation.transport,
@@ -106,6 +164,8 @@ impl Parameters {
             conversation.destination,
         );
         Ok(Self {
+            conversation,
+            time,
             source_ip: dictionaries.address(connection, conversation.source.ip, time)?,
             destination_ip: dictionaries.address(connection, conversation.destination.ip, time)?,
             service: dictionaries.text_of(connection, conversation.service.as_ref(), time)?,
@@ -115,65 +175,39 @@ impl Parameters {
         })
     }
 
-    fn bind(
-        &self,
-        statement: &mut rusqlite::Statement<'_>,
-        conversation: &Conversation,
-        time: Time,
-    ) -> Result<(), StoreError> {
-        let traffic = conversation.traffic;
-        let count = |get: fn(&Traffic) -> u64| traffic.as_ref().map(|traffic| counter(get(traffic)));
-        bind(statement, ":transport", conversation.transport.number())?;
-        bind(statement, ":source_ip", self.source_ip)?;
-        bind(statement, ":source_port", conversation.source.port)?;
-        bind(statement, ":destination_ip", self.destination_ip)?;
-        bind(statement, ":destination_port", conversation.destination.port)?;
-        bind(statement, ":side", encode(codes::SIDE, &conversation.side))?;
-        bind(
-            statement,
-            ":direction",
-            encode(codes::DIRECTION, &conversation.direction),
-        )?;
-        bind(statement, ":scope", encode(codes::SCOPE, &conversation.scope))?;
-        bind(statement, ":network_namespace", conversation.network_namespace)?;
-        bind(statement, ":cookie", counter(conversation.cookie))?;
-        bind(statement, ":user_id", conversation.user_id)?;
-        bind(statement, ":cgroup_id", conversation.cgroup_id.map(counter))?;
-        bind(statement, ":service", self.service)?;
-        bind(statement, ":community", self.community)?;
-        bind(statement, ":seen", conversation.seen.0.saturating_sub(time.0))?;
-        bind(statement, ":state", encode(codes::STATE, &conversation.state))?;
-        bind(statement, ":sent_bytes", count(|t| t.sent_bytes))?;
-        bind(statement, ":received_bytes", count(|t| t.received_bytes))?;
-        bind(statement, ":sent_packets", count(|t| t.sent_packets))?;
-        bind(statement, ":received_packets", count(|t| t.received_packets))?;
-        bind(statement, ":round_trip", count(|t| t.round_trip.into()))?;
-        bind(statement, ":retransmits", count(|t| t.retransmits.into()))?;
-        bind(statement, ":outcome", codes::encode_outcome(conversation.outcome))?;
-        bind(statement, ":name", self.name)?;
-        let source = conversation.name_source;
-        let source = source.map(|source| encode(codes::NAME_SOURCE, &source));
-        bind(statement, ":name_source", source)?;
-        bind(statement, ":process", self.process)?;
-        bind(
-            statement,
-            ":attribution",
-            codes::encode_attribution(conversation.attribution),
-        )?;
-        bind(statement, ":shared_with", keys(&conversation.shared_with))?;
-        Ok(())
+    /// Binds the first parameters, in the order of [`COLUMNS`].
+    fn bind(&self, places: &mut Places<'_, '_>) -> Result<(), StoreError> {
+        let it = self.conversation;
+        let count = |get: fn(&Traffic) -> u64| it.traffic.as_ref().map(|traffic| counter(get(traffic)));
+        places.bind(it.transport.number())?;
+        places.bind(self.source_ip)?;
+        places.bind(it.source.port)?;
+        places.bind(self.destination_ip)?;
+        places.bind(it.destination.port)?;
+        places.bind(encode(codes::SIDE, &it.side))?;
+        places.bind(encode(codes::DIRECTION, &it.direction))?;
+        places.bind(encode(codes::SCOPE, &it.scope))?;
+        places.bind(it.network_namespace)?;
+        places.bind(counter(it.cookie))?;
+        places.bind(it.user_id)?;
+        places.bind(it.cgroup_id.map(counter))?;
+        places.bind(self.service)?;
+        places.bind(self.name)?;
+        places.bind(it.name_source.map(|source| encode(codes::NAME_SOURCE, &source)))?;
+        places.bind(self.community)?;
+        places.bind(it.seen.0.saturating_sub(self.time.0))?;
+        places.bind(encode(codes::STATE, &it.state))?;
+        places.bind(count(|t| t.sent_bytes))?;
+        places.bind(count(|t| t.received_bytes))?;
+        places.bind(count(|t| t.sent_packets))?;
+        places.bind(count(|t| t.received_packets))?;
+        places.bind(count(|t| t.round_trip.into()))?;
+        places.bind(count(|t| t.retransmits.into()))?;
+        places.bind(codes::encode_outcome(it.outcome))?;
+        places.bind(self.process)?;
+        places.bind(codes::encode_attribution(it.attribution))?;
+        places.bind(keys(&it.shared_with))
     }
-}
-
-fn bind(
-    statement: &mut rusqlite::Statement<'_>,
-    name: &str,
-    value: impl rusqlite::ToSql,
-) -> Result<(), StoreError> {
-    let index = statement
-        .parameter_index(name)?
-        .ok_or_else(|| StoreError::Corrupt(format!("no parameter {name}")))?;
-    Ok(statement.raw_bind_parameter(index, value)?)
 }
 
 /// Process keys as bytes: pid and start, little-endian, one after the other; `None` where there are none.
