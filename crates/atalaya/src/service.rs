@@ -96,8 +96,9 @@ LogsDirectory=atalaya
 LogsDirectoryMode=0700
 MemoryMax=512M
 
-# What it needs: other processes' descriptors and executables, other network namespaces, a large receive buffer.
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_NET_ADMIN CAP_SYS_ADMIN
+# What it needs: programs and tracepoints in the kernel, other processes' descriptors and executables, other network
+# namespaces, a large receive buffer.
+CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_NET_ADMIN CAP_SYS_ADMIN
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=read-only

@@ -13,7 +13,7 @@ struct Wanted {
     without: &'static str,
 }
 
-const WANTED: [Wanted; 4] = [
+const WANTED: [Wanted; 6] = [
     Wanted {
         capability: Capability::CAP_SYS_PTRACE,
         without: "executables, working directories and sockets of other users' processes are not seen",
@@ -29,6 +29,14 @@ const WANTED: [Wanted; 4] = [
     Wanted {
         capability: Capability::CAP_SYS_ADMIN,
         without: "network namespaces of containers are not entered, and their sockets not seen",
+    },
+    Wanted {
+        capability: Capability::CAP_BPF,
+        without: "programs in the kernel cannot be loaded: what lives between two looks loses its process",
+    },
+    Wanted {
+        capability: Capability::CAP_PERFMON,
+        without: "programs in the kernel and tracepoints cannot be used: what lives between two looks loses its process",
     },
 ];
 
@@ -116,15 +124,15 @@ mod tests {
     fn what_is_missing_comes_with_its_command() {
         let some = Privileges::of(1000, |capability| capability == Capability::CAP_NET_ADMIN);
         assert_eq!(some.present, ["CAP_NET_ADMIN".into()]);
-        assert_eq!(some.missing.len(), 3);
+        assert_eq!(some.missing.len(), 5);
         assert!(!some.is_complete());
         let limits = some.limits(Path::new("/usr/bin/atalaya"));
-        assert_eq!(limits.len(), 3);
+        assert_eq!(limits.len(), 5);
         assert!(limits[0].what.starts_with("no CAP_SYS_PTRACE: "));
         assert_eq!(
             &*limits[0].remedy,
             "sudo atalaya watch, or once: sudo setcap \
-             cap_sys_ptrace,cap_dac_read_search,cap_net_admin,cap_sys_admin+ep /usr/bin/atalaya"
+             cap_sys_ptrace,cap_dac_read_search,cap_net_admin,cap_sys_admin,cap_bpf,cap_perfmon+ep /usr/bin/atalaya"
         );
         assert!(grant(Path::new("/a b/it's")).ends_with(r"+ep '/a b/it'\''s'"));
     }

@@ -23,7 +23,7 @@ fn the_example_looks_and_watches() {
     monitor::run(&atalaya::Monitor::with_config(config), 3, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     for words in [
-        "by tier poll",
+        "by tier ",
         "dns_rate (high): ",
         "[high] suspicious_port: ",
         " connections, ",
