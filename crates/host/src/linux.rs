@@ -3,6 +3,7 @@
 pub mod cgroup;
 mod describe;
 pub mod destroy;
+pub mod ebpf;
 pub mod hash;
 pub mod names;
 pub mod namespaces;

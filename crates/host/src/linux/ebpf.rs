@@ -1,0 +1,8 @@
+//! Tier `ebpf`: programs in the kernel keep every conversation and who holds it, and tell what is new.
+//!
+//! The programs are in `ebpf/bpf`, written in C; their object is committed beside them. This side loads them, reads
+//! their ring in batches, and turns records into observations.
+
+mod loader;
+mod processes;
+mod ring;
