@@ -33,7 +33,7 @@ use crate::terminal::Terminal;
 
 /// Messages between collector and engine, at most; a full channel makes the collector wait, and the kernel's buffer
 /// holds what happens meanwhile.
-const OBSERVATIONS: usize = 256;
+const OBSERVATIONS: usize = 64;
 /// Commands that wait for the engine, at most.
 const COMMANDS: usize = 64;
 

@@ -78,6 +78,8 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
         unread: Vec::new(),
     };
     watch.greet();
+    // How it is seen stands in the history from the start, with the reasons.
+    watch.observe(Observation::Tier(parts_began, watch.parts.tier.clone()));
     loop {
         let patience = match end {
             Some(end) => match end.left() {

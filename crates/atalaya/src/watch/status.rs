@@ -3,11 +3,14 @@
 use atalaya_format::numbers;
 use atalaya_host::{clock, usage};
 use atalaya_model::live::Status;
-use atalaya_model::{Alert, Event, Fact, Severity, Stage};
+use atalaya_model::{Alert, Event, Fact, Severity, Stage, TierReport};
 
 use super::Plan;
 use super::parts::Parts;
 use crate::setup::VERSION;
+
+/// Characters of a reason that the status line has room for.
+const MOST_OF_REASON: usize = 40;
 
 /// What was counted since the watch began.
 #[derive(Debug, Default)]
@@ -51,6 +54,9 @@ pub(super) fn greeting(plan: &Plan, parts: &Parts) -> Vec<String> {
         parts.identity.name,
         parts.tier.tier.name()
     )];
+    for (tier, why) in &parts.tier.unavailable {
+        lines.push(format!("tier `{}` is off: {why}", tier.name()));
+    }
     match &plan.store {
         Some(path) => lines.push(format!("history is kept in {}", path.display())),
         None => lines.push("no history is kept".to_owned()),
@@ -75,7 +81,7 @@ pub(super) fn line(plan: &Plan, parts: &Parts, totals: &Totals) -> String {
     let tracker = parts.engine.tracker();
     let mut line = format!(
         "tier {}  connections {}  processes {}  alerts {}  gaps {}",
-        parts.tier.tier.name(),
+        tier(&parts.tier),
         numbers::count(tracker.connection_count() as u64),
         numbers::count(tracker.process_count() as u64),
         alerts(&totals.alerts),
@@ -90,6 +96,19 @@ pub(super) fn line(plan: &Plan, parts: &Parts, totals: &Totals) -> String {
         line.push_str("  no store");
     }
     line
+}
+
+/// The tier, and in few words why not the best one.
+fn tier(report: &TierReport) -> String {
+    match report.unavailable.first() {
+        Some((better, why)) => {
+            let why = why.strip_prefix("failed to ").unwrap_or(why);
+            let short: String = why.chars().take(MOST_OF_REASON).collect();
+            let more = if short.len() < why.len() { "…" } else { "" };
+            format!("{} (no {}: {short}{more})", report.tier.name(), better.name())
+        }
+        None => report.tier.name().to_owned(),
+    }
 }
 
 /// `3 (1 high, 2 low)`, or `0`.
