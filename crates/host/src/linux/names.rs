@@ -1,0 +1,201 @@
+//! Which names programs ask the system's resolver for, and what they are told, without looking at packets.
+//!
+//! Two probes on each function of the host's libc, one at its entry and one at its return (`bpf/names.bpf.c`), write
+//! what was asked and answered into a ring. They live as long as [`Names`]; the kernel takes them away with the last
+//! descriptor, however the program ends. What is not seen: programs in a container with a libc of its own, static
+//! programs, and those that speak DNS themselves. [`Names::limits`] says so.
+//!
+//! How a collector uses it: open it once, after its own programs; call [`Names::drain`] each time that it drains its
+//! own ring, and before it passes on connections, so that names come first; [`Names::as_fd`] is readable early when
+//! the ring is half full. `drain` returns what was lost, for the ledger (`Stage::KernelRing`) and a gap.
+
+mod libraries;
+mod record;
+
+use std::error::Error;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+use atalaya_model::observation::Resolution;
+use atalaya_model::tier::Limit;
+use atalaya_model::{Text, Time};
+use aya::maps::{Array, Map, MapData, MapError, RingBuf};
+use aya::programs::UProbe;
+use aya::programs::uprobe::UProbeScope;
+use aya::{Ebpf, EbpfLoader};
+
+use crate::HostError;
+
+/// The programs, built from `bpf/names.bpf.c` by `bpf/build`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("names/bpf/names.bpf.o");
+
+/// Function of libc, program at its entry, program at its return. `gethostbyname` and `gethostbyname2` call these.
+const PROBES: [(&str, &str, &str); 3] = [
+    ("getaddrinfo", "getaddrinfo_enter", "getaddrinfo_leave"),
+    ("gethostbyname_r", "gethostbyname_enter", "gethostbyname_leave"),
+    ("gethostbyname2_r", "gethostbyname2_enter", "gethostbyname_leave"),
+];
+
+/// Watches the resolver of this host's libc.
+pub struct Names {
+    ring: RingBuf<MapData>,
+    lost: Array<MapData, u64>,
+    /// Of `lost`, how many were told.
+    told: u64,
+    libraries: Vec<PathBuf>,
+    /// Keeps the programs attached.
+    _programs: Ebpf,
+}
+
+/// What one [`Names::drain`] took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Answers passed on.
+    pub passed: u64,
+    /// Answers that tell nothing: the name was an address, or empty.
+    pub idle: u64,
+    /// Answers lost in the kernel since the last time: the ring was full, or too many calls were under way.
+    pub lost: u64,
+}
+
+impl Names {
+    /// Loads the programs and attaches them to every libc of this host. Needs CAP_BPF, CAP_PERFMON, for probes in
+    /// programs of others CAP_SYS_ADMIN, and the kernel's type information (BTF).
+    ///
+    /// # Errors
+    /// When the kernel refuses, or no libc is found that has the resolver's functions.
+    pub fn open() -> Result<Self, HostError> {
+        Self::open_with(&mut EbpfLoader::new())
+    }
+
+    /// The same by a loader that has read the kernel's type information already: that costs 10 ms.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(loader: &mut EbpfLoader<'_>) -> Result<Self, HostError> {
+        let found = libraries::found();
+        if found.is_empty() {
+            let missing = io::Error::new(io::ErrorKind::NotFound, "no libc.so.6 in the usual places");
+            return Err(HostError::system("find the system's libc")(missing));
+        }
+        let action = "load the programs that watch the resolver";
+        let mut programs = loader.load(OBJECT).map_err(refused(action))?;
+        for (_, program) in programs.programs_mut() {
+            let program: &mut UProbe = program.try_into().map_err(refused(action))?;
+            program.load().map_err(refused(action))?;
+        }
+        let mut libraries = Vec::new();
+        for library in found {
+            match watch(&mut programs, &library) {
+                Ok(()) => libraries.push(library),
+                Err(error) if libraries.is_empty() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let ring = take(&mut programs, "ring")?;
+        let lost = take(&mut programs, "lost")?;
+        Ok(Self {
+            ring,
+            lost,
+            told: 0,
+            libraries,
+            _programs: programs,
+        })
+    }
+
+    /// Passes on every answer that waits, in order. `clock` turns nanoseconds since boot into time of day.
+    pub fn drain(&mut self, clock: &dyn Fn(u64) -> Time, sink: &mut dyn FnMut(Resolution)) -> Drained {
+        let mut drained = Drained::default();
+        while let Some(bytes) = self.ring.next() {
+            match record::resolution(&bytes, clock) {
+                Some(resolution) => {
+                    drained.passed += 1;
+                    sink(resolution);
+                }
+                None => drained.idle += 1,
+            }
+        }
+        let lost = self.lost.get(&0, 0).unwrap_or(self.told);
+        drained.lost = lost.saturating_sub(self.told);
+        self.told = lost;
+        drained
+    }
+
+    /// The libraries that are watched.
+    pub fn libraries(&self) -> &[PathBuf] {
+        &self.libraries
+    }
+
+    /// What is not seen this way.
+    pub fn limits() -> [Limit; 1] {
+        [Limit {
+            what: Text::from(
+                "the names that programs ask for which bring their own resolver (static ones, and those in containers \
+                 with a libc of their own)",
+            ),
+            remedy: Text::from("none in this version"),
+        }]
+    }
+}
+
+impl AsFd for Names {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names")
+            .field("libraries", &self.libraries)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Attaches to every function that the library has; without the first of them it is of no use.
+fn watch(programs: &mut Ebpf, library: &Path) -> Result<(), HostError> {
+    for (place, (function, enter, leave)) in PROBES.into_iter().enumerate() {
+        // The entry first: a return whose entry was not seen counts as lost.
+        let watched = attach(programs, enter, function, library)
+            .and_then(|()| attach(programs, leave, function, library));
+        if place == 0 {
+            watched?;
+        }
+    }
+    Ok(())
+}
+
+fn attach(programs: &mut Ebpf, program: &str, function: &str, library: &Path) -> Result<(), HostError> {
+    let action = "attach to the resolver of the system's libc";
+    let program = programs.program_mut(program).ok_or_else(|| incomplete(program))?;
+    let program: &mut UProbe = program.try_into().map_err(refused(action))?;
+    program
+        .attach(function, library, UProbeScope::AllProcesses)
+        .map_err(refused(action))?;
+    Ok(())
+}
+
+fn take<T: TryFrom<Map, Error = MapError>>(programs: &mut Ebpf, name: &'static str) -> Result<T, HostError> {
+    let map = programs.take_map(name).ok_or_else(|| incomplete(name))?;
+    T::try_from(map).map_err(refused("open a table of the kernel programs"))
+}
+
+/// The object in this program is not the one that belongs to it.
+fn incomplete(part: &str) -> HostError {
+    let missing = io::Error::new(io::ErrorKind::NotFound, format!("they have no `{part}`"));
+    HostError::system("use the programs that watch the resolver")(missing)
+}
+
+/// What the kernel or the loader answered, with every reason that it gives.
+fn refused<E: Error>(action: &'static str) -> impl FnOnce(E) -> HostError {
+    move |error| {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(reason) = source {
+            text.push_str(&format!(": {reason}"));
+            source = reason.source();
+        }
+        HostError::system(action)(io::Error::other(text))
+    }
+}
