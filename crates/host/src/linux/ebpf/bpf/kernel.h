@@ -14,7 +14,10 @@ typedef signed long long s64;
 
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
+#define UNUSED __attribute__((unused))
 #define EXISTS(member) __builtin_preserve_field_info(member, 2)
+#define FIELD_OFFSET(member) __builtin_preserve_field_info(member, 0)
+#define FIELD_SIZE(member) __builtin_preserve_field_info(member, 1)
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
@@ -50,6 +53,7 @@ static long (*bpf_probe_read_user_str)(void *into, u32 length, const void *from)
 static long (*bpf_probe_read_kernel_str)(void *into, u32 length, const void *from) = (void *)115;
 static u64 (*bpf_ktime_get_boot_ns)(void) = (void *)125;
 static long (*bpf_seq_write)(void *file, const void *data, u32 length) = (void *)127;
+static long (*bpf_ringbuf_output)(void *ring, void *record, u64 size, u64 flags) = (void *)130;
 static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
 static void (*bpf_ringbuf_submit)(void *record, u64 flags) = (void *)132;
 static void (*bpf_ringbuf_discard)(void *record, u64 flags) = (void *)133;
@@ -58,6 +62,7 @@ static void *(*bpf_skc_to_tcp_sock)(void *socket) = (void *)137;
 static void *(*bpf_get_current_task_btf)(void) = (void *)158;
 static void *(*bpf_sock_from_file)(void *file) = (void *)162;
 static long (*bpf_for_each_map_elem)(void *map, void *callback, void *context, u64 flags) = (void *)164;
+static long (*bpf_loop)(u32 rounds, void *callback, void *context, u64 flags) = (void *)181;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -83,7 +88,12 @@ typedef struct {
 } atomic64_t;
 
 struct kernfs_node {
+    struct kernfs_node *__parent;
+    const char *name;
     u64 id;
+};
+struct kernfs_node___before_6_15 {
+    struct kernfs_node *parent;
 };
 struct cgroup {
     struct kernfs_node *kn;
@@ -92,8 +102,28 @@ struct sock_cgroup_data {
     struct cgroup *cgroup;
 };
 
+struct qstr {
+    const unsigned char *name;
+};
+struct hlist_bl_node {
+    struct hlist_bl_node **pprev;
+};
+struct dentry {
+    struct hlist_bl_node d_hash;
+    struct dentry *d_parent;
+    struct qstr d_name;
+};
+struct vfsmount {
+    struct dentry *mnt_root;
+};
+struct path {
+    struct vfsmount *mnt;
+    struct dentry *dentry;
+};
 struct file {
     void *private_data;
+    struct inode *f_inode;
+    struct path f_path;
 };
 struct socket {
     struct sock *sk;
@@ -155,8 +185,17 @@ struct sk_buff {
 struct task_struct {
     s32 pid, tgid;
     u32 flags;
-    struct task_struct *group_leader;
+    int exit_code;
+    struct task_struct *group_leader, *real_parent;
     u64 start_boottime;
+    char comm[16];
+    struct mm_struct *mm;
+    const struct cred *cred;
+    struct fs_struct *fs;
+    struct files_struct *files;
+    struct nsproxy *nsproxy;
+    struct signal_struct *signal;
+    struct css_set *cgroups;
 };
 
 struct bpf_iter_meta {

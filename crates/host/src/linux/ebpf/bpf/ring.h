@@ -74,3 +74,10 @@ INLINE void ring_submit(void *record) {
     u64 queued = bpf_ringbuf_query(&ring, RING_AVAILABLE);
     bpf_ringbuf_submit(record, queued > high_water ? RING_FORCE_WAKEUP : RING_NO_WAKEUP);
 }
+
+/* Tells a record that lies elsewhere, of a size that is known only now. */
+INLINE void ring_output(u32 kind, void *record, u64 size) {
+    u64 queued = bpf_ringbuf_query(&ring, RING_AVAILABLE);
+    if (UNLIKELY(bpf_ringbuf_output(&ring, record, size, queued > high_water ? RING_FORCE_WAKEUP : RING_NO_WAKEUP)))
+        lose_record(kind);
+}
