@@ -121,7 +121,13 @@ fn placeholder(name: &str, finding: &Finding, language: Language) -> String {
         return escape::middle(&who, MAX_VALUE).into_owned();
     }
     match (finding.value(name), &finding.process) {
-        (Some(found), _) => value(found, language),
+        (Some(found), _) => match (name, finding.value("name")) {
+            // What the process asked for says more than where it was sent.
+            ("destination" | "address", Some(asked_for)) => {
+                format!("{} ({})", value(asked_for, language), value(found, language))
+            }
+            _ => value(found, language),
+        },
         (None, Some(process)) if name == "pid" => process.key.pid.to_string(),
         _ => format!("?{name}?"),
     }

@@ -5,6 +5,7 @@
 
 mod details;
 mod lines;
+mod words;
 
 use atalaya_model::Severity;
 
@@ -13,6 +14,7 @@ use crate::sentence;
 
 pub use details::details;
 pub use lines::{alert_line, connection, event, listener, log_line, process, record};
+pub use words::{end, flags, how};
 
 /// How text is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +59,7 @@ fn faint(text: &str, style: Style) -> String {
 fn label(english: &str, language: Language) -> &str {
     match (language, english) {
         (Language::Spanish, "Flags") => "Marcas",
+        (Language::Spanish, "Exit code") => "Código de salida",
         (Language::Spanish, "Values") => "Valores",
         (Language::Spanish, "Working directory") => "Directorio de trabajo",
         _ => term(english, language),

@@ -47,6 +47,7 @@ const FIRST: &[(&str, Write)] = &[
     ("event.dataset", |out, subject, _| {
         text(out, Some(subject.dataset()))
     }),
+    ("event.outcome", |out, subject, _| text(out, subject.outcome())),
     // Before the field of this name, and so instead of it: a text, also for later rows about an alert.
     ("event.id", |out, subject, _| {
         let id = subject.alert_id();

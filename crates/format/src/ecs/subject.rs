@@ -1,7 +1,7 @@
 //! What one object is about: a record, an event, or a row about an alert; and what that says of itself.
 
 use atalaya_model::fields::{Kind, Record};
-use atalaya_model::{Alert, AlertRecord, Event, Fact, TierReport, Time};
+use atalaya_model::{Alert, AlertRecord, Event, Fact, Outcome, TierReport, Time};
 
 use super::record_of;
 
@@ -93,6 +93,18 @@ impl<'a> Subject<'a> {
                 AlertRecord::Acknowledged { .. } => "alert_acknowledged",
                 AlertRecord::Closed { .. } => "alert_closed",
             },
+        }
+    }
+
+    /// `event.outcome`, where it is known: an attempt that never led to a conversation is a failure.
+    pub(super) fn outcome(&self) -> Option<&'static str> {
+        match self.record() {
+            Some(Record::Connection(connection)) => match connection.outcome {
+                Outcome::Unknown => None,
+                outcome if outcome.is_failure() => Some("failure"),
+                _ => Some("success"),
+            },
+            _ => None,
         }
     }
 

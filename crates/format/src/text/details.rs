@@ -2,7 +2,7 @@
 
 use atalaya_model::Alert;
 
-use super::{Style, connection, faint, label, listener, process};
+use super::{Style, connection, faint, flags, label, listener, process};
 use crate::escape;
 use crate::sentence::{self, Part, render};
 
@@ -43,18 +43,15 @@ pub fn details(alert: &Alert, style: Style) -> String {
             it.working_directory.as_deref().unwrap_or_default(),
         );
         block.line("SHA-256", it.sha256.as_deref().unwrap_or_default());
-        let flags = it.flags;
-        let flags = [
-            (flags.deleted, "deleted"),
-            (flags.memfd, "memfd"),
-            (flags.script, "script"),
-        ];
-        let flags: Vec<_> = flags
-            .iter()
-            .filter(|(set, _)| *set)
-            .map(|(_, name)| *name)
-            .collect();
+        let script = it.script.as_deref().unwrap_or_default();
+        let script_hash = it.script_sha256.as_ref();
+        let script_hash = script_hash.map(|hash| format!(" (SHA-256 {hash})"));
+        block.line("Script", &format!("{script}{}", script_hash.unwrap_or_default()));
+        block.line("LD_PRELOAD", it.preload.as_deref().unwrap_or_default());
+        let flags: Vec<_> = flags(it, language).iter().map(|(words, _)| *words).collect();
         block.line("Flags", &flags.join(", "));
+        let code = it.exit_code.map(|code| code.to_string());
+        block.line("Exit code", &code.unwrap_or_default());
         let ancestors: Vec<_> = it
             .ancestors
             .iter()
@@ -81,7 +78,11 @@ pub fn details(alert: &Alert, style: Style) -> String {
         for example in &finding.connections {
             let who = example.process.as_ref();
             let who = who.map(|it| format!(" {}", process(it, language)));
-            let line = format!("    {}{}\n", connection(example), who.unwrap_or_default());
+            let line = format!(
+                "    {}{}\n",
+                connection(example, language),
+                who.unwrap_or_default()
+            );
             block.text.push_str(&line);
         }
     }

@@ -3,7 +3,7 @@
 use atalaya_model::fields::Record;
 use atalaya_model::{AlertRecord, Connection, Event, Fact, Listener, Process, Verdict};
 
-use super::{Style, faint, severity};
+use super::{Style, end, faint, how, severity};
 use crate::catalogue::Language;
 use crate::sentence::{self, Part, render};
 use crate::{escape, numbers};
@@ -13,13 +13,18 @@ const MAX_SENTENCE: usize = 1_000;
 /// Longest name or path in a line, in characters.
 const MAX_NAME: usize = 60;
 
-/// `tcp 192.168.1.50:45123 -> 10.0.0.5:4444 (ESTABLISHED)`: from the side that began it.
-pub fn connection(connection: &Connection) -> String {
-    let transport = connection.transport.name();
-    let state = connection.state.name();
+/// `tcp 192.168.1.50:45123 -> 10.0.0.5:4444 example.org (ESTABLISHED)`: from the side that began it, with the name that
+/// was asked for. An attempt that failed has the reason where others have the state.
+pub fn connection(connection: &Connection, language: Language) -> String {
+    let name = connection.name.as_ref();
+    let name = name.map(|name| format!(" {}", escape::end(name, MAX_NAME)));
     format!(
-        "{transport} {} -> {} ({state})",
-        connection.source, connection.destination
+        "{} {} -> {}{} ({})",
+        connection.transport.name(),
+        connection.source,
+        connection.destination,
+        name.unwrap_or_default(),
+        how(connection, language)
     )
 }
 
@@ -50,7 +55,7 @@ pub fn record(record: &Record<'_>, language: Language) -> String {
             let bytes = it.bytes().map(|(out, back)| out.saturating_add(back));
             let bytes = bytes.filter(|bytes| *bytes > 0);
             let bytes = bytes.map(|bytes| format!(" {}", numbers::bytes(bytes)));
-            format!("{}{}", connection(it), bytes.unwrap_or_default())
+            format!("{}{}", connection(it, language), bytes.unwrap_or_default())
         }
         Record::Listener(it) => listener(it),
         Record::Process(it) => return process(it, language),
@@ -74,6 +79,7 @@ pub fn event(event: &Event, style: Style) -> Option<String> {
     let (english, spanish) = match &event.fact {
         Fact::ConnectionOpened(_) => ("opened", "abierta"),
         Fact::ConnectionUpdated(_) => ("updated", "actualizada"),
+        Fact::ConnectionClosed(it) if it.outcome.is_failure() => ("failed", "fallida"),
         Fact::ConnectionClosed(_) => ("closed", "cerrada"),
         Fact::ProcessStarted(_) => ("started", "iniciado"),
         Fact::ProcessUpdated(_) => ("updated", "actualizado"),
@@ -101,8 +107,13 @@ pub fn event(event: &Event, style: Style) -> Option<String> {
         }
         _ => String::new(),
     };
+    let end = match &event.fact {
+        Fact::ProcessEnded(it) => it.exit_code.and_then(|code| end(code, style.language)),
+        _ => None,
+    };
+    let end = end.map(|end| format!(", {end}")).unwrap_or_default();
     let clock = faint(&event.time.local_clock(), style);
-    Some(format!("{clock} {verb:8} {what}"))
+    Some(format!("{clock} {verb:8} {what}{end}"))
 }
 
 /// A row about an alert as a line for the console: time, severity or what was done, sentence.

@@ -9,6 +9,7 @@
 mod page;
 mod samples;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use atalaya_format::text::{self, Style};
@@ -47,9 +48,12 @@ fn steady(text: &str) -> String {
 fn ecs_records() {
     let (connection, listener) = (samples::connection(samples::process()), samples::listener());
     let (process, alert, gap) = (samples::process(), samples::alert(), samples::gap());
+    let (refused, ended) = (samples::refused(samples::process()), samples::ended());
     for (name, record) in [
         ("connection", Record::Connection(&connection)),
+        ("connection_refused", Record::Connection(&refused)),
         ("process", Record::Process(&process)),
+        ("process_ended", Record::Process(&ended)),
         ("listener", Record::Listener(&listener)),
         ("alert", Record::Alert(&alert)),
         ("gap", Record::Gap(&gap)),
@@ -93,14 +97,21 @@ fn ecs_alert_rows() {
     );
 }
 
+/// Fields of which no sample says anything.
+const NEVER_SET: [&str; 2] = ["network.protocol", "process.unread"];
+
 /// Every field that is set stands at its name in the JSON, and in its column of the CSV.
 #[test]
 fn every_field_is_written() {
     let (connection, listener) = (samples::connection(samples::process()), samples::listener());
     let (process, alert, gap) = (samples::process(), samples::alert(), samples::gap());
+    let (refused, ended) = (samples::refused(samples::ended()), samples::ended());
+    let mut unset: BTreeSet<_> = fields::all().map(|field| field.name).collect();
     for record in [
         Record::Connection(&connection),
+        Record::Connection(&refused),
         Record::Process(&process),
+        Record::Process(&ended),
         Record::Listener(&listener),
         Record::Alert(&alert),
         Record::Gap(&gap),
@@ -113,11 +124,15 @@ fn every_field_is_written() {
         for field in fields::of(record.kind()) {
             let pointer = format!("/{}", field.name.replace('.', "/"));
             let set = (field.get)(&record).is_some();
+            if set {
+                unset.remove(field.name);
+            }
             assert_eq!(value.pointer(&pointer).is_some(), set, "{} in JSON", field.name);
             let column = header.iter().position(|name| name == field.column).unwrap();
             assert_eq!(!row[column].is_empty(), set, "{} in CSV", field.name);
         }
     }
+    assert_eq!(unset, NEVER_SET.into(), "fields that no sample sets");
 }
 
 #[test]
@@ -199,6 +214,8 @@ fn hostile_names_cannot_forge_anything() {
         .values
         .push(("evil\n\u{1b}".into(), "\u{1b}[31m\nHIGH fake".into()));
     let row = atalaya_model::AlertRecord::Raised(Box::new(alert.clone()));
+    let mut hostile_name = samples::connection(samples::hostile());
+    hostile_name.name = Some("x\u{1b}[2J\n\u{202e}".into());
     for line in [
         text::alert_line(&row, Style::default()),
         text::log_line(&row, Language::Spanish),
@@ -206,6 +223,7 @@ fn hostile_names_cannot_forge_anything() {
             &Record::Connection(&alert.finding.connections[0]),
             Language::English,
         ),
+        text::connection(&hostile_name, Language::English),
     ] {
         assert!(
             !line.chars().any(|c| c.is_control() || c == '\u{202e}'),
@@ -244,6 +262,14 @@ fn sentences() {
         "no_such_rule: /usr/bin/nc (pid 1234, user ana) (count = 60, hosts = a, b, c and 2 more)."
     );
     assert!(say(Language::Spanish).contains("a, b, c y 2 más"));
+    let values: Vec<(Text, Value)> = vec![
+        ("destination".into(), "203.0.113.7:4444".into()),
+        ("port".into(), 4_444.into()),
+        ("name".into(), "example.org".into()),
+    ];
+    let named = samples::finding("suspicious_port", values);
+    let said = sentence::render(&named, Language::English, sentence::Part::Sentence);
+    assert!(said.contains("to example.org (203.0.113.7:4444)"), "{said}");
     let missing = samples::finding("excessive_connections", vec![]);
     let said = sentence::render(&missing, Language::English, sentence::Part::Sentence);
     assert!(said.contains("?count?"), "{said}");

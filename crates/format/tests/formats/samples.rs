@@ -59,6 +59,7 @@ pub(crate) fn process() -> Process {
 pub(crate) fn hostile() -> Process {
     let mut process = process();
     process.name = "=x\u{1b}[2J\n\"',;".into();
+    process.preload = Some("/tmp/\u{1b}[1m\n.so".into());
     process.executable = Some("/tmp/\u{202e}gpj.\u{1b}]0;owned\u{7}\r\nroot".into());
     process.command_line = Some("@SUM(A1)\n{\"event\":\"forged\"}\u{0}\u{9b}31m\\".into());
     process
@@ -90,14 +91,38 @@ pub(crate) fn connection(process: Process) -> Connection {
             round_trip: 20_500,
             retransmits: 1,
         }),
-        outcome: Default::default(),
-        name: None,
-        name_source: None,
+        outcome: Outcome::Unknown,
+        name: Some("example.org".into()),
+        name_source: Some(NameSource::Resolver),
         service: None,
         process: Some(Arc::new(process)),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
     }
+}
+
+/// An attempt that the peer refused.
+pub(crate) fn refused(process: Process) -> Connection {
+    let mut attempt = connection(process);
+    attempt.ended = Some(attempt.seen);
+    attempt.state = SocketState::SynSent;
+    attempt.outcome = Outcome::Refused;
+    attempt.traffic = None;
+    attempt
+}
+
+/// A process of a script that was told what to do over the network, and ended badly.
+pub(crate) fn ended() -> Process {
+    let mut process = process();
+    process.ended = Some(START.after(Span::from_seconds(60)));
+    process.exit_code = Some(137);
+    process.script = Some("/tmp/run.sh".into());
+    process.script_sha256 = Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into());
+    process.preload = Some("/tmp/evil.so".into());
+    process.flags.preload = true;
+    process.flags.script = true;
+    process.flags.standard_socket = true;
+    process
 }
 
 pub(crate) fn listener() -> Listener {
@@ -201,12 +226,15 @@ pub(crate) fn tier() -> TierReport {
 
 pub(crate) fn events() -> Vec<Event> {
     let connection = Arc::new(connection(process()));
+    let refused = Arc::new(refused(process()));
     let process = Arc::new(process());
     let listener = Arc::new(listener());
     [
         Fact::ConnectionOpened(connection.clone()),
         Fact::ConnectionClosed(connection),
+        Fact::ConnectionClosed(refused.clone()),
         Fact::ProcessStarted(process),
+        Fact::ProcessEnded(Arc::new(ended())),
         Fact::ListenerAppeared(listener),
         Fact::Gap(gap()),
         Fact::TierChanged(Arc::new(tier())),

@@ -8,8 +8,8 @@ use atalaya_model::connection::Traffic;
 use atalaya_model::gap::StageCount;
 use atalaya_model::tier::Limit;
 use atalaya_model::{
-    Alert, Connection, Direction, Endpoint, Evidence, Finding, Listener, Process, ProcessKey, Scope,
-    Severity, Side, SocketState, Span, Stage, Text, Tier, TierReport, Time, Transport,
+    Alert, Connection, Direction, Endpoint, Evidence, Finding, Listener, NameSource, Process, ProcessKey,
+    Scope, Severity, Side, SocketState, Span, Stage, Text, Tier, TierReport, Time, Transport,
 };
 
 use super::Snapshot;
@@ -136,7 +136,9 @@ pub(super) fn host() -> Host {
         service: Some("https".into()),
         ..connection(source, "192.0.2.10:443")
     };
-    let suspicious = of(&nc, connection("192.0.2.10:45123", "203.0.113.9:4444"));
+    let mut suspicious = of(&nc, connection("192.0.2.10:45123", "203.0.113.9:4444"));
+    suspicious.name = Some("updates.example.org".into());
+    suspicious.name_source = Some(NameSource::Resolver);
     let connections = vec![
         of(&nginx, inbound("198.51.100.7:50000")),
         of(&nginx, inbound("198.51.100.7:50001")),

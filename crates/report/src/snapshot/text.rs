@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use atalaya_format::catalogue::Language;
 use atalaya_format::escape;
 use atalaya_format::sentence::{self, Part, render};
-use atalaya_format::text::process;
-use atalaya_model::{Alert, Connection, Listener, Process, Severity};
+use atalaya_format::text::{how, process};
+use atalaya_model::{Alert, Connection, Listener, Outcome, Process, Severity};
 
 use super::labels::label;
 use super::{Snapshot, Statistics, state_name};
@@ -158,13 +158,18 @@ fn one_alert(page: &mut Page<'_>, alert: &Alert) -> io::Result<()> {
         page.paragraph(label("Sample connections", language), "")?;
     }
     for connection in &finding.connections {
+        let name = connection.name.as_ref();
+        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
         let ends = format!(
-            "{} {} → {}",
+            "{} {} → {}{name}",
             connection.transport.name(),
             connection.source,
             connection.destination
         );
-        let state = state_name(connection.transport, connection.state);
+        let state = match connection.outcome {
+            Outcome::Unknown => state_name(connection.transport, connection.state),
+            _ => how(connection, language),
+        };
         let process = connection.process.as_deref().or(finding.process.as_deref());
         page.sample(&ends, state, &holder(process, language))?;
     }

@@ -10,6 +10,8 @@ use super::layout::Page;
 use crate::snapshot::labels::{label, reason};
 use crate::snapshot::{listener_state, state_name};
 
+/// Longest name beside an address, in characters.
+const NAME: usize = 28;
 /// Listeners shown when not all are asked for.
 const SHOWN: usize = 50;
 
@@ -100,7 +102,10 @@ pub(super) fn connections<'a>(
     };
     for connection in &rows {
         table.local = table.local.max(width(connection.local()));
-        table.remote = table.remote.max(width(connection.remote()));
+        table.remote = table.remote.max(match connection.name {
+            Some(_) => remote(connection).chars().count(),
+            None => width(connection.remote()),
+        });
     }
     page.columns(&table.row(
         [
@@ -121,12 +126,21 @@ pub(super) fn connections<'a>(
         let cells = [
             connection.transport.name(),
             &connection.local().to_string(),
-            &connection.remote().to_string(),
+            &remote(connection),
             state_name(connection.transport, connection.state),
         ];
         page.line(&format!("  {}", table.row(cells, &process)))?;
     }
     Ok(())
+}
+
+/// The other end, with the end of the name by which it was asked for.
+fn remote(connection: &Connection) -> String {
+    let remote = connection.remote();
+    match &connection.name {
+        Some(name) if connection.is_initiator() => format!("{remote} {}", escape::end(name, NAME)),
+        _ => remote.to_string(),
+    }
 }
 
 fn sort_key(connection: &Connection) -> (bool, &str, u32, atalaya_model::Endpoint, u16) {
