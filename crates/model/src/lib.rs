@@ -27,6 +27,7 @@ pub mod state;
 pub mod tier;
 pub mod time;
 pub mod transport;
+pub mod usage;
 pub mod value;
 
 pub use address::{Endpoint, Networks, Scope};
@@ -43,6 +44,7 @@ pub use process::{Process, ProcessKey};
 pub use tier::{Tier, TierReport};
 pub use time::{Span, Time};
 pub use transport::{SocketState, Transport};
+pub use usage::{ProcessUse, Usage};
 pub use value::Value;
 
 /// Shared, immutable text. Cloning is a reference count, so the same path or name is kept once.

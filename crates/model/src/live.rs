@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::gap::StageCount;
-use crate::{AlertRecord, Connection, Event, Listener, Process, Span, Text, TierReport, Time, Verdict};
+use crate::{
+    AlertRecord, Connection, Event, Listener, Process, ProcessUse, Span, Text, TierReport, Time, Verdict,
+};
 
 /// Version of the messages below. A peer with another version is refused with both numbers named.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Longest message in bytes, its length prefix not counted.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -67,6 +69,8 @@ pub enum Rows {
     Connections,
     Listeners,
     Processes,
+    /// Processes with open connections or listeners, of which the filter chooses those that count.
+    Uses,
 }
 
 /// What a person says about an alert.
@@ -89,6 +93,7 @@ pub enum Response {
     Connections(Page<Arc<Connection>>),
     Listeners(Page<Arc<Listener>>),
     Processes(Page<Arc<Process>>),
+    Uses(Page<ProcessUse>),
     Event(Box<Event>),
     Alert(Box<AlertRecord>),
     /// Done; one sentence about it.

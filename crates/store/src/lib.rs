@@ -28,6 +28,7 @@ mod processes;
 mod reader;
 mod retain;
 mod rows;
+mod uses;
 mod views;
 mod writer;
 
@@ -36,6 +37,7 @@ pub use error::StoreError;
 pub use history::History;
 pub use reader::{AlertQuery, Executable, Reader, Run, Stored};
 pub use retain::{Retained, Retention};
+pub use uses::UseQuery;
 pub use writer::{Entry, Options, Stats, Writer, Written};
 
 /// The schema version that this program writes.

@@ -116,6 +116,10 @@ impl Reader {
         })
     }
 
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Stops a question that another thread has asked of this reader.
     pub fn interrupt_handle(&self) -> InterruptHandle {
         self.connection.get_interrupt_handle()

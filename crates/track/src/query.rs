@@ -1,11 +1,12 @@
 //! Questions about what lives now.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use atalaya_model::fields::Record;
 use atalaya_model::live::{MAX_ROWS, Page, Response, Rows};
 use atalaya_model::state::State;
-use atalaya_model::{Connection, Listener, Process, ProcessKey, Time};
+use atalaya_model::{Connection, Listener, Process, ProcessKey, ProcessUse, Time, Usage};
 
 use crate::sockets::Phase;
 use crate::tracker::Tracker;
@@ -101,7 +102,44 @@ impl Tracker {
                 let order = |row: &Process| (row.key.pid.into(), row.key.start);
                 Response::Processes(cut(found, order, offset, limit))
             }
+            Rows::Uses => {
+                let mut rows = self.uses(matches);
+                let total = rows.len();
+                rows.sort_unstable_by_key(|row| row.process.key);
+                let rows = rows.into_iter().skip(offset).take(limit.min(MAX_ROWS)).collect();
+                Response::Uses(Page { total, rows })
+            }
         }
+    }
+}
+
+impl Tracker {
+    /// The processes of open connections and of listeners that match, each with what it does, in no order.
+    pub fn uses(&self, matches: &dyn Fn(&Record<'_>) -> bool) -> Vec<ProcessUse> {
+        let mut found: HashMap<ProcessKey, ProcessUse> = HashMap::new();
+        let mut usage = |process: &Arc<Process>, add: &dyn Fn(&mut Usage)| {
+            let row = found.entry(process.key).or_insert_with(|| ProcessUse {
+                process: self.processes.get(process.key).unwrap_or(process).clone(),
+                boot: None,
+                usage: Usage::default(),
+            });
+            add(&mut row.usage);
+        };
+        for connection in self.connections() {
+            if let Some(process) = &connection.process
+                && matches(&Record::Connection(connection))
+            {
+                usage(process, &|usage| usage.add_connection(connection));
+            }
+        }
+        for listener in self.listeners() {
+            if let Some(process) = &listener.process
+                && matches(&Record::Listener(listener))
+            {
+                usage(process, &|usage| usage.add_listener(listener));
+            }
+        }
+        found.into_values().collect()
     }
 }
 

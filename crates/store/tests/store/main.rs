@@ -16,3 +16,5 @@ mod retention;
 mod round_trip;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod uses;
