@@ -7,12 +7,15 @@
 mod members;
 mod subject;
 mod tree;
+mod usage;
 
 use atalaya_model::fields::Record;
 use atalaya_model::{AlertRecord, Event, Fact, Text};
 
 use crate::catalogue::Language;
 use subject::Subject;
+
+pub use usage::process_use;
 
 /// Whose records they are.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@
 //! This room must not know: where state comes from, the clock (a document is handed its time), the terminal (width
 //! and colour are options), or how a sentence is worded (`format`).
 
+pub mod processes;
 pub mod snapshot;
 
 pub use snapshot::{Snapshot, Statistics};

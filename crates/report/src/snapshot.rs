@@ -2,7 +2,7 @@
 
 mod csv;
 mod json;
-mod labels;
+pub(crate) mod labels;
 #[cfg(test)]
 mod samples;
 mod statistics;
@@ -11,6 +11,7 @@ mod text;
 use atalaya_model::gap::StageCount;
 use atalaya_model::{Alert, Connection, Listener, SocketState, Span, Text, TierReport, Time, Transport};
 
+pub(crate) use csv::cell;
 pub use csv::write_csv;
 pub use json::{JsonOptions, s3_rule_name, write_json};
 pub use statistics::{ProcessCount, Statistics};

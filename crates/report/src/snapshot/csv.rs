@@ -44,7 +44,8 @@ where
     writer.flush()
 }
 
-fn cell(value: &Value) -> String {
+/// One cell. A socket or process is one line; and nothing in it is what a terminal or a spreadsheet would act on.
+pub(crate) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Bool(truth) => truth.to_string(),
         Value::Integer(number) => return number.to_string(),
@@ -57,7 +58,6 @@ fn cell(value: &Value) -> String {
         Value::Span(span) => return span.0.to_string(),
         Value::List(values) => values.iter().map(cell).collect::<Vec<_>>().join("; "),
     };
-    // One socket, one line; and nothing that a terminal or a spreadsheet would act on.
     let text = atalaya_format::escape::text(&text).into_owned();
     if text.trim_start().starts_with(['=', '+', '-', '@']) {
         format!("'{text}")

@@ -21,10 +21,25 @@ const SPANISH: &[(&str, &str)] = &[
     ("seconds", "segundos"),
     ("No connections.", "No hay conexiones."),
     ("No listeners.", "No hay puertos a la escucha."),
+    ("Pid", "Pid"),
+    ("Open/all", "Abiertas/todas"),
+    ("Sent", "Enviado"),
+    ("Received", "Recibido"),
+    ("Listens on", "Escucha en"),
+    ("Started", "Inicio"),
+    ("Last seen", "Visto"),
+    ("Runs in", "Dentro de"),
+    ("now", "ahora"),
+    ("Script", "Script"),
+    ("Working directory", "Directorio de trabajo"),
+    ("Exit code", "Código de salida"),
+    ("Failed attempts", "Intentos fallidos"),
+    ("more; `--limit` shows them", "más; `--limit` los muestra"),
+    ("not seen", "no visto"),
 ];
 
 /// A label in this language: from the catalogue, else from here.
-pub(super) fn label(english: &'static str, language: Language) -> &'static str {
+pub(crate) fn label(english: &'static str, language: Language) -> &'static str {
     let known = term(english, language);
     if language == Language::English || known != english {
         return known;
