@@ -3,6 +3,14 @@
 //! The programs are in `ebpf/bpf`, written in C; their object is committed beside them. This side loads them, reads
 //! their ring in batches, and turns records into observations.
 
+mod collector;
+mod control_group;
+mod decode;
+mod listeners;
 mod loader;
+mod privileges;
 mod processes;
 mod ring;
+mod walker;
+
+pub use collector::EbpfCollector;

@@ -1,28 +1,28 @@
-//! Loads and attaches the kernel programs. All of it lives in descriptors of this process: nothing is left behind it.
+//! Loads and attaches the kernel programs. All of it lives in descriptors of this process: nothing is left behind it,
+//! however it ends, and another watcher beside it has its own.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
-use aya::maps::{PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, ProgramError};
+use atalaya_model::Text;
+use atalaya_model::tier::Limit;
+use aya::maps::{Array, Map, PerCpuArray, RingBuf};
+use aya::programs::cgroup_skb::CgroupSkbAttachType;
+use aya::programs::{
+    BtfTracePoint, CgroupAttachMode, CgroupSock, Iter, Program, ProgramError, RawTracePoint,
+};
 use aya::{Btf, Ebpf, EbpfLoader};
 
-use super::processes;
 use super::ring::Ring;
+use super::walker::{Walked, Walker};
+use super::{control_group, privileges, processes};
 use crate::HostError;
 
 /// The compiled programs of `bpf/atalaya.bpf.c`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("bpf/atalaya.bpf.o");
 
-/// The programs, loaded and attached.
-#[derive(Debug)]
-pub(super) struct Kernel {
-    /// Keeps the programs and their attachments.
-    ebpf: Ebpf,
-    /// What they tell.
-    pub(super) ring: Ring,
-}
-
 /// A program on a tracepoint with types.
+#[derive(Debug)]
 pub(super) struct Tracepoint {
     /// Its function in C.
     pub(super) program: &'static str,
@@ -30,49 +30,252 @@ pub(super) struct Tracepoint {
     pub(super) tracepoint: &'static str,
 }
 
+/// Without this there is no tier.
+const STREAMS: Tracepoint = Tracepoint {
+    program: "stream_state",
+    tracepoint: "inet_sock_set_state",
+};
+
+/// What a kernel may lack, and what is not seen then.
+const OPTIONAL: [(Tracepoint, &str); 3] = [
+    (
+        Tracepoint {
+            program: "socket_sent",
+            tracepoint: "sock_send_length",
+        },
+        "which process writes to an accepted or handed-over socket",
+    ),
+    (
+        Tracepoint {
+            program: "socket_received",
+            tracepoint: "sock_recv_length",
+        },
+        "which process reads from an accepted or handed-over socket",
+    ),
+    (
+        Tracepoint {
+            program: "frame_sent",
+            tracepoint: "net_dev_start_xmit",
+        },
+        "frames written to packet sockets",
+    ),
+];
+
+/// Programs of the root control group.
+const OF_GROUP: [&str; 5] = [
+    "datagram_sent",
+    "datagram_received",
+    "datagram_bound4",
+    "datagram_bound6",
+    "released",
+];
+
+/// How much the programs may keep.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Bytes of the ring, a power of two and a page at least.
+    pub(super) ring: u32,
+    /// TCP sockets.
+    pub(super) streams: u32,
+    /// Other sockets.
+    pub(super) sockets: u32,
+    /// Conversations of other sockets beyond the first of each.
+    pub(super) peers: u32,
+}
+
+impl Sizes {
+    /// With a ring of about so many bytes.
+    pub(super) fn with_ring(bytes: usize) -> Self {
+        let most = 1 << 30;
+        let bytes = bytes
+            .clamp(rustix::param::page_size(), most)
+            .checked_next_power_of_two()
+            .unwrap_or(most);
+        Self {
+            ring: u32::try_from(bytes).unwrap_or(u32::MAX),
+            streams: 1 << 17,
+            sockets: 1 << 16,
+            peers: 1 << 16,
+        }
+    }
+}
+
+/// The programs, loaded and attached.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// Keeps the programs, their maps and their attachments.
+    ebpf: Ebpf,
+    /// What they tell.
+    pub(super) ring: Ring,
+    /// What runs over what they keep.
+    pub(super) walker: Walker,
+    /// What they do not see on this kernel.
+    pub(super) limits: Vec<Limit>,
+}
+
 impl Kernel {
-    /// Loads everything with a ring of `ring` bytes, and attaches it.
+    /// Loads everything and attaches it. From then on nothing is missed.
     ///
     /// # Errors
     /// Why it does not work here, and what would help.
-    pub(super) fn load(ring: usize) -> Result<Self, HostError> {
-        let btf = Btf::from_sys_fs().map_err(|error| refused("read the kernel's types (BTF)", &error))?;
-        let size = u32::try_from(ring).unwrap_or(1 << 30);
+    pub(super) fn load(sizes: Sizes) -> Result<Self, HostError> {
+        privileges::check()?;
+        let btf = Btf::from_sys_fs().map_err(|error| {
+            refused(
+                "read the kernel's types: it needs CONFIG_DEBUG_INFO_BTF (Linux 5.8 or newer)",
+                &error,
+            )
+        })?;
+        let (first_ephemeral, last_ephemeral) = ephemeral_ports();
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
-            .map_max_entries("ring", size)
-            .override_global("high_water", &(size / 8), true)
-            .override_global("half_full", &(size / 2), true)
-            .override_global("nearly_full", &(size / 8 * 7), true)
+            .map_max_entries("ring", sizes.ring)
+            .map_max_entries("streams", sizes.streams)
+            .map_max_entries("sockets", sizes.sockets)
+            .map_max_entries("peers", sizes.peers)
+            .override_global("high_water", &(sizes.ring / 8), true)
+            .override_global("half_full", &(sizes.ring / 2), true)
+            .override_global("nearly_full", &(sizes.ring / 8 * 7), true)
+            .override_global("first_ephemeral", &first_ephemeral, true)
+            .override_global("last_ephemeral", &last_ephemeral, true)
             .load(OBJECT)
             .map_err(|error| refused("load the kernel programs", &error))?;
-        for tracepoint in processes::TRACEPOINTS {
-            attach(&mut ebpf, tracepoint, &btf)
-                .map_err(|error| refused("attach a kernel program", &error))?;
+        let mut limits = Vec::new();
+        // Processes first: whoever is named later has been told before.
+        for tracepoint in processes::TRACEPOINTS.iter().chain([&STREAMS]) {
+            attach(&mut ebpf, tracepoint, &btf).map_err(|error| refused(tracepoint.program, &error))?;
+        }
+        for (tracepoint, without) in &OPTIONAL {
+            if let Err(error) = attach(&mut ebpf, tracepoint, &btf) {
+                limits.push(Limit {
+                    what: Text::from(*without),
+                    remedy: format!("a kernel with the tracepoint {} ({error})", tracepoint.tracepoint)
+                        .into(),
+                });
+            }
+        }
+        if let Err(error) = attach_to_group(&mut ebpf) {
+            limits.push(Limit {
+                what: Text::from("UDP, ICMP and raw sockets"),
+                remedy: format!("{error}").into(),
+            });
         }
         let ring = Ring::new(
             take(&mut ebpf, "ring").and_then(|map| RingBuf::try_from(map).ok()),
             take(&mut ebpf, "losses").and_then(|map| PerCpuArray::try_from(map).ok()),
-        )
-        .ok_or_else(|| refused("open the ring of the kernel programs", &"it is not in the object"))?;
-        Ok(Self { ebpf, ring })
+        );
+        let ring = ring.ok_or_else(|| refused("open the ring", &"the object has none"))?;
+        let program: &mut RawTracePoint = find(&mut ebpf, "walk")?;
+        program.load().map_err(|error| refused("walk", &error))?;
+        let found = take(&mut ebpf, "walks").and_then(|map| Array::try_from(map).ok());
+        let walker = found.ok_or_else(|| refused("open the walker", &"the object has none"))?;
+        Ok(Self {
+            ebpf,
+            ring,
+            walker: Walker::new(walker),
+            limits,
+        })
+    }
+
+    /// Adds the sockets that exist already, with the processes that hold them. Once, after [`load`](Self::load).
+    ///
+    /// # Errors
+    /// When the kernel does not let us iterate over descriptors.
+    pub(super) fn prime(&mut self) -> Result<(), HostError> {
+        let btf = Btf::from_sys_fs().map_err(|error| refused("read the kernel's types", &error))?;
+        let program: &mut Iter = find(&mut self.ebpf, "prime")?;
+        let run = |program: &mut Iter| -> Result<(), Box<dyn std::error::Error>> {
+            program.load("task_file", &btf)?;
+            let link = program.attach()?;
+            let mut file = program.take_link(link)?.into_file()?;
+            // It writes nothing: reading runs it to its end.
+            io::copy(&mut file, &mut io::sink())?;
+            Ok(())
+        };
+        run(program).map_err(|error| refused("look through the descriptors of all processes", &error))
+    }
+
+    /// Runs the walker once: it tells what lives and has changed, and ends what fell silent.
+    ///
+    /// # Errors
+    /// When the kernel refuses to run it.
+    pub(super) fn walk(&mut self) -> Result<Walked, HostError> {
+        let Some(Program::RawTracePoint(program)) = self.ebpf.program("walk") else {
+            return Err(refused("walk", &"the object has no such program"));
+        };
+        let walked = self.walker.walk(program);
+        walked.map_err(|error| refused("run a kernel program", &error))
     }
 }
 
-fn take(ebpf: &mut Ebpf, name: &str) -> Option<aya::maps::Map> {
+fn take(ebpf: &mut Ebpf, name: &str) -> Option<Map> {
     ebpf.take_map(name)
 }
 
+/// The program of this name, as its type.
+fn find<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, HostError>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded);
+    program
+        .and_then(TryInto::try_into)
+        .map_err(|error| refused(name, &error))
+}
+
 fn attach(ebpf: &mut Ebpf, wanted: &Tracepoint, btf: &Btf) -> Result<(), ProgramError> {
-    let Some(program) = ebpf.program_mut(wanted.program) else {
-        return Err(ProgramError::NotLoaded);
-    };
+    let program = ebpf.program_mut(wanted.program).ok_or(ProgramError::NotLoaded)?;
     let program: &mut BtfTracePoint = program.try_into()?;
     program.load(wanted.tracepoint, btf)?;
     program.attach()?;
     Ok(())
 }
 
-fn refused(action: &'static str, reason: &dyn std::fmt::Display) -> HostError {
-    HostError::system(action)(io::Error::other(reason.to_string()))
+/// Attaches to the root of the control groups, for all processes.
+fn attach_to_group(ebpf: &mut Ebpf) -> Result<(), HostError> {
+    let root = control_group::open_root()?;
+    let of_group = |ebpf: &mut Ebpf, name: &'static str, root: &OwnedFd| -> Result<(), ProgramError> {
+        // The links of several programs, and several watchers, live side by side in any mode.
+        let mode = CgroupAttachMode::Single;
+        match ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)? {
+            Program::CgroupSkb(program) => {
+                program.load()?;
+                let kind = if name == "datagram_sent" {
+                    CgroupSkbAttachType::Egress
+                } else {
+                    CgroupSkbAttachType::Ingress
+                };
+                program.attach(root, kind, mode)?;
+            }
+            Program::CgroupSock(program) => {
+                let program: &mut CgroupSock = program;
+                program.load()?;
+                program.attach(root, mode)?;
+            }
+            _ => return Err(ProgramError::UnexpectedProgramType),
+        }
+        Ok(())
+    };
+    for name in OF_GROUP {
+        of_group(ebpf, name, &root).map_err(|error| refused(name, &error))?;
+    }
+    Ok(())
+}
+
+/// Ports that the kernel gives to those who ask for none.
+fn ephemeral_ports() -> (u32, u32) {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut numbers = text.split_whitespace().filter_map(|number| number.parse().ok());
+    numbers.next().zip(numbers.next()).unwrap_or((32_768, 60_999))
+}
+
+/// What failed, with the last words of the kernel's verifier where it has any.
+pub(super) fn refused(action: &'static str, reason: &dyn std::fmt::Display) -> HostError {
+    let reason = reason.to_string();
+    let (first, last) = (reason.lines().next(), reason.lines().last());
+    let text = match (first, last) {
+        (Some(first), Some(last)) if first != last => format!("{first} … {last}"),
+        _ => reason,
+    };
+    HostError::system(action)(io::Error::other(text))
 }

@@ -3,6 +3,8 @@
  * The kernel keeps the state; user space is told what it needs. `./build` makes `atalaya.bpf.o` of this file. */
 #include "kernel.h"
 #include "ring.h"
+#include "prime.h"
 #include "processes.h"
+#include "use.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -143,7 +143,7 @@ struct sock_common {
         };
     };
     u16 skc_family;
-    volatile u8 skc_state;
+    u8 skc_state;
     possible_net_t skc_net;
     struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
@@ -173,6 +173,7 @@ struct mptcp_sock {
 };
 struct net_device {
     int ifindex;
+    u16 type;
 };
 struct sk_buff {
     u32 len;

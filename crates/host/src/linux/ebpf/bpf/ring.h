@@ -70,6 +70,15 @@ INLINE void *ring_reserve(u32 kind, u64 size) {
     return record;
 }
 
+/* The same for ends of conversations, which leave some room to processes. */
+INLINE void *ring_reserve_for_end(u32 kind, u64 size) {
+    if (UNLIKELY(bpf_ringbuf_query(&ring, RING_AVAILABLE) > nearly_full)) {
+        lose_record(kind);
+        return 0;
+    }
+    return ring_reserve(kind, size);
+}
+
 INLINE void ring_submit(void *record) {
     u64 queued = bpf_ringbuf_query(&ring, RING_AVAILABLE);
     bpf_ringbuf_submit(record, queued > high_water ? RING_FORCE_WAKEUP : RING_NO_WAKEUP);

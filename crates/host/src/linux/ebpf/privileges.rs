@@ -1,0 +1,54 @@
+//! May this process load kernel programs?
+
+use caps::{CapSet, Capability};
+
+use super::loader::refused;
+use crate::HostError;
+
+/// Names the capabilities that are missing, before the kernel says no more than that it is not permitted.
+///
+/// # Errors
+/// With the command that grants them.
+pub(super) fn check() -> Result<(), HostError> {
+    missing(|capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false))
+}
+
+fn missing(has: impl Fn(Capability) -> bool) -> Result<(), HostError> {
+    // What CAP_BPF and CAP_PERFMON grant, CAP_SYS_ADMIN granted before there were these.
+    let wanted = [Capability::CAP_BPF, Capability::CAP_PERFMON];
+    let missing: Vec<String> = wanted
+        .into_iter()
+        .filter(|capability| !has(*capability) && !has(Capability::CAP_SYS_ADMIN))
+        .map(|capability| capability.to_string())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let remedy = "run as root, or `sudo setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep` \
+                  on the program";
+    Err(refused(
+        "load the kernel programs",
+        &format!("no {}: {remedy}", missing.join(" and ")),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = missing(|capability| capability == Capability::CAP_BPF).unwrap_err();
+        assert!(
+            error.to_string().contains("no CAP_PERFMON: run as root"),
+            "{error}"
+        );
+        assert!(
+            missing(|_| false)
+                .unwrap_err()
+                .to_string()
+                .contains("no CAP_BPF and CAP_PERFMON")
+        );
+        assert!(missing(|capability| capability == Capability::CAP_SYS_ADMIN).is_ok());
+    }
+}

@@ -1,0 +1,73 @@
+//! Running the walker: the program that tells what lives, and ends what fell silent.
+
+use std::time::Duration;
+
+use aya::maps::{Array, MapData};
+use aya::programs::raw_trace_point::RawTracePoint;
+use aya::programs::{ProgramError, RawTracePointRunOptions, TestRun as _};
+
+/// Silence that ends a conversation without connection.
+const SILENCE: Duration = Duration::from_secs(60);
+/// The same after question and answer.
+const SILENCE_ANSWERED: Duration = Duration::from_secs(30);
+
+/// `struct walk` of `bpf/walk.h`, as far as it is read.
+const WORDS: usize = 7;
+
+/// Counts rounds, and remembers what the last walk found.
+pub(super) struct Walker {
+    results: Array<MapData, [u64; WORDS]>,
+    round: u64,
+}
+
+/// What a walk found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Walked {
+    /// The ring was half full before its end: read it, and walk again.
+    pub(super) was_stopped: bool,
+    /// Sockets of TCP.
+    pub(super) streams: u32,
+    /// Other sockets.
+    pub(super) sockets: u32,
+    /// Conversations of other sockets beyond the first of each.
+    pub(super) peers: u32,
+}
+
+impl std::fmt::Debug for Walker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Walker")
+            .field("round", &self.round)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Walker {
+    pub(super) const fn new(results: Array<MapData, [u64; WORDS]>) -> Self {
+        Self { results, round: 0 }
+    }
+
+    /// From the next walk on everything is told once more.
+    pub(super) const fn begin_round(&mut self) {
+        self.round += 1;
+    }
+
+    /// Walks once.
+    ///
+    /// # Errors
+    /// When the kernel refuses to run the program.
+    pub(super) fn walk(&mut self, program: &RawTracePoint) -> Result<Walked, ProgramError> {
+        let mut options = RawTracePointRunOptions::new();
+        let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        options.args[0] = self.round;
+        options.args[1] = nanoseconds(SILENCE);
+        options.args[2] = nanoseconds(SILENCE_ANSWERED);
+        let was_stopped = program.test_run(options)?.return_value != 0;
+        let words = self.results.get(&0, 0).unwrap_or_default();
+        Ok(Walked {
+            was_stopped,
+            streams: words[5] as u32,
+            sockets: (words[5] >> 32) as u32,
+            peers: words[6] as u32,
+        })
+    }
+}
