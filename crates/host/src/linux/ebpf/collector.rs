@@ -79,7 +79,7 @@ impl EbpfCollector {
         };
         Ok(Self {
             kernel,
-            poll: PollCollector::open_for(Tier::Ebpf, once, Vec::new())?,
+            poll: PollCollector::open_for(Tier::Ebpf, once)?,
             wakes,
             pending: Pending::default(),
             is_list_uncertain: false,
