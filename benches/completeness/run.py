@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import measure
 from completeness import scenarios, watchers
-from completeness.score import Index, Score, score
+from completeness.score import Index, score
 from completeness.world import World, why_not
 
 TIERS = ("ebpf", "events", "poll")
@@ -30,20 +30,6 @@ def watcher_of(name, world, binary):
     if name in TIERS:
         return watchers.Atalaya(world, name, binary)
     return {"psutil": watchers.Psutil, "nethogs": watchers.Nethogs}[name](world)
-
-
-def score_totals(ends, watcher):
-    """NetHogs tells of processes, and of connections only where it finds no process."""
-    processes, unknown = watcher.totals()
-    result = Score(done=len(ends), bytes_told=0)
-    named = {end["pid"] for end in ends if end["pid"] in processes}
-    for end in ends:
-        is_unknown = (tuple(end["local"]), tuple(end["remote"])) in unknown
-        result.seen += end["pid"] in named or is_unknown
-        result.right += end["pid"] in named
-        result.bytes_done += end["sent"] + end["received"]
-    result.bytes_told = sum(int(sum(processes[pid])) for pid in named)
-    return result
 
 
 def run(name, chosen, binary):
@@ -73,7 +59,7 @@ def run(name, chosen, binary):
                 # Others see only the host that they run on.
                 ends = [end for end in ends if end["namespace"] == world.inodes[scenario.place]]
             if name == "nethogs":
-                result = score_totals(ends, watcher)
+                result = watchers.score_totals(ends, watcher)
             else:
                 result = score(ends, index, "/load", scenarios.start_of)
             by_the_byte = all(end["transport"] in ("tcp", "udp") for end in ends)
@@ -82,7 +68,7 @@ def run(name, chosen, binary):
         about = {"cpu": watcher.cpu, "memory": watcher.memory, "code": watcher.process.returncode}
         if is_ours:
             ours = [row for row in rows if id(row) not in index.claimed]
-            about |= {"gaps": dict(watcher.gaps), "said": watcher.said(), "is_tier": watcher.is_tier()}
+            about |= {"gaps": dict(watcher.gaps), "said": watcher.said, "is_tier": watcher.is_tier()}
             about["unclaimed"] = [f"{row}" for row in ours[:20]]
             about["unclaimed_count"] = len(ours)
     return results, about

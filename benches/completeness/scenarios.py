@@ -213,7 +213,8 @@ def reference(scenario, ends, counted):
         return None
     each = [places.payload(counted, transport, scenario.is_v6) for transport in scenario.counted]
     clients = [end for end in ends if end["end"] == "client"]
-    said = (sum(end[way] for end in clients) for way in ("sent", "received"))
+    again = [sum(one["again"] for one in ends if one["end"] == end) for end in ("client", "server")]
+    said = (sum(end[way] for end in clients) + more for way, more in zip(("sent", "received"), again))
     shares = [sum(sums) / says - 1 for sums, says in zip(zip(*each), said) if says]
     return max(shares, key=abs, default=0.0)
 

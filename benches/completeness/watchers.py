@@ -5,13 +5,15 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 from calendar import timegm
 from collections import defaultdict
+from contextlib import closing
 
 import measure
-from completeness.score import Row
+from completeness.score import Row, Score
 
 # Seconds within which a watcher has to be ready, and to have told everything.
 PATIENCE = 30
@@ -61,12 +63,21 @@ class Watcher:
         return self.output.stat().st_size > 0
 
     def settle(self):
-        """Waits until it has no more to say."""
-        end, size = time.monotonic() + PATIENCE, -1
+        """Waits until it has no more to say, and nothing more to do."""
+        end, before = time.monotonic() + PATIENCE, None
         time.sleep(self.rest)
-        while size != self.output.stat().st_size and time.monotonic() < end:
+        while time.monotonic() < end:
+            spent = sum(map(int, self.proc("stat").rsplit(")", 1)[1].split()[11:13]))
             size = self.output.stat().st_size
+            if before and size == before[0] and spent < before[1] + 25:
+                break
+            before = (size, spent)
             time.sleep(0.5)
+        peak = re.search(r"VmHWM:\s+(\d+)", self.proc("status"))
+        self.memory = int(peak[1]) / 1024 if peak else 0.0
+
+    def proc(self, name):
+        return open(f"/proc/{self.process.pid}/{name}").read()
 
     def stop(self):
         """Ends it and notes what it cost."""
@@ -81,7 +92,7 @@ class Watcher:
                     self.process.kill()
                 time.sleep(0.02)
             self.process.returncode = os.waitstatus_to_exitcode(status)
-            self.cpu, self.memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+            self.cpu = usage.ru_utime + usage.ru_stime
 
     def rows(self):
         """The conversations that it told."""
@@ -123,15 +134,45 @@ class Atalaya(Watcher):
         time.sleep(1)
         return True
 
-    def said(self):
-        """Its last words: what it saw, lost and cost."""
-        return [line.strip() for line in self.errors.read_text().splitlines() if line.strip()]
+    def stop(self):
+        super().stop()
+        # What it says of itself: the tier, and what it saw, lost and cost.
+        self.said = [line.strip() for line in self.errors.read_text().splitlines() if line.strip()] or ["nothing"]
 
     def is_tier(self):
         """Did it really watch by this tier?"""
-        return any(f"by tier `{self.tier}`" in line for line in self.said())
+        return any(f"by tier `{self.tier}`" in line for line in self.said)
+
+    def stored_rows(self):
+        """What the history has of it."""
+        columns = (
+            "transport, side, source_ip, source_port, destination_ip, destination_port, network_namespace, cookie, "
+            "source_bytes, destination_bytes, pid, process_start, executable, end_time, outcome"
+        )
+        ours = ",".join(map(str, self.world.inodes.values()))
+        query = f"SELECT {columns} FROM connections WHERE network_namespace IN ({ours})"
+        with closing(sqlite3.connect(self.output.with_suffix(".db"))) as store:
+            for transport, side, *ends, namespace, cookie, up, down, pid, start, path, ended, how in store.execute(query):
+                source, destination = (ends[0], ends[1] or 0), (ends[2], ends[3] or 0)
+                is_source = side == "source"
+                yield Row(
+                    transport,
+                    source if is_source else destination,
+                    destination if is_source else source,
+                    namespace,
+                    cookie,
+                    pid,
+                    start and start / 1e6,
+                    path,
+                    sent=up if is_source else down,
+                    received=down if is_source else up,
+                    closed=int(ended is not None),
+                    outcome=how,
+                )
 
     def rows(self):
+        if self.store:
+            return list(self.stored_rows())
         found, ours = {}, set(self.world.inodes.values())
         with self.output.open("rb") as lines:
             for line in lines:
@@ -238,14 +279,29 @@ class Nethogs(Watcher):
         processes, unknown = {}, set()
         for line in self.output.read_text(errors="replace").splitlines():
             match = self.LINE.match(line)
-            if not match:
-                continue
-            name, pid, _, sent, received = match.groups()
+            name, pid, _, sent, received = match.groups() if match else (line.split(": ")[-1], 0, 0, 0, 0)
             if int(pid):
                 processes[int(pid)] = (float(sent), float(received))
             elif names := self.NAMES.match(name):
                 unknown.add(((names[1], int(names[2])), (names[3], int(names[4]))))
         return processes, unknown
+
+
+def score_totals(ends, watcher):
+    """NetHogs tells of processes, and of connections only where it finds no process."""
+    processes, unknown = watcher.totals()
+    result = Score(done=len(ends), bytes_told=0)
+    result.ends = {end: [0, 0] for end in ("client", "server")}
+    named = {end["pid"] for end in ends if end["pid"] in processes}
+    for end in ends:
+        is_unknown = (tuple(end["local"]), tuple(end["remote"])) in unknown
+        result.seen += end["pid"] in named or is_unknown
+        result.right += end["pid"] in named
+        result.ends[end["end"]][0] += 1
+        result.ends[end["end"]][1] += end["pid"] in named
+        result.bytes_done += end["sent"] + end["received"]
+    result.bytes_told = sum(int(sum(processes[pid])) for pid in named)
+    return result
 
 
 class Ss(Watcher):
@@ -256,6 +312,9 @@ class Ss(Watcher):
 
     def command(self):
         return ["sh", "-c", "while :; do ss -tunapH; done"]
+
+    def is_ready(self):
+        return True
 
     def rows(self):
         found = {}
@@ -287,15 +346,20 @@ class Bpftrace(Watcher):
     PROGRAM = """
 BEGIN { printf("ready\\n"); }
 tracepoint:sock:inet_sock_set_state /args->newstate == 2/ { @pid[args->skaddr] = pid; }
-tracepoint:sock:inet_sock_set_state /args->oldstate == 2 && args->newstate == 1/ {
-  printf("%d %d %s %d %s %d\\n", @pid[args->skaddr], args->family, ntop(args->family, args->saddr_v6), args->sport,
-    ntop(args->family, args->daddr_v6), args->dport);
+tracepoint:sock:inet_sock_set_state /args->oldstate == 2 && args->newstate == 1 && args->family == 2/ {
+  printf("%d %s %d %s %d\\n", @pid[args->skaddr], ntop(args->saddr), args->sport, ntop(args->daddr), args->dport);
+  delete(@pid[args->skaddr]);
+}
+tracepoint:sock:inet_sock_set_state /args->oldstate == 2 && args->newstate == 1 && args->family == 10/ {
+  printf("%d %s %d %s %d\\n", @pid[args->skaddr], ntop(args->saddr_v6), args->sport, ntop(args->daddr_v6), args->dport);
   delete(@pid[args->skaddr]);
 }
 """
 
     def command(self):
-        return ["bpftrace", "-e", self.PROGRAM]
+        # Where nobody has mounted tracefs, it is mounted for bpftrace alone.
+        mount = "[ -d /sys/kernel/tracing/events ] || mount -t tracefs nodev /sys/kernel/tracing"
+        return ["unshare", "--mount", "sh", "-c", f'{mount}; exec bpftrace -e "$1"', "sh", self.PROGRAM]
 
     def why_not(self):
         found = any(os.access(os.path.join(folder, "bpftrace"), os.X_OK) for folder in os.environ["PATH"].split(":"))
@@ -308,7 +372,7 @@ tracepoint:sock:inet_sock_set_state /args->oldstate == 2 && args->newstate == 1/
         found = []
         for line in self.output.read_text(errors="replace").splitlines():
             words = line.split()
-            if len(words) == 6 and words[0].isdigit():
-                local, remote = plain(words[2], int(words[3])), plain(words[4], int(words[5]))
+            if len(words) == 5 and words[0].isdigit():
+                local, remote = plain(words[1], int(words[2])), plain(words[3], int(words[4]))
                 found.append(Row("tcp", local, remote, pid=int(words[0])))
         return found

@@ -1,7 +1,7 @@
 """Where the load runs: network namespaces of its own, so that nothing else on the machine takes part.
 
 `here` is the host that is watched, `there` its peer at the other end of a wire, `box` a container's network. The peer
-counts what comes in and goes out with nftables: a reference that is independent of the watchers and of the generators.
+counts with nftables what comes in and goes out: a reference that depends neither on watchers nor on generators.
 """
 
 import json

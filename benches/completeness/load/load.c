@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -105,6 +106,13 @@ void ask(int fd, talk *what) {
     getpeername(fd, &what->remote.any, &size);
 }
 
+void ask_last(int fd, talk *what) {
+  struct tcp_info info = {0};
+  socklen_t size = sizeof info;
+  if (!quiet && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0)
+    what->again = info.tcpi_bytes_retrans;
+}
+
 static int endpoint(char *text, int size, const address *where) {
   char ip[INET6_ADDRSTRLEN] = "";
   int is_v4 = where->any.sa_family == AF_INET;
@@ -120,9 +128,9 @@ void tell(const talk *what) {
   endpoint(remote, sizeof remote, &what->remote);
   line(text, snprintf(text, sizeof text,
                       "{\"end\":\"%s\",\"transport\":\"%s\",\"pid\":%d,\"start\":%.3f,\"cookie\":%llu,\"local\":%s,"
-                      "\"remote\":%s,\"sent\":%llu,\"received\":%llu,\"outcome\":\"%s\"}\n",
+                      "\"remote\":%s,\"sent\":%llu,\"received\":%llu,\"again\":%llu,\"outcome\":\"%s\"}\n",
                       what->end, what->transport, getpid(), born, (unsigned long long)what->cookie, local, remote,
-                      (unsigned long long)what->sent, (unsigned long long)what->received, what->outcome));
+                      (unsigned long long)what->sent, (unsigned long long)what->received, (unsigned long long)what->again, what->outcome));
 }
 
 int file_of(uint64_t size) {

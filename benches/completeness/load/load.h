@@ -23,6 +23,7 @@ typedef struct {
   address local, remote;
   uint64_t cookie;         /* the socket's; 0 where it was not asked for */
   uint64_t sent, received; /* payload bytes */
+  uint64_t again;          /* of these, sent more than once by TCP: only the peer's packet counters know them */
   const char *outcome;     /* as the watcher calls it */
 } talk;
 
@@ -55,6 +56,8 @@ address at(const char *ip, const char *port);
 socklen_t length(const address *where);
 /* Asks a socket for its cookie and both names. */
 void ask(int fd, talk *what);
+/* Asks a TCP socket, just before it is closed, what it had to send again. */
+void ask_last(int fd, talk *what);
 /* Prints a conversation, when the program ends at the latest. */
 void tell(const talk *what);
 void flush(void);

@@ -75,6 +75,7 @@ static void hand(const address *to, uint64_t count) {
       reborn();
       exchange(fd, &what, 50000, 50000, PLAIN);
       ask(fd, &what);
+      ask_last(fd, &what);
       tell(&what);
       flush();
       _exit(0);

@@ -67,6 +67,7 @@ void serve_connection(int fd) {
   ask(fd, &client.what);
   while (step(fd, &client, 0))
     ;
+  ask_last(fd, &client.what);
   close(fd);
   tell(&client.what);
 }
@@ -103,6 +104,7 @@ int serve_tcp(const address *where, int protocol) {
       } else if (fd == listener) {
         accept_all(listener);
       } else if (!step(fd, clients[fd], MSG_DONTWAIT)) {
+        ask_last(fd, &clients[fd]->what);
         close(fd);
         tell(&clients[fd]->what);
       } else if (clients[fd]->waits_for_room != owes(clients[fd])) {

@@ -109,6 +109,7 @@ static void finish(int fd, talk *what) {
   ask(fd, what);
   shutdown(fd, SHUT_WR);
   must(recv(fd, &rest, 1, 0), "recv");
+  ask_last(fd, what);
   close(fd);
   tell(what);
 }
@@ -134,6 +135,7 @@ static void small_paused(const address *to, uint64_t up, uint64_t down, uint64_t
   }
   pause_for(pause);
   ask(fd, &what);
+  ask_last(fd, &what);
   close(fd);
   tell(&what);
 }

@@ -103,6 +103,7 @@ int uring_main(int count, char **arguments) {
   if (is_tcp) {
     shutdown(fd, SHUT_WR);
     get(fd);
+    ask_last(fd, &what);
   }
   close(fd);
   tell(&what);
