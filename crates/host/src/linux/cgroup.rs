@@ -1,7 +1,7 @@
 //! What `/proc/PID/cgroup` says: the control group, the container in it, the systemd unit.
 
-use atalaya_model::Text;
 use atalaya_model::process::Container;
+use atalaya_model::{Process, Text};
 
 use super::process::arguments::{cut, text};
 
@@ -21,6 +21,15 @@ pub struct Group {
     pub container: Option<Container>,
     /// The systemd unit; inside a user's own service manager that manager's unit.
     pub unit: Option<Text>,
+}
+
+impl Group {
+    /// Puts a process into this group.
+    pub fn give(&self, process: &mut Process) {
+        process.cgroup.clone_from(&self.path);
+        process.container.clone_from(&self.container);
+        process.unit.clone_from(&self.unit);
+    }
 }
 
 /// Reads the file: lines of `hierarchy:controllers:path` (version 1), `0::path` (version 2), or both.

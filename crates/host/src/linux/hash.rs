@@ -1,6 +1,7 @@
 //! SHA-256 of running executables, in a small pool of threads, so that nothing else waits for a disk.
 
 pub mod cache;
+mod find;
 pub mod inspector;
 
 use std::os::fd::AsFd;
@@ -15,7 +16,7 @@ pub const BUFFER: usize = 256 << 10;
 pub const MAX_FILE: u64 = 1 << 30;
 
 /// What makes two opened files the same content, as far as the kernel tells without reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FileIdentity {
     device: u64,
     inode: u64,
@@ -35,6 +36,38 @@ impl FileIdentity {
             modified: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
             changed: (stat.st_ctime, nanoseconds(stat.st_ctime_nsec)),
         }
+    }
+
+    /// The identity of an inode as the kernel itself knows it: `device` in its own encoding, times in seconds and
+    /// nanoseconds.
+    pub fn of_inode(device: u32, inode: u64, size: u64, modified: (i64, u32), changed: (i64, u32)) -> Self {
+        /// A bit in the kernel's nanoseconds that says whether somebody has looked at the time.
+        const QUERIED: u32 = 1 << 31;
+        let time = |(seconds, nanoseconds): (i64, u32)| (seconds, i64::from(nanoseconds & !QUERIED));
+        Self {
+            device: rustix::fs::makedev(device >> 20, device & 0xf_ffff),
+            inode,
+            size,
+            modified: time(modified),
+            changed: time(changed),
+        }
+    }
+
+    /// Is this the inode that `stat` describes? Compared as [`Self::is_content_of`] does, but for what changes while it
+    /// runs: its number of links, and with it the time of change.
+    pub fn has_inode_of(&self, stat: &Stat) -> bool {
+        let other = Self::of(stat);
+        (self.inode, self.size, self.modified) == (other.inode, other.size, other.modified)
+    }
+
+    /// Is this the same content as `stat` describes? The device is left out: some file systems (overlays, btrfs) tell
+    /// another one than the inode has.
+    pub fn is_content_of(&self, stat: &Stat) -> bool {
+        let other = Self::of(stat);
+        Self {
+            device: other.device,
+            ..*self
+        } == other
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub mod ancestors;
 pub mod arguments;
+pub mod environment;
 pub mod files;
 pub mod script;
 pub mod stat;
+pub mod told;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -19,6 +21,7 @@ use self::ancestors::Ancestors;
 use self::files::{MAX_LINK, ProcessFolder, read_stat};
 use self::stat::{MAX_STAT, Stat};
 use super::cgroup::{self, Group};
+use super::owners::numbers::NumberMap;
 use super::{redact, users::Users};
 use crate::HostError;
 
@@ -56,6 +59,10 @@ pub struct ProcessReader {
     users: Users,
     ancestors: Ancestors,
     groups: HashMap<Box<[u8]>, Group>,
+    /// By the kernel's number for all control groups of a process.
+    told_groups: NumberMap<u64, Group>,
+    /// There are no control groups but those of the unified hierarchy.
+    has_only_unified_groups: bool,
     shared: HashSet<Text>,
     buffer: Box<[u8]>,
 }
@@ -76,6 +83,7 @@ impl ProcessReader {
     pub fn at(root: &Path, boot: Time, command_lines: CommandLines) -> Result<Self, HostError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = rustix::fs::open(root, flags, Mode::empty());
+        let groups = std::fs::read(root.join("self/cgroup")).unwrap_or_default();
         Ok(Self {
             root: open.map_err(|error| HostError::file("open", root)(error.into()))?,
             boot,
@@ -83,6 +91,8 @@ impl ProcessReader {
             users: Users::default(),
             ancestors: Ancestors::default(),
             groups: HashMap::new(),
+            told_groups: NumberMap::default(),
+            has_only_unified_groups: groups.starts_with(b"0::"),
             shared: HashSet::new(),
             buffer: vec![0; arguments::MAX_READ].into(),
         })
@@ -166,9 +176,7 @@ impl ProcessReader {
             self.groups.insert(content.into(), cgroup::parse(content));
         }
         if let Some(group) = self.groups.get(content) {
-            process.cgroup = group.path.clone();
-            process.container = group.container.clone();
-            process.unit = group.unit.clone();
+            group.give(process);
         }
     }
 
@@ -184,9 +192,24 @@ impl ProcessReader {
         if let Some(path) = note(folder.link("cwd", &mut link), missing) {
             process.working_directory = Some(self.share(&arguments::text(path)));
         }
-        let Some(content) = note(read_command_line(folder, &mut self.buffer), missing) else {
-            return;
-        };
+        if let Some(Some(preload)) = note(environment::preload(folder, &mut self.buffer), missing) {
+            self.preload(process, &preload);
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if let Some(content) = note(read_command_line(folder, &mut buffer), missing) {
+            self.arguments(process, content);
+        }
+        self.buffer = buffer;
+    }
+
+    fn preload(&mut self, process: &mut Process, value: &[u8]) {
+        process.flags.preload = true;
+        let value = arguments::text(value);
+        process.preload = Some(self.share(arguments::cut(&value, environment::MAX_PRELOAD)));
+    }
+
+    /// Command line and script. Executable and working directory have to be known by now.
+    fn arguments(&mut self, process: &mut Process, content: &[u8]) {
         if content.is_empty() {
             return;
         }
@@ -208,6 +231,25 @@ impl ProcessReader {
             process.script = Some(script.into());
             process.flags.script = true;
         }
+    }
+
+    /// Inode number of the mount namespace of process `pid`.
+    pub fn mount_namespace(&self, pid: u32) -> Option<u32> {
+        let mut link = [0; MAX_LINK];
+        let folder = ProcessFolder::open(self.root.as_fd(), pid).ok()?;
+        bracketed(folder.link("ns/mnt", &mut link).ok()?.strip_prefix(b"mnt:")?)
+    }
+
+    /// The sockets, by inode, that are standard input, output or error of process `pid`; 0 where there is none.
+    pub fn standard_sockets(&self, pid: u32) -> [u32; 3] {
+        let mut link = [0; MAX_LINK];
+        let Ok(folder) = ProcessFolder::open(self.root.as_fd(), pid) else {
+            return [0; 3];
+        };
+        ["fd/0", "fd/1", "fd/2"].map(|name| {
+            let link = folder.link(name, &mut link);
+            link.ok().and_then(socket_inode).unwrap_or_default()
+        })
     }
 
     /// One shared copy of a text that many processes have.
@@ -299,7 +341,16 @@ fn real_user(status: &[u8]) -> Option<u32> {
 
 /// The number in `net:[4026531840]`.
 fn namespace_inode(link: &[u8]) -> Option<u32> {
-    let digits = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    bracketed(link.strip_prefix(b"net:")?)
+}
+
+/// The number in `socket:[4026]`.
+fn socket_inode(link: &[u8]) -> Option<u32> {
+    bracketed(link.strip_prefix(b"socket:")?)
+}
+
+fn bracketed(number: &[u8]) -> Option<u32> {
+    let digits = number.strip_prefix(b"[")?.strip_suffix(b"]")?;
     u32::try_from(stat::number(digits)?).ok()
 }
 

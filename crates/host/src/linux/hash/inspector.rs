@@ -1,4 +1,4 @@
-//! The pool: processes go in, the same processes with hash and package come out.
+//! The pool: processes go in, the same processes with hashes and package come out.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,11 +8,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use atalaya_model::process::Unread;
-use atalaya_model::{Ledger, Process, ProcessKey, Span, Stage, Text};
+use atalaya_model::{Ledger, Process, Span, Stage, Text};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use rustix::fs::{Mode, OFlags};
 
 use super::cache::DigestCache;
+use super::find::{self, Place};
 use super::{BUFFER, FileIdentity, HashError, MAX_FILE, sha256};
 use crate::HostError;
 use crate::clock::Deadline;
@@ -53,21 +54,39 @@ impl Default for Options {
     }
 }
 
+/// A process to be inspected, and how to find what it ran once it is gone.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The process.
+    pub process: Arc<Process>,
+    /// What the kernel told of its file; `None` where only the process itself leads to it.
+    pub file: Option<ToldFile>,
+}
+
+/// The file that a process runs, as the kernel told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ToldFile {
+    /// Which file.
+    pub identity: FileIdentity,
+    /// Paths mean the same to the process as to us.
+    pub has_our_mounts: bool,
+}
+
 /// What became of a process that was handed in.
 #[derive(Debug)]
 pub enum Inspected {
     /// The process with all that was found out.
-    Done(Arc<Process>),
+    Done(Subject),
     /// Its executable could not be hashed, and why; the package may be known all the same.
-    Unhashed(Arc<Process>, HashError),
-    /// It ended, or became another program, before it was inspected.
-    Gone(ProcessKey),
+    Unhashed(Subject, HashError),
+    /// It ended, or became another program, before it was inspected, and its file is not to be found.
+    Gone(Subject),
 }
 
 /// A pool of named threads. Dropping it ends them after the file they read.
 #[derive(Debug)]
 pub struct Inspector {
-    jobs: Option<Sender<Arc<Process>>>,
+    jobs: Option<Sender<Subject>>,
     results: Receiver<Inspected>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -136,16 +155,21 @@ impl Inspector {
         process.sha256.is_some()
     }
 
-    /// Hands in a process; it comes back through [`Self::results`]. `false`, and counted as dropped, where the queue
-    /// is full. A thread of the kernel has no file and comes back as it is.
+    /// Hands in a process that lives; it comes back through [`Self::results`]. `false`, and counted as dropped, where
+    /// the queue is full. A thread of the kernel has no file and comes back as it is.
     pub fn submit(&self, process: Arc<Process>) -> bool {
+        self.submit_told(Subject { process, file: None })
+    }
+
+    /// As [`Self::submit`], for a process that the kernel told of, and that may have ended since.
+    pub fn submit_told(&self, subject: Subject) -> bool {
         let ledger = &self.shared.ledger;
         ledger.received(Stage::Hashes, 1);
         let Some(jobs) = &self.jobs else {
             return false;
         };
         self.shared.pending.fetch_add(1, Ordering::AcqRel);
-        match jobs.try_send(process) {
+        match jobs.try_send(subject) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.shared.pending.fetch_sub(1, Ordering::AcqRel);
@@ -181,11 +205,11 @@ struct Worker {
     shared: Arc<Shared>,
     packages: Option<Packages>,
     buffer: Box<[u8]>,
-    postponed: VecDeque<(Deadline, Arc<Process>)>,
+    postponed: VecDeque<(Deadline, Subject)>,
 }
 
 impl Worker {
-    fn run(mut self, jobs: &Receiver<Arc<Process>>, results: &Sender<Inspected>) {
+    fn run(mut self, jobs: &Receiver<Subject>, results: &Sender<Inspected>) {
         loop {
             let job = if self.postponed.is_empty() {
                 jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -193,7 +217,7 @@ impl Worker {
                 jobs.recv_timeout(RETRY)
             };
             let fine = match job {
-                Ok(process) => self.take(process, Deadline::after(PATIENCE), results),
+                Ok(subject) => self.take(subject, Deadline::after(PATIENCE), results),
                 Err(RecvTimeoutError::Timeout) => self.retry(results),
                 Err(RecvTimeoutError::Disconnected) => false,
             };
@@ -206,16 +230,16 @@ impl Worker {
     /// Tries each postponed process once more.
     fn retry(&mut self, results: &Sender<Inspected>) -> bool {
         (0..self.postponed.len()).all(|_| match self.postponed.pop_front() {
-            Some((deadline, process)) => self.take(process, deadline, results),
+            Some((deadline, subject)) => self.take(subject, deadline, results),
             None => true,
         })
     }
 
     /// Inspects one process and sends the result; `false` where nobody wants it.
-    fn take(&mut self, process: Arc<Process>, deadline: Deadline, results: &Sender<Inspected>) -> bool {
+    fn take(&mut self, subject: Subject, deadline: Deadline, results: &Sender<Inspected>) -> bool {
         let may_wait = deadline.left().is_some() && self.postponed.len() < QUEUE;
-        let Some(result) = self.inspect(&process, may_wait) else {
-            self.postponed.push_back((deadline, process));
+        let Some(result) = self.inspect(&subject, may_wait) else {
+            self.postponed.push_back((deadline, subject));
             return true;
         };
         let ledger = &self.shared.ledger;
@@ -229,16 +253,28 @@ impl Worker {
     }
 
     /// `None` where the package manager is at work and the answer may wait.
-    fn inspect(&mut self, process: &Arc<Process>, may_wait: bool) -> Option<Inspected> {
-        if process.flags.kernel_thread {
-            return Some(Inspected::Done(process.clone()));
-        }
-        let Ok(folder) = self.folder(process) else {
-            return Some(Inspected::Gone(process.key));
+    fn inspect(&mut self, subject: &Subject, may_wait: bool) -> Option<Inspected> {
+        let file = subject.file;
+        let done = |process: Process| Subject {
+            process: Arc::new(process),
+            file,
         };
-        let mut process = Process::clone(process);
+        let mut process = Process::clone(&subject.process);
+        if process.flags.kernel_thread {
+            return Some(Inspected::Done(subject.clone()));
+        }
+        let Some(place) = self.place(subject) else {
+            return Some(Inspected::Gone(subject.clone()));
+        };
         if let Some(packages) = &mut self.packages {
-            match packages.of_process(&folder, &process) {
+            let lookup = match (&place, &process.executable) {
+                (Place::Alive(folder), _) => packages.of_process(folder, &process),
+                (Place::Found { .. }, Some(path)) if file.is_some_and(|file| file.has_our_mounts) => {
+                    packages.of_path(path)
+                }
+                _ => Lookup::Unowned,
+            };
+            match lookup {
                 Lookup::Found(package) => process.package = Some(package),
                 Lookup::Unowned => process.package = None,
                 Lookup::Busy if may_wait => return None,
@@ -246,16 +282,38 @@ impl Worker {
             }
         }
         if !self.shared.options.hashes {
-            return Some(Inspected::Done(Arc::new(process)));
+            return Some(Inspected::Done(done(process)));
         }
-        Some(match self.hash(&folder) {
+        if let Some(script) = &process.script {
+            process.script_sha256 = self.script(&place, subject, script);
+        }
+        Some(match self.hash(&place) {
             Ok(digest) => {
                 process.sha256 = Some(digest);
-                Inspected::Done(Arc::new(process))
+                Inspected::Done(done(process))
             }
-            Err(HashError::Gone) => Inspected::Gone(process.key),
-            Err(error) => Inspected::Unhashed(Arc::new(process), error),
+            Err(HashError::Gone) => Inspected::Gone(done(process)),
+            Err(error) => Inspected::Unhashed(done(process), error),
         })
+    }
+
+    /// Where the file that the process ran is to be had.
+    fn place(&self, subject: &Subject) -> Option<Place> {
+        let root = self.shared.root.as_fd();
+        let Some(told) = &subject.file else {
+            return self.folder(&subject.process).ok().map(Place::Alive);
+        };
+        if let Ok(folder) = self.folder(&subject.process)
+            && folder
+                .stat(b"exe")
+                .is_ok_and(|stat| told.identity.has_inode_of(&stat))
+        {
+            return Some(Place::Alive(folder));
+        }
+        let path = subject.process.executable.as_deref()?;
+        let mut found = find::by_path(root, &subject.process, told.has_our_mounts, path);
+        let (file, stat) = found.find(|(_, stat)| told.identity.is_content_of(stat))?;
+        Some(Place::Found { file, stat })
     }
 
     /// The folder of this very process, if it still runs the program that it was described with.
@@ -278,13 +336,37 @@ impl Worker {
         }
     }
 
-    fn hash(&mut self, folder: &ProcessFolder) -> Result<Text, HashError> {
-        let stat = folder.stat(b"exe").map_err(unread)?;
+    fn hash(&mut self, place: &Place) -> Result<Text, HashError> {
+        let stat = match place {
+            Place::Alive(folder) => folder.stat(b"exe").map_err(unread)?,
+            Place::Found { stat, .. } => *stat,
+        };
         if let Some(known) = self.shared.digests.get(&FileIdentity::of(&stat)) {
             return Ok(known);
         }
-        let file = folder.open_file("exe").map_err(unread)?;
-        let (identity, digest) = sha256(&file, &mut self.buffer, self.shared.options.max_file)?;
+        let file = match place {
+            Place::Alive(folder) => folder.open_file("exe").map_err(unread)?,
+            Place::Found { file, .. } => find::reopen(self.shared.root.as_fd(), file).map_err(unread)?,
+        };
+        self.digest(&file)
+    }
+
+    /// The hash of the script that a process runs, as it is now; `None` where no such file is found.
+    fn script(&mut self, place: &Place, subject: &Subject, script: &str) -> Option<Text> {
+        let root = self.shared.root.as_fd();
+        let has_our_mounts = subject.file.is_some_and(|file| file.has_our_mounts);
+        let (file, stat) = match place {
+            Place::Alive(folder) => find::below(folder, script)?,
+            Place::Found { .. } => find::by_path(root, &subject.process, has_our_mounts, script).next()?,
+        };
+        if let Some(known) = self.shared.digests.get(&FileIdentity::of(&stat)) {
+            return Some(known);
+        }
+        self.digest(&find::reopen(root, &file).ok()?).ok()
+    }
+
+    fn digest(&mut self, file: &OwnedFd) -> Result<Text, HashError> {
+        let (identity, digest) = sha256(file, &mut self.buffer, self.shared.options.max_file)?;
         let digest: Text = hexadecimal(&digest).into();
         self.shared.digests.insert(identity, digest.clone());
         Ok(digest)
@@ -328,10 +410,10 @@ mod tests {
             panic!("it failed");
         };
         let expected = hash_of(&std::env::current_exe().unwrap());
-        assert_eq!(done.sha256.as_deref(), Some(&*expected));
-        assert_eq!(done.key, process.key);
+        assert_eq!(done.process.sha256.as_deref(), Some(&*expected));
+        assert_eq!(done.process.key, process.key);
         assert!(inspector.hash_if_known(&mut process));
-        assert_eq!(process.sha256, done.sha256);
+        assert_eq!(process.sha256, done.process.sha256);
         assert_eq!(ledger.lost(), 0);
     }
 
@@ -361,8 +443,9 @@ mod tests {
         let Inspected::Done(done) = result else {
             panic!("it failed");
         };
-        assert_eq!(done.sha256.as_deref(), Some(&*hash_of("/bin/sleep".as_ref())));
-        assert_ne!(done.sha256.as_deref(), Some(&*hash_of(&path)));
+        let digest = done.process.sha256.as_deref();
+        assert_eq!(digest, Some(&*hash_of("/bin/sleep".as_ref())));
+        assert_ne!(digest, Some(&*hash_of(&path)));
         inspector.submit(process);
         assert!(matches!(inspector.results().recv().unwrap(), Inspected::Gone(_)));
     }

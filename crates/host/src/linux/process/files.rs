@@ -54,6 +54,14 @@ impl ProcessFolder {
         statat(&self.0, name, AtFlags::empty()).map_err(reason)
     }
 
+    /// Opens what is behind a link as a place to start from, without reading it.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn open_path(&self, name: &str) -> Result<OwnedFd, Unread> {
+        openat(&self.0, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(reason)
+    }
+
     /// Opens the file behind a link for reading.
     ///
     /// # Errors

@@ -153,7 +153,8 @@ fn cluster(interpreter: &Interpreter, letters: &str) -> Cluster {
     Cluster::Plain
 }
 
-fn absolute(path: &str, working_directory: Option<&str>) -> Option<String> {
+/// A path made absolute by `working_directory`; `None` where it names nothing.
+pub fn absolute(path: &str, working_directory: Option<&str>) -> Option<String> {
     if path.starts_with('/') {
         return Some(path.to_owned());
     }
