@@ -6,7 +6,9 @@ counts with nftables what comes in and goes out: a reference that depends neithe
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,7 +51,7 @@ def why_not():
     """Why this machine cannot run the benches, or nothing."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    for program in ("ip", "nft", "nsenter", "cc"):
+    for program in ("ip", "nft", "nsenter", "setpriv", "cc"):
         if not shutil.which(program):
             return f"{program} is not installed"
     return None
@@ -78,6 +80,7 @@ class World:
         self.processes = []
 
     def __enter__(self):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
         try:
             self.build()
         except subprocess.CalledProcessError as error:
@@ -103,6 +106,10 @@ class World:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def build(self):
+        for left in re.findall(r"^(atalaya-(\d+)-\w+)", run("ip", "netns", "list"), re.MULTILINE):
+            # One that was killed could not tidy up.
+            if not Path("/proc", left[1]).exists():
+                run("ip", "netns", "delete", left[0])
         for name in self.names.values():
             run("ip", "netns", "add", name)
         self.wire("here", (HERE, HERE6), "there", (THERE, THERE6), "eth0")
@@ -159,8 +166,8 @@ class World:
         return run(*self.command(role, *words), **options)
 
     def start(self, role, *words, **options):
-        """Starts a program there that ends with this world at the latest."""
-        process = subprocess.Popen(self.command(role, *words), **options)
+        """Starts a program there that ends with this world at the latest, and with this process however that ends."""
+        process = subprocess.Popen(self.command(role, "setpriv", "--pdeathsig", "KILL", *words), **options)
         self.processes.append(process)
         return process
 
