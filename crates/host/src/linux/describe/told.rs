@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use atalaya_model::{Observation, Process, ProcessKey, Span, Stage, Text, Time};
+use atalaya_model::{Observation, Process, ProcessKey, Span, Stage, Time};
 
 use super::table::Known;
 use super::{Describer, YOUNG, question};
 use crate::collector::Sink;
 use crate::linux::hash::inspector::{Subject, ToldFile};
+use crate::linux::owners::MOST_PROCESSES;
 use crate::linux::process::told::Program;
 
 /// A child that is older than this at a look will not become another program in a moment.
@@ -190,9 +191,9 @@ impl Describer {
 
     /// Compares with a listing of `/proc`, after records of the kernel were lost: describes who is not known, and tells
     /// at the next look, when their ends had time to come, who is gone.
-    pub(crate) fn compare_with_listing(&mut self, most: usize) {
+    pub(crate) fn compare_with_listing(&mut self) {
         let mut pids = Vec::new();
-        if self.folder.list(&mut pids, most).is_err() {
+        if self.folder.list(&mut pids, MOST_PROCESSES).is_err() {
             return;
         }
         let mut there = Vec::new();

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::decode;
 use super::listeners::Listeners;
 use super::loader::{Kernel, Sizes};
+use super::processes;
 use super::ring::Lost;
 use crate::collector::{Collector, Options, Sink};
 use crate::linux::owners::numbers::NumberSet;
@@ -42,6 +43,8 @@ pub struct EbpfCollector {
     pending: Pending,
     /// Ends were lost: what is still shown may be over.
     is_list_uncertain: bool,
+    /// Starts or ends of processes were lost.
+    is_process_table_uncertain: bool,
     next_walk: clock::Deadline,
     report: TierReport,
     looks: u32,
@@ -83,6 +86,7 @@ impl EbpfCollector {
             wakes,
             pending: Pending::default(),
             is_list_uncertain: false,
+            is_process_table_uncertain: false,
             next_walk: clock::Deadline::after(WALK),
             report,
             looks: 0,
@@ -139,7 +143,8 @@ impl EbpfCollector {
         );
         let reason = "sockets found the tables of the kernel programs full";
         gap(Stage::KernelTables, lost.entries, reason);
-        self.is_list_uncertain |= lost.ends + lost.listeners + lost.processes > 0;
+        self.is_list_uncertain |= lost.ends + lost.listeners > 0;
+        self.is_process_table_uncertain |= lost.processes > 0;
     }
 
     /// Lets the kernel tell what lives and has changed.
@@ -223,6 +228,11 @@ impl Collector for EbpfCollector {
             Vec::new()
         };
         let now = clock::now();
+        if std::mem::take(&mut self.is_process_table_uncertain) {
+            self.poll.describer.compare_with_listing();
+        }
+        self.poll.describer.check(self.looks, now, sink);
+        self.poll.describer.look_after_told(now, sink);
         self.poll.describer.describe_some(OLD_PROCESSES, now, sink);
         self.poll.describer.fetch(sink);
         let unread = self.poll.describer.take_unread();
@@ -277,7 +287,7 @@ impl Pending {
     /// Takes one record. False when it makes no sense.
     fn take(&mut self, record: &[u8], poll: &mut PollCollector, sink: &mut Sink<'_>) -> bool {
         if decode::kind(record).is_some_and(|kind| kind >= 16) {
-            return true;
+            return processes::take(record, self.boot, &mut poll.describer, sink);
         }
         let Some(mut event) = decode::event(record, self.boot) else {
             return false;

@@ -15,7 +15,7 @@ const MOST_ROOTS: usize = 4;
 
 /// Where the file that a process ran is to be had.
 #[derive(Debug)]
-pub enum Place {
+pub(super) enum Place {
     /// The process lives and runs it.
     Alive(ProcessFolder),
     /// The file itself, open as a path only.
@@ -28,7 +28,7 @@ pub enum Place {
 }
 
 /// The regular files at `path`, as we see it where the process had our mounts, or as its ancestors that live see it.
-pub fn by_path<'a>(
+pub(super) fn by_path<'a>(
     root: BorrowedFd<'a>,
     process: &'a Process,
     has_our_mounts: bool,
@@ -47,7 +47,7 @@ pub fn by_path<'a>(
 }
 
 /// The regular file at an absolute path as a process sees it.
-pub fn below(folder: &ProcessFolder, path: &str) -> Option<(OwnedFd, Stat)> {
+pub(super) fn below(folder: &ProcessFolder, path: &str) -> Option<(OwnedFd, Stat)> {
     let path = path.strip_prefix('/')?;
     let root = folder.open_path("root").ok()?;
     regular(root.as_fd(), path)
@@ -63,7 +63,7 @@ fn regular(folder: BorrowedFd<'_>, path: &str) -> Option<(OwnedFd, Stat)> {
 ///
 /// # Errors
 /// The reason.
-pub fn reopen(root: BorrowedFd<'_>, file: &OwnedFd) -> Result<OwnedFd, Unread> {
+pub(super) fn reopen(root: BorrowedFd<'_>, file: &OwnedFd) -> Result<OwnedFd, Unread> {
     let mut link = String::new();
     write!(link, "self/fd/{}", file.as_raw_fd()).map_err(|_| Unread::Failed)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
