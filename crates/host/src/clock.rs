@@ -31,6 +31,47 @@ pub fn boot() -> Time {
     now().after(Span(-(since.tv_sec * 1_000_000 + since.tv_nsec / 1_000)))
 }
 
+/// The kernel's own clock at one moment, by which the times that it tells become times of day.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug)]
+pub struct KernelClock {
+    /// Nanoseconds of the monotonic clock.
+    pub monotonic: u64,
+    /// The time of day then.
+    pub time: Time,
+    /// Nanoseconds since boot in which the machine slept, and the monotonic clock stood still.
+    asleep: u64,
+}
+
+#[cfg(target_os = "linux")]
+impl KernelClock {
+    /// As it is now.
+    pub fn now() -> Self {
+        let read = |clock| {
+            let time = rustix::time::clock_gettime(clock);
+            u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+        };
+        let monotonic = read(rustix::time::ClockId::Monotonic);
+        Self {
+            monotonic,
+            time: now(),
+            asleep: read(rustix::time::ClockId::Boottime).saturating_sub(monotonic),
+        }
+    }
+
+    /// The time of day of a moment of the monotonic clock.
+    pub fn time_of(&self, monotonic: u64) -> Time {
+        let passed = i128::from(self.monotonic) - i128::from(monotonic);
+        let passed = i64::try_from(passed / 1_000).unwrap_or(0);
+        Time(self.time.0.saturating_sub(passed))
+    }
+
+    /// The same moment in clock ticks since boot, as `/proc` tells the start of a process.
+    pub fn ticks_of(&self, monotonic: u64) -> u64 {
+        monotonic.saturating_add(self.asleep) / 10_000_000
+    }
+}
+
 /// A moment in the future of the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Span);
@@ -59,6 +100,30 @@ mod tests {
         assert!(monotonic() >= first);
         assert!(Deadline::after(Span::from_seconds(60)).left().is_some());
         assert_eq!(Deadline::after(Span(0)).left(), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernels_times_become_times_of_day() {
+        let clock = KernelClock::now();
+        let second = 1_000_000_000;
+        assert_eq!(clock.time_of(clock.monotonic), clock.time);
+        assert_eq!(
+            clock.time.since(clock.time_of(clock.monotonic - second)),
+            Span(1_000_000)
+        );
+        assert_eq!(
+            clock.time_of(clock.monotonic + second).since(clock.time),
+            Span(1_000_000)
+        );
+        assert_eq!(
+            clock.ticks_of(clock.monotonic) - clock.ticks_of(clock.monotonic - second),
+            100
+        );
+        assert!(
+            (boot().since(clock.time_of(0)).0 + i64::try_from(clock.asleep / 1_000).unwrap()).abs()
+                < 1_000_000
+        );
     }
 
     #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@ pub mod cgroup;
 mod describe;
 pub mod destroy;
 pub mod ebpf;
+pub mod events;
 pub mod hash;
 pub mod names;
 pub mod namespaces;
@@ -26,8 +27,9 @@ use crate::collector::{Collector, Options};
 /// Why the tier does not work here.
 pub fn open(tier: Tier, options: Options) -> Result<Box<dyn Collector>, HostError> {
     match tier {
+        Tier::Events => Ok(Box::new(events::EventsCollector::open(options)?)),
         Tier::Poll => Ok(Box::new(poll::PollCollector::open(options)?)),
-        Tier::Ebpf | Tier::Events | Tier::Portable => Err(HostError::system("find a collector for it")(
+        Tier::Ebpf | Tier::Portable => Err(HostError::system("find a collector for it")(
             std::io::ErrorKind::Unsupported.into(),
         )),
     }

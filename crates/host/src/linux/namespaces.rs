@@ -204,6 +204,13 @@ impl Namespaces {
             .filter_map(|namespace| namespace.notices.as_mut())
     }
 
+    /// Is this one observed?
+    pub fn observes(&self, inode: u32) -> bool {
+        self.observed
+            .iter()
+            .any(|namespace| namespace.dumper.namespace() == inode)
+    }
+
     /// How many are observed.
     pub fn count(&self) -> usize {
         self.observed.len()

@@ -1,12 +1,15 @@
 //! Tier `poll`: looks at the socket tables and `/proc`, and listens for closed sockets in between.
 
 mod look;
+mod one_pass;
 mod remember;
 mod report;
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use atalaya_model::{Gap, Ledger, Observation, Socket, Span, Stage, Text, TierReport, Time};
+use atalaya_model::tier::Limit;
+use atalaya_model::{Gap, Ledger, Observation, Socket, Span, Stage, Text, Tier, TierReport, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -18,25 +21,28 @@ use super::sockets::Buffer;
 use crate::collector::{Collector, Options, Sink};
 use crate::{HostError, clock};
 
-/// After the first notice, how long others may come before all are read: one wake-up for many.
+/// How long notices gather.
 const GATHER: Duration = Duration::from_millis(50);
 /// The same where the kernel's buffer is small.
 const GATHER_BRIEFLY: Duration = Duration::from_millis(5);
 /// How often results of the helper pool are fetched while some are expected.
-const FETCH: Duration = Duration::from_millis(50);
+pub(super) const FETCH: Duration = Duration::from_millis(50);
 
 /// Observes this host by looking at it.
 #[derive(Debug)]
 pub struct PollCollector {
-    options: Options,
+    /// The tier that looks: this one, or a better one that looks now and then.
+    tier: Tier,
+    limits: Vec<Limit>,
+    pub(super) options: Options,
     owners: Owners,
-    namespaces: Namespaces,
-    describer: Describer,
-    remembered: Remembered,
+    pub(super) namespaces: Namespaces,
+    pub(super) describer: Describer,
+    pub(super) remembered: Remembered,
     buffer: Buffer,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     report: TierReport,
-    look: u32,
+    pub(super) look: u32,
 }
 
 impl PollCollector {
@@ -45,6 +51,11 @@ impl PollCollector {
     /// # Errors
     /// When the kernel offers no `sock_diag`, or `/proc` cannot be read.
     pub fn open(options: Options) -> Result<Self, HostError> {
+        Self::open_for(Tier::Poll, options)
+    }
+
+    /// As [`open`](Self::open), for a better tier that looks as this one does.
+    pub(super) fn open_for(tier: Tier, options: Options) -> Result<Self, HostError> {
         let ledger = options.ledger.clone();
         let owners = Owners::new(options.follow, report::may_read_every_process())
             .map_err(|error| HostError::file("read", "/proc")(error.into()))?;
@@ -52,6 +63,8 @@ impl PollCollector {
         let namespaces =
             Namespaces::open(receive_buffer).map_err(HostError::system("open a socket of kind sock_diag"))?;
         let mut collector = Self {
+            tier,
+            limits: Vec::new(),
             describer: Describer::start(&options, ledger.clone())?,
             options,
             owners,
@@ -59,27 +72,46 @@ impl PollCollector {
             remembered: Remembered::default(),
             buffer: Buffer::default(),
             ledger,
-            report: report::empty(Vec::new()),
+            report: report::empty(tier, Vec::new()),
             look: 0,
         };
-        collector.report = report::of(
-            &collector.namespaces,
-            collector.options.follow,
-            &collector.options.unavailable,
-        );
+        collector.report = collector.report_now();
         Ok(collector)
+    }
+
+    /// Reports these limits as well.
+    pub(super) fn set_limits(&mut self, limits: Vec<Limit>) {
+        self.limits = limits;
+        self.report = self.report_now();
+    }
+
+    fn report_now(&self) -> TierReport {
+        let unavailable = &self.options.unavailable;
+        let mut report = report::of(self.tier, &self.namespaces, self.options.follow, unavailable);
+        report.limits.extend_from_slice(&self.limits);
+        report
     }
 
     /// Passes on every notice of a closed socket that waits.
     fn drain(&mut self, sink: &mut Sink<'_>) {
         let now = clock::now();
+        self.notices(sink, &mut |remembered, mut socket, sink| {
+            remembered.complete(&mut socket);
+            sink(Observation::SocketClosed(now, socket));
+        });
+    }
+
+    /// Gives every notice of a closed socket that waits to `each`, and tells `sink` what was lost of them.
+    pub(super) fn notices(
+        &mut self,
+        sink: &mut Sink<'_>,
+        each: &mut dyn FnMut(&Remembered, Socket, &mut Sink<'_>),
+    ) {
+        let now = clock::now();
         let (mut passed, mut overflows, mut lost) = (0, 0, 0);
         let remembered = &self.remembered;
         for notices in self.namespaces.notices() {
-            let drained = notices.drain(&mut self.buffer, &mut |mut socket: Socket| {
-                remembered.complete(&mut socket);
-                sink(Observation::SocketClosed(now, socket));
-            });
+            let drained = notices.drain(&mut self.buffer, &mut |socket| each(remembered, socket, sink));
             match drained {
                 Ok(drained) => {
                     passed += drained.sockets;
@@ -101,8 +133,28 @@ impl PollCollector {
         }
     }
 
-    fn gap(&self, time: Time, stage: Stage, count: u64, reason: &str, sink: &mut Sink<'_>) {
+    /// After the first notice, how long others may come before all are read: one wake-up for many.
+    pub(super) fn time_to_gather(&mut self) -> Duration {
+        if self.namespaces.notices().any(|notices| !notices.has_full_buffer) {
+            GATHER_BRIEFLY
+        } else {
+            GATHER
+        }
+    }
+
+    pub(super) fn gap(&self, time: Time, stage: Stage, count: u64, reason: &str, sink: &mut Sink<'_>) {
         self.ledger.dropped(stage, count);
+        Self::tell_gap(time, stage, count, reason, sink);
+    }
+
+    /// As [`gap`](Self::gap), for what is told all the same, but not wholly.
+    pub(super) fn incomplete(&self, time: Time, stage: Stage, count: u64, reason: &str, sink: &mut Sink<'_>) {
+        self.ledger.failed(stage, count);
+        Self::tell_gap(time, stage, count, reason, sink);
+    }
+
+    /// For what is counted already.
+    pub(super) fn tell_gap(time: Time, stage: Stage, count: u64, reason: &str, sink: &mut Sink<'_>) {
         sink(Observation::Gap(Gap {
             time,
             stage,
@@ -111,8 +163,13 @@ impl PollCollector {
         }));
     }
 
-    /// Waits until a notice comes, `timeout` is over, or a signal arrives (`false`).
-    fn wait_for_notice(&mut self, timeout: Duration) -> Result<bool, HostError> {
+    /// Waits until a notice comes, one of `others` has something to say, `timeout` is over, or a signal arrives
+    /// (`false`).
+    pub(super) fn wait_for_notice<'o>(
+        &mut self,
+        others: impl Iterator<Item = BorrowedFd<'o>>,
+        timeout: Duration,
+    ) -> Result<bool, HostError> {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -122,6 +179,7 @@ impl PollCollector {
             .iter()
             .map(|notices| PollFd::new(*notices, PollFlags::IN))
             .collect();
+        waiting.extend(others.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
         match poll(&mut waiting, Some(&timeout)) {
             Ok(_) => Ok(true),
             Err(Errno::INTR) => Ok(false),
@@ -137,7 +195,7 @@ impl Collector for PollCollector {
 
     fn look(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
         self.drain(sink);
-        self.look_at_everything(sink)
+        self.look_at_everything(&mut |_| None, sink)
     }
 
     fn wait(&mut self, timeout: Duration, sink: &mut Sink<'_>) -> Result<(), HostError> {
@@ -154,12 +212,11 @@ impl Collector for PollCollector {
             } else {
                 left
             };
-            if !self.wait_for_notice(slice)? {
+            if !self.wait_for_notice(std::iter::empty(), slice)? {
                 return Ok(());
             }
             if let Some(left) = deadline.left() {
-                let is_small = self.namespaces.notices().any(|notices| !notices.has_full_buffer);
-                std::thread::sleep(left.min(if is_small { GATHER_BRIEFLY } else { GATHER }));
+                std::thread::sleep(left.min(self.time_to_gather()));
             }
         }
     }

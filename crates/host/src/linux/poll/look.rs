@@ -1,13 +1,13 @@
 //! One complete look.
 
 use atalaya_model::observation::Look;
-use atalaya_model::{Evidence, Observation, Owners as Named, Socket, Stage, Text, Time};
+use atalaya_model::{Evidence, Observation, Owners as Named, ProcessKey, Socket, Stage, Text, Time};
 
-use super::PollCollector;
 use super::remember::Remembered;
-use super::report;
+use super::{PollCollector, one_pass};
 use crate::collector::Sink;
 use crate::linux::describe::Describer;
+use crate::linux::iterate::Sockets;
 use crate::linux::owners::Owners;
 use crate::{HostError, clock};
 
@@ -18,14 +18,25 @@ const ORPHANS: usize = 4_096;
 /// Old processes without sockets that one look describes, so that the first looks do not take long.
 const OLD_PROCESSES: usize = 64;
 
+/// Knows the process of a socket whose only holder could not be told.
+pub(in crate::linux) type Known<'a> = dyn FnMut(&Socket) -> Option<ProcessKey> + 'a;
+
 impl PollCollector {
-    pub(super) fn look_at_everything(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
+    /// Looks. Where the descriptors do not tell the process of a socket, `known` may.
+    pub(in crate::linux) fn look_at_everything(
+        &mut self,
+        known: &mut Known<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), HostError> {
         self.look += 1;
         let time = clock::now();
-        let changes = self
-            .owners
-            .begin_look(self.namespaces.turns())
-            .map_err(|error| HostError::file("list", "/proc")(error.into()))?;
+        // What comes later is small against a first look, and is followed better in detail.
+        let one_pass = (!self.options.follow).then(one_pass::open).flatten();
+        let changes = match one_pass {
+            Some(_) => self.owners.begin_noted_look(),
+            None => self.owners.begin_look(self.namespaces.turns()),
+        };
+        let changes = changes.map_err(|error| HostError::file("list", "/proc")(error.into()))?;
         if changes.is_full {
             let reason = "more processes than can be watched";
             self.gap(time, Stage::Processes, 0, reason, sink);
@@ -36,7 +47,7 @@ impl PollCollector {
         }
         self.describer.check(self.look, time, sink);
 
-        let namespaces = self.dump(time, sink)?;
+        let namespaces = self.dump(one_pass, time, known, sink)?;
         self.owners.end_look();
 
         self.describer.describe_some(OLD_PROCESSES, time, sink);
@@ -60,7 +71,7 @@ impl PollCollector {
                 .map(|(reason, count)| (Text::from(reason), count))
                 .collect(),
         };
-        let report = report::of(&self.namespaces, self.options.follow, &self.options.unavailable);
+        let report = self.report_now();
         if report != self.report {
             self.report = report;
             sink(Observation::Tier(end, self.report.clone()));
@@ -70,7 +81,13 @@ impl PollCollector {
     }
 
     /// Dumps every namespace that is due, and names those that were read completely.
-    fn dump(&mut self, time: Time, sink: &mut Sink<'_>) -> Result<Vec<u32>, HostError> {
+    fn dump(
+        &mut self,
+        one_pass: Option<Sockets>,
+        time: Time,
+        known: &mut Known<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Vec<u32>, HostError> {
         let own = self.namespaces.own();
         let mut complete = Vec::new();
         let mut failed = Vec::new();
@@ -78,6 +95,7 @@ impl PollCollector {
             owners: &mut self.owners,
             describer: &mut self.describer,
             remembered: &mut self.remembered,
+            known,
             follow: self.options.follow,
             look: self.look,
             time,
@@ -86,11 +104,14 @@ impl PollCollector {
             sockets: 0,
             sink,
         };
+        let told = one_pass.map(|mut sockets| one_pass::tell_held(&mut sockets, own, &mut pass));
         for namespace in self.namespaces.due(self.look == 1) {
             let inode = namespace.dumper.namespace();
-            let dumped = namespace
-                .dumper
-                .dump(&mut self.buffer, &mut |socket| pass.take(socket));
+            let dumper = &mut namespace.dumper;
+            let dumped = match &told {
+                Some(told) if inode == own => one_pass::tell_rest(told, dumper, &mut self.buffer, &mut pass),
+                _ => dumper.dump(&mut self.buffer, &mut |socket| pass.take(socket)),
+            };
             match dumped {
                 Ok(losses) if losses.failed == 0 => {
                     complete.push(inode);
@@ -121,10 +142,11 @@ impl PollCollector {
 }
 
 /// The way of the sockets of one look from the kernel to the sink.
-struct Pass<'a, 'sink> {
-    owners: &'a mut Owners,
+pub(super) struct Pass<'a, 'known, 'sink> {
+    pub(super) owners: &'a mut Owners,
     describer: &'a mut Describer,
     remembered: &'a mut Remembered,
+    known: &'a mut Known<'known>,
     follow: bool,
     look: u32,
     time: Time,
@@ -134,17 +156,32 @@ struct Pass<'a, 'sink> {
     sink: &'a mut Sink<'sink>,
 }
 
-impl Pass<'_, '_> {
-    fn take(&mut self, mut socket: Socket) {
+impl Pass<'_, '_, '_> {
+    /// A socket whose holders are known.
+    pub(super) fn take_held(&mut self, socket: Socket) {
         self.sockets += 1;
-        if socket.inode == 0 {
+        self.pass_on(socket);
+    }
+
+    /// A socket as it comes from a dump.
+    pub(super) fn take(&mut self, mut socket: Socket) {
+        self.sockets += 1;
+        let held = match socket.inode {
+            0 => None,
+            inode => self.owners.named(inode),
+        };
+        if let Some(only @ Named::One(_)) = held {
+            socket.owners = only;
+        } else if let Some(key) = (self.known)(&socket) {
+            socket.owners = Named::Used(key);
+        } else if socket.inode == 0 {
             socket.owners = self
                 .remembered
                 .owners(&socket)
                 .cloned()
                 .unwrap_or(Named::Unknown(Evidence::KernelOwned));
-        } else if let Some(named) = self.owners.named(socket.inode) {
-            socket.owners = named;
+        } else if let Some(several) = held {
+            socket.owners = several;
         } else if self.owners.is_due(socket.inode) {
             self.orphans.push(socket);
             if self.orphans.len() >= ORPHANS {

@@ -13,7 +13,7 @@ const SWEEP: u32 = 8;
 
 /// Sockets by cookie.
 #[derive(Debug, Default)]
-pub(super) struct Remembered(NumberMap<u64, Entry>);
+pub(in crate::linux) struct Remembered(NumberMap<u64, Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -50,13 +50,13 @@ impl Remembered {
     }
 
     /// The processes that held this socket, if any were known.
-    pub(super) fn owners(&self, socket: &Socket) -> Option<&Owners> {
+    pub(in crate::linux) fn owners(&self, socket: &Socket) -> Option<&Owners> {
         let entry = self.0.get(&socket.cookie)?;
         (!matches!(entry.owners, Owners::Unknown(_))).then_some(&entry.owners)
     }
 
     /// Completes the last notice of a socket by what earlier looks knew of it.
-    pub(super) fn complete(&self, socket: &mut Socket) {
+    pub(in crate::linux) fn complete(&self, socket: &mut Socket) {
         let Some(entry) = self.0.get(&socket.cookie) else {
             socket.owners = Owners::Unknown(Evidence::BetweenLooks);
             return;

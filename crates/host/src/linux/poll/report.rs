@@ -14,21 +14,29 @@ pub(super) fn may_read_every_process() -> bool {
 }
 
 /// Before anything is known; with the reasons why better tiers are off.
-pub(super) const fn empty(unavailable: Vec<(Tier, Text)>) -> TierReport {
+pub(super) const fn empty(tier: Tier, unavailable: Vec<(Tier, Text)>) -> TierReport {
     TierReport {
-        tier: Tier::Poll,
+        tier,
         unavailable,
         limits: Vec::new(),
     }
 }
 
 /// As the last look found it; `follow` says that there is more than one.
-pub(super) fn of(namespaces: &Namespaces, follow: bool, unavailable: &[(Tier, Text)]) -> TierReport {
-    let mut report = empty(unavailable.to_vec());
+pub(super) fn of(
+    tier: Tier,
+    namespaces: &Namespaces,
+    follow: bool,
+    unavailable: &[(Tier, Text)],
+) -> TierReport {
+    let mut report = empty(tier, unavailable.to_vec());
+    let missed = if tier == Tier::Poll {
+        "processes that begin and end between two looks, and which process a connection was of that did"
+    } else {
+        "the process of UDP and raw sockets that live between two looks, and what went over them"
+    };
     let between = follow.then(|| Limit {
-        what: Text::from(
-            "processes that begin and end between two looks, and which process a connection was of that did",
-        ),
+        what: Text::from(missed),
         remedy: Text::from("shorten the interval (`--interval 250ms`)"),
     });
     report.limits.extend(between);
@@ -53,7 +61,7 @@ mod tests {
     fn one_look_has_nothing_between_two() {
         let namespaces = Namespaces::open(None).unwrap();
         let says = |follow| {
-            let report = of(&namespaces, follow, &[]);
+            let report = of(Tier::Poll, &namespaces, follow, &[]);
             report
                 .limits
                 .iter()

@@ -1,0 +1,161 @@
+//! A single look in one pass through the kernel, where that is cheaper than dumps and a walk through `/proc`.
+//!
+//! An iterator of the kernel tells every socket that a process holds together with the process. Of our own namespace's
+//! TCP that is nearly everything, and the table is then asked only for what nobody holds: connections on their way in
+//! or out, by their states. Whether somebody else's are among the others (not accepted yet, the kernel's own), the
+//! kernel's count of sockets says; only then they are dumped as well, and those already told are left out. All other
+//! tables are dumped as ever; the pass tells who holds what.
+
+use std::io;
+
+use atalaya_model::{Owners as Named, ProcessKey, Socket, SocketState, Transport};
+
+use super::look::Pass;
+use super::report;
+use crate::HostError;
+use crate::linux::iterate::{Held, Sockets};
+use crate::linux::owners::index::MOST_HOLDERS;
+use crate::linux::owners::numbers::{NumberMap, NumberSet};
+use crate::linux::sockets::{Buffer, Dumper, Losses, Part};
+
+/// With fewer open files on this host, loading the program costs more than it saves.
+const WORTH: u64 = 3_000;
+
+/// The sockets of our own namespace's TCP that are told already.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    cookies: Vec<u64>,
+    /// Of these, how many are in the kernel's tables, as far as it counts them.
+    counted: u64,
+    /// The pass ended early.
+    is_partial: bool,
+}
+
+/// The iterator, where it works here and is worth its cost.
+pub(super) fn open() -> Option<Sockets> {
+    let is_worth_it = files_open() >= WORTH && report::may_read_every_process();
+    is_worth_it.then(Sockets::open)?.ok()
+}
+
+/// Tells every socket of TCP in the namespace `own` that a process holds, and notes the holders of all others.
+pub(super) fn tell_held(sockets: &mut Sockets, own: u32, pass: &mut Pass<'_, '_, '_>) -> Told {
+    let mut told = Told::default();
+    let mut shared: NumberMap<u64, (Socket, Vec<ProcessKey>)> = NumberMap::default();
+    let read: Result<(), HostError> = sockets.read(&mut |held| {
+        let Held {
+            mut socket,
+            process,
+            may_be_shared,
+        } = held;
+        if socket.transport != Transport::Tcp || socket.namespace != own {
+            pass.owners.note(process, socket.inode);
+            return;
+        }
+        if may_be_shared {
+            let (_, holders) = shared.entry(socket.cookie).or_insert((socket, Vec::new()));
+            if holders.len() < MOST_HOLDERS && !holders.contains(&process) {
+                holders.push(process);
+            }
+            return;
+        }
+        told.note(&socket);
+        socket.owners = Named::One(process);
+        pass.take_held(socket);
+    });
+    for (mut socket, mut holders) in shared.into_values() {
+        holders.sort_unstable_by_key(|key| (key.start, key.pid));
+        told.note(&socket);
+        socket.owners = match holders[..] {
+            [only] => Named::One(only),
+            _ => Named::Many(holders.into()),
+        };
+        pass.take_held(socket);
+    }
+    told.is_partial = read.is_err();
+    told
+}
+
+/// Dumps what [`tell_held`] did not tell of the namespace.
+///
+/// # Errors
+/// As [`Dumper::dump`].
+pub(super) fn tell_rest(
+    told: &Told,
+    dumper: &mut Dumper,
+    buffer: &mut Buffer,
+    pass: &mut Pass<'_, '_, '_>,
+) -> io::Result<Losses> {
+    let known: NumberSet<u64> = told.cookies.iter().copied().collect();
+    let mut rest = 0;
+    let mut each = |socket: Socket| {
+        if socket.transport != Transport::Tcp || !known.contains(&socket.cookie) {
+            rest += u64::from(is_counted(&socket));
+            pass.take(socket);
+        }
+    };
+    if told.is_partial {
+        return dumper.dump(buffer, &mut each);
+    }
+    let losses = dumper.dump_part(Part::Unused, buffer, &mut each)?;
+    if sockets_counted().is_some_and(|count| count <= told.counted + rest) {
+        return Ok(losses);
+    }
+    let others = dumper.dump_part(Part::Used, buffer, &mut each)?;
+    Ok(Losses {
+        unreadable: losses.unreadable + others.unreadable,
+        failed: losses.failed + others.failed,
+    })
+}
+
+impl Told {
+    fn note(&mut self, socket: &Socket) {
+        self.cookies.push(socket.cookie);
+        self.counted += u64::from(is_counted(socket));
+    }
+}
+
+/// Is it among those that the kernel counts as in use? It leaves out what has no socket of its own any more, or yet.
+fn is_counted(socket: &Socket) -> bool {
+    socket.transport == Transport::Tcp
+        && !matches!(
+            socket.state,
+            SocketState::Close | SocketState::TimeWait | SocketState::SynReceived
+        )
+}
+
+/// How many TCP sockets our own namespace has, of both families.
+fn sockets_counted() -> Option<u64> {
+    let four = in_use(&std::fs::read_to_string("/proc/self/net/sockstat").ok()?, "TCP:")?;
+    // Without IPv6 there is no such file.
+    let six = std::fs::read_to_string("/proc/self/net/sockstat6").unwrap_or_default();
+    Some(four + in_use(&six, "TCP6:").unwrap_or(0))
+}
+
+/// The number after `inuse` in the line that begins with `name`.
+fn in_use(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let mut words = line.split_ascii_whitespace();
+    words.find(|word| *word == "inuse")?;
+    words.next()?.parse().ok()
+}
+
+/// How many files are open on this host.
+fn files_open() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
+    let first = text.split_ascii_whitespace().next();
+    first.and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_own_count() {
+        let text = "sockets: used 290\nTCP: inuse 7 orphan 0 tw 3 alloc 9 mem 1\nUDP: inuse 4 mem 0\n";
+        assert_eq!(in_use(text, "TCP:"), Some(7));
+        assert_eq!(in_use(text, "TCP6:"), None);
+        assert_eq!(in_use("TCP: inuse", "TCP:"), None);
+        assert!(sockets_counted().is_some() && files_open() > 0);
+    }
+}
