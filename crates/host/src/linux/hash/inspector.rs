@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atalaya_model::process::Unread;
 use atalaya_model::{Ledger, Process, Span, Stage, Text};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, after, bounded, never, select};
 use rustix::fs::{Mode, OFlags};
 
 use super::cache::DigestCache;
@@ -86,10 +86,17 @@ pub enum Inspected {
 /// A pool of named threads. Dropping it ends them after the file they read.
 #[derive(Debug)]
 pub struct Inspector {
-    jobs: Option<Sender<Subject>>,
+    jobs: Option<Jobs<Sender<Subject>>>,
     results: Receiver<Inspected>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// Two queues: what the kernel told of may be gone in a moment, and goes first.
+#[derive(Debug, Clone)]
+struct Jobs<T> {
+    urgent: T,
+    other: T,
 }
 
 #[derive(Debug)]
@@ -116,10 +123,15 @@ impl Inspector {
             pending: AtomicUsize::new(0),
             ledger,
         });
-        let (jobs, waiting) = bounded(QUEUE);
+        let (urgent, urgent_waiting) = bounded(QUEUE);
+        let (other, other_waiting) = bounded(QUEUE);
+        let waiting = Jobs {
+            urgent: urgent_waiting,
+            other: other_waiting,
+        };
         let (done, results) = bounded(QUEUE);
         let mut inspector = Self {
-            jobs: Some(jobs),
+            jobs: Some(Jobs { urgent, other }),
             results,
             shared,
             threads: Vec::new(),
@@ -169,6 +181,11 @@ impl Inspector {
             return false;
         };
         self.shared.pending.fetch_add(1, Ordering::AcqRel);
+        let jobs = if subject.file.is_some() {
+            &jobs.urgent
+        } else {
+            &jobs.other
+        };
         match jobs.try_send(subject) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -194,9 +211,23 @@ impl Drop for Inspector {
     fn drop(&mut self) {
         // Without a sender the threads end; without a receiver they do not wait for room.
         self.jobs = None;
-        self.results = crossbeam_channel::never();
+        self.results = never();
         for thread in self.threads.drain(..) {
             drop(thread.join());
+        }
+    }
+}
+
+impl Jobs<Receiver<Subject>> {
+    /// The next job, or what a time-out says.
+    fn next(&self, timeout: Receiver<Instant>) -> Result<Subject, RecvTimeoutError> {
+        if let Ok(subject) = self.urgent.try_recv() {
+            return Ok(subject);
+        }
+        select! {
+            recv(self.urgent) -> subject => subject.map_err(|_| RecvTimeoutError::Disconnected),
+            recv(self.other) -> subject => subject.map_err(|_| RecvTimeoutError::Disconnected),
+            recv(timeout) -> _ => Err(RecvTimeoutError::Timeout),
         }
     }
 }
@@ -209,13 +240,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, jobs: &Receiver<Subject>, results: &Sender<Inspected>) {
+    fn run(mut self, jobs: &Jobs<Receiver<Subject>>, results: &Sender<Inspected>) {
         loop {
-            let job = if self.postponed.is_empty() {
-                jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let job = jobs.next(if self.postponed.is_empty() {
+                never()
             } else {
-                jobs.recv_timeout(RETRY)
-            };
+                after(RETRY)
+            });
             let fine = match job {
                 Ok(subject) => self.take(subject, Deadline::after(PATIENCE), results),
                 Err(RecvTimeoutError::Timeout) => self.retry(results),
