@@ -127,6 +127,7 @@ INLINE int datagram(struct __sk_buff *skb, const u8 is_sent) {
     struct packet packet = {.is_sent = is_sent};
     if (!read_packet(skb, &packet))
         return PASS;
+    packet.now = bpf_ktime_get_coarse_ns();
     struct bpf_sock *sock = skb->sk;
     if (!sock)
         return PASS;

@@ -60,6 +60,7 @@ static void (*bpf_ringbuf_discard)(void *record, u64 flags) = (void *)133;
 static u64 (*bpf_ringbuf_query)(void *ring, u64 flags) = (void *)134;
 static void *(*bpf_skc_to_tcp_sock)(void *socket) = (void *)137;
 static void *(*bpf_get_current_task_btf)(void) = (void *)158;
+static u64 (*bpf_ktime_get_coarse_ns)(void) = (void *)160;
 static void *(*bpf_sock_from_file)(void *file) = (void *)162;
 static long (*bpf_for_each_map_elem)(void *map, void *callback, void *context, u64 flags) = (void *)164;
 static long (*bpf_loop)(u32 rounds, void *callback, void *context, u64 flags) = (void *)181;

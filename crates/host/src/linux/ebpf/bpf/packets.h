@@ -80,6 +80,7 @@ int frame_sent(u64 *context) {
     /* All that raw sockets send but TCP has been counted by the control group. */
     if (!is_packet && packet.protocol != PROTOCOL_TCP)
         return 0;
+    packet.now = bpf_ktime_get_ns();
     u64 key = (u64)sk;
     struct datagram_socket *socket = bpf_map_lookup_elem(&sockets, &key);
     if (!socket) {

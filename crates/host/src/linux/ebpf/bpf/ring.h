@@ -59,14 +59,19 @@ INLINE int ring_is_half_full(void) {
     return bpf_ringbuf_query(&ring, RING_AVAILABLE) > half_full;
 }
 
+/* Without counting: for what is told again later. */
+INLINE void *ring_try_reserve(u32 kind, u64 size) {
+    void *record = bpf_ringbuf_reserve(&ring, size, 0);
+    if (record)
+        *(u32 *)record = kind;
+    return record;
+}
+
 /* A record of `size` bytes (a constant) whose kind is filled in, or null, which has been counted. */
 INLINE void *ring_reserve(u32 kind, u64 size) {
-    void *record = bpf_ringbuf_reserve(&ring, size, 0);
-    if (UNLIKELY(!record)) {
+    void *record = ring_try_reserve(kind, size);
+    if (UNLIKELY(!record))
         lose_record(kind);
-        return 0;
-    }
-    *(u32 *)record = kind;
     return record;
 }
 
@@ -79,14 +84,23 @@ INLINE void *ring_reserve_for_end(u32 kind, u64 size) {
     return ring_reserve(kind, size);
 }
 
-INLINE void ring_submit(void *record) {
+/* The reader is woken as the queue grows past each multiple of the high water mark, by a few records: two that submit
+ * at once must not both take the other for the one that crossed it. Waking it for every record above would cost each of
+ * them more than all else here, just when there is most to do. */
+#define CROSSING 1024
+
+INLINE u64 ring_wake(u64 size) {
     u64 queued = bpf_ringbuf_query(&ring, RING_AVAILABLE);
-    bpf_ringbuf_submit(record, queued > high_water ? RING_FORCE_WAKEUP : RING_NO_WAKEUP);
+    int is_urgent = UNLIKELY(queued >= high_water) && (queued & (high_water - 1)) < CROSSING + size;
+    return is_urgent ? RING_FORCE_WAKEUP : RING_NO_WAKEUP;
+}
+
+INLINE void ring_submit(void *record) {
+    bpf_ringbuf_submit(record, ring_wake(0));
 }
 
 /* Tells a record that lies elsewhere, of a size that is known only now. */
 INLINE void ring_output(u32 kind, void *record, u64 size) {
-    u64 queued = bpf_ringbuf_query(&ring, RING_AVAILABLE);
-    if (UNLIKELY(bpf_ringbuf_output(&ring, record, size, queued > high_water ? RING_FORCE_WAKEUP : RING_NO_WAKEUP)))
+    if (UNLIKELY(bpf_ringbuf_output(&ring, record, size, ring_wake(size))))
         lose_record(kind);
 }

@@ -80,6 +80,7 @@ struct packet {
     u8 flags;
     u32 device;
     u32 bytes, packets;
+    u64 now; /* as `last` of a conversation */
 };
 
 INLINE int is_same(const struct address *a, const struct address *b) {
@@ -118,6 +119,7 @@ INLINE void talk_begins(struct talk *talk, const struct packet *packet) {
 }
 
 INLINE void talk_counts(struct talk *talk, const struct packet *packet) {
+    talk->last = packet->now;
     if (packet->is_sent) {
         __sync_fetch_and_add(&talk->sent_bytes, packet->bytes);
         __sync_fetch_and_add(&talk->sent_packets, packet->packets);
@@ -130,7 +132,6 @@ INLINE void talk_counts(struct talk *talk, const struct packet *packet) {
         __sync_fetch_and_add(&talk->received_bytes, packet->bytes);
         __sync_fetch_and_add(&talk->received_packets, packet->packets);
     }
-    talk->last = bpf_ktime_get_ns();
 }
 
 /* Entries begin as these, because they are too large for the stack. */

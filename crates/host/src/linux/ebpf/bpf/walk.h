@@ -56,7 +56,7 @@ static long walk_stream(void *map, u64 *key, struct stream *stream, struct walk 
         walk->was_stopped = 1;
         return 1;
     }
-    struct record *record = ring_reserve(stream->is_listener ? KIND_LISTEN : KIND_ALIVE, sizeof(*record));
+    struct record *record = ring_try_reserve(stream->is_listener ? KIND_LISTEN : KIND_ALIVE, sizeof(*record));
     if (!record) {
         walk->was_stopped = 1;
         return 1;
@@ -98,7 +98,7 @@ INLINE int walk_talk(struct walk *walk, struct talk *talk, const struct facts *f
         return 0;
     if (ring_is_half_full())
         return 1;
-    struct record *record = ring_reserve(KIND_ALIVE, sizeof(*record));
+    struct record *record = ring_try_reserve(KIND_ALIVE, sizeof(*record));
     if (!record)
         return 1;
     u64 started = talk->started;
