@@ -20,6 +20,7 @@ const IGNORE: u32 = 2;
 /// Places in a message: the numbers of the connector, what happened, and its details.
 const INDEX: usize = 16;
 const SEQUENCE: usize = 24;
+const ACKNOWLEDGED: usize = 28;
 const EVENT: usize = 36;
 const DETAILS: usize = EVENT + 16;
 /// Kinds of event.
@@ -46,16 +47,20 @@ pub(super) enum Notice {
     Exited { time: u64, process: u32, code: i32 },
 }
 
-/// What one message is.
+/// One message. Each CPU numbers what it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Message {
-    Notice {
-        cpu: u32,
-        sequence: u32,
-        notice: Option<Notice>,
-    },
-    /// The kernel answers a request, by error number.
-    Answer(u32),
+struct Message {
+    cpu: u32,
+    sequence: u32,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Notice(Notice),
+    /// The kernel answers somebody's request of this number, with an error number.
+    Answer(u32, u32),
+    Other,
 }
 
 /// A subscription.
@@ -111,7 +116,7 @@ impl Connector {
             PROCESSES.to_ne_bytes(),
             PROCESSES.to_ne_bytes(),
             [0; 4],
-            [0; 4],
+            std::process::id().to_ne_bytes(), // comes back in the answer
             half(4),
             what.to_ne_bytes(),
         ];
@@ -120,16 +125,18 @@ impl Connector {
     }
 
     fn wait_for_answer(&mut self) -> io::Result<()> {
-        // Notices come meanwhile.
+        let ours = std::process::id().wrapping_add(1);
+        // Notices come meanwhile, and answers to others.
         for _ in 0..MOST_CPUS {
             let mut waiting = [PollFd::new(&self.socket, PollFlags::IN)];
             if poll(&mut waiting, Some(&ANSWER_TIME))? == 0 {
                 break;
             }
             let (length, _) = recv(&self.socket, &mut *self.buffer, RecvFlags::DONTWAIT)?;
-            match message(&self.buffer[..length.min(self.buffer.len())]) {
-                Some(Message::Answer(0)) => return Ok(()),
-                Some(Message::Answer(error)) => {
+            let message = message(&self.buffer[..length.min(self.buffer.len())]);
+            match message.map(|message| message.what) {
+                Some(What::Answer(asked, 0)) if asked == ours => return Ok(()),
+                Some(What::Answer(asked, error)) if asked == ours => {
                     return Err(io::Error::from_raw_os_error((error as i32).wrapping_abs()));
                 }
                 _ => {}
@@ -155,17 +162,13 @@ impl Connector {
                 Err(Errno::INTR | Errno::NOBUFS) => continue,
                 Err(error) => return Err(error.into()),
             };
-            match message(&self.buffer[..length]) {
-                Some(Message::Notice {
-                    cpu,
-                    sequence,
-                    notice,
-                }) => {
-                    losses.missing += self.missing(cpu, sequence);
-                    notice.into_iter().for_each(&mut *each);
-                }
-                Some(Message::Answer(_)) => {}
-                None => losses.unreadable += 1,
+            let Some(message) = message(&self.buffer[..length]) else {
+                losses.unreadable += 1;
+                continue;
+            };
+            losses.missing += self.missing(message.cpu, message.sequence);
+            if let What::Notice(notice) = message.what {
+                each(notice);
             }
         }
         Ok(losses)
@@ -173,7 +176,7 @@ impl Connector {
 
     /// How many notices of this CPU did not come before this one.
     fn missing(&mut self, cpu: u32, sequence: u32) -> u64 {
-        let cpu = cpu as usize;
+        let cpu = cpu as usize; // older kernels number no answers, and give them no CPU
         if cpu >= MOST_CPUS {
             return 0;
         }
@@ -210,29 +213,29 @@ fn message(bytes: &[u8]) -> Option<Message> {
     let (what, cpu) = (word(EVENT)?, word(EVENT + 4)?);
     let time = u64::from_ne_bytes(*bytes.get(EVENT + 8..)?.first_chunk()?);
     let detail = |place: usize| word(DETAILS + 4 * place);
-    let notice = match what {
-        ANSWER => return Some(Message::Answer(detail(0)?)),
+    let what = match what {
+        ANSWER => What::Answer(word(ACKNOWLEDGED)?, detail(0)?),
         // Thread and process of the parent, thread and process of the child.
-        FORK if detail(2)? == detail(3)? => Some(Notice::Forked {
+        FORK if detail(2)? == detail(3)? => What::Notice(Notice::Forked {
             time,
             parent: detail(1)?,
             process: detail(3)?,
         }),
-        EXEC => Some(Notice::Executed {
+        EXEC => What::Notice(Notice::Executed {
             time,
             process: detail(1)?,
         }),
-        EXIT if detail(0)? == detail(1)? => Some(Notice::Exited {
+        EXIT if detail(0)? == detail(1)? => What::Notice(Notice::Exited {
             time,
             process: detail(1)?,
             code: exit_code(detail(2)?),
         }),
-        _ => None,
+        _ => What::Other,
     };
-    Some(Message::Notice {
+    Some(Message {
         cpu,
         sequence: word(SEQUENCE)?,
-        notice,
+        what,
     })
 }
 
@@ -259,13 +262,16 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn processes_are_told_and_threads_are_not() {
-        let notice = |what, details| match message(&bytes(what, 1, 5, details)) {
-            Some(Message::Notice {
-                cpu: 1,
-                sequence: 5,
-                notice,
-            }) => notice,
-            other => panic!("{other:?}"),
+        let notice = |what, details| {
+            let message = message(&bytes(what, 1, 5, details)).unwrap();
+            assert_eq!((message.cpu, message.sequence), (1, 5));
+            match message.what {
+                What::Notice(notice) => Some(notice),
+                other => {
+                    assert_eq!(other, What::Other);
+                    None
+                }
+            }
         };
         let time = 7_000;
         assert_eq!(
@@ -291,10 +297,8 @@ mod tests {
         );
         assert_eq!(notice(EXIT, [21, 20, 0, 17]), None);
         assert_eq!(notice(0x200, [20, 20, 0, 0]), None);
-        assert_eq!(
-            message(&bytes(ANSWER, 0, 0, [1, 0, 0, 0])),
-            Some(Message::Answer(1))
-        );
+        let answer = message(&bytes(ANSWER, 0, 0, [1, 0, 0, 0])).map(|message| message.what);
+        assert_eq!(answer, Some(What::Answer(0, 1)));
         assert_eq!((exit_code(9), exit_code(0x8b), exit_code(0)), (137, 139, 0));
     }
 

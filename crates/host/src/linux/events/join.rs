@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use atalaya_model::connection::Traffic;
 use atalaya_model::observation::{Change, SocketEvent};
 use atalaya_model::{
     Endpoint, Evidence, Observation, Owners, ProcessKey, Socket, SocketState, Stage, Time, Transport,
@@ -190,6 +191,14 @@ fn complete(socket: &mut Socket, conversation: &Conversation) {
         socket.state = SocketState::Listen;
         socket.traffic = None;
     }
+    // A process that cuts its connection off (SO_LINGER of 0) has the kernel clear the counters. Whoever was connected
+    // has sent something.
+    let was_connected = conversation
+        .end
+        .is_some_and(|end| end.from != SocketState::SynSent);
+    socket
+        .traffic
+        .take_if(|traffic| was_connected && *traffic == Traffic::default());
     let has_fin = conversation.end.and_then(|end| end.has_fin);
     if has_fin == Some(true)
         && let Some(traffic) = &mut socket.traffic

@@ -1,0 +1,69 @@
+//! Processes that are over in a millisecond.
+
+use std::process::Command;
+
+use atalaya_model::Stage;
+use atalaya_model::process::Unread;
+
+use crate::{options, start};
+
+#[test]
+fn processes_of_a_millisecond_are_told_with_their_program_or_as_late() {
+    const COUNT: usize = 300;
+    let Some((mut collector, mut seen)) = start(options()) else {
+        return;
+    };
+    // Each a fork and an exec; every hundredth is only a fork, which fails.
+    let script = "i=0; while [ $i -lt 300 ]; do /bin/true $i; \
+                  [ $((i % 100)) = 0 ] && (exit 7); i=$((i + 1)); done; :";
+    let mut shell = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+    let pid = shell.id();
+    shell.wait().unwrap();
+    let children = |seen: &crate::Seen| {
+        let mut children: Vec<_> = seen
+            .processes
+            .values()
+            .filter(|process| process.parent.is_some_and(|parent| parent.pid == pid))
+            .cloned()
+            .collect();
+        children.retain(|child| seen.gone.contains(&child.key));
+        children
+    };
+    seen.wait(&mut collector, |seen| children(seen).len() >= COUNT + 3);
+    let children = children(&seen);
+    assert_eq!(children.len(), COUNT + 3);
+    let failed: Vec<_> = children
+        .iter()
+        .filter(|child| child.exit_code == Some(7))
+        .collect();
+    assert_eq!(failed.len(), 3);
+    // They are what their parent is.
+    assert!(failed.iter().all(|child| {
+        child
+            .command_line
+            .as_deref()
+            .is_some_and(|line| line.contains("while"))
+    }));
+    let fine: Vec<_> = children
+        .iter()
+        .filter(|child| child.exit_code == Some(0))
+        .collect();
+    assert_eq!(fine.len(), COUNT);
+    let read = |child: &&&std::sync::Arc<atalaya_model::Process>| {
+        child
+            .executable
+            .as_deref()
+            .is_some_and(|path| path.ends_with("/true"))
+    };
+    let read = fine.iter().filter(read).count();
+    println!("{read} of {COUNT} processes of a millisecond were read in time");
+    let late = fine
+        .iter()
+        .filter(|child| child.unread == Some(Unread::Gone))
+        .count();
+    assert!(read + late >= COUNT, "{read} read, {late} late");
+    assert!(read > 0);
+    seen.look(&mut collector);
+    assert!(seen.lost(Stage::LateLookups) >= late as u64);
+    assert_eq!(seen.lost(Stage::Processes), 0);
+}
