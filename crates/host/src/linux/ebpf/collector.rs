@@ -22,7 +22,7 @@ use crate::{HostError, clock};
 
 /// How often the ring is read while nothing in it is urgent.
 const READ: Duration = Duration::from_millis(100);
-/// How often the walker runs while something happens.
+/// How often the walker runs while something happens; it runs at each look in any case.
 const WALK: Span = Span(250_000);
 /// Events in one message.
 const CHUNK: usize = 1_024;
@@ -46,6 +46,8 @@ pub struct EbpfCollector {
     /// Starts or ends of processes were lost.
     is_process_table_uncertain: bool,
     next_walk: clock::Deadline,
+    /// Something was told since the last walk.
+    is_busy: bool,
     report: TierReport,
     looks: u32,
 }
@@ -88,6 +90,7 @@ impl EbpfCollector {
             is_list_uncertain: false,
             is_process_table_uncertain: false,
             next_walk: clock::Deadline::after(WALK),
+            is_busy: false,
             report,
             looks: 0,
         })
@@ -104,6 +107,7 @@ impl EbpfCollector {
             }
         });
         pending.flush(poll, sink);
+        self.is_busy |= count > 0;
         let ledger = &self.poll.ledger;
         ledger.received(Stage::KernelRing, count as u64);
         ledger.passed(Stage::KernelRing, count as u64 - unreadable);
@@ -150,6 +154,7 @@ impl EbpfCollector {
     /// Lets the kernel tell what lives and has changed.
     fn walk(&mut self) -> Result<bool, HostError> {
         self.next_walk = clock::Deadline::after(WALK);
+        self.is_busy = false;
         Ok(self.kernel.walk()?.was_stopped)
     }
 
@@ -233,6 +238,7 @@ impl Collector for EbpfCollector {
         }
         self.poll.describer.check(self.looks, now, sink);
         self.poll.describer.look_after_told(now, sink);
+        self.poll.describer.look_after_told(now, sink);
         self.poll.describer.describe_some(OLD_PROCESSES, now, sink);
         self.poll.describer.fetch(sink);
         let unread = self.poll.describer.take_unread();
@@ -252,7 +258,7 @@ impl Collector for EbpfCollector {
         let span = Span(i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX));
         let deadline = clock::Deadline::after(span);
         loop {
-            if self.next_walk.left().is_none() {
+            if self.is_busy && self.next_walk.left().is_none() {
                 self.walk()?;
             }
             self.drain(sink);

@@ -172,7 +172,7 @@ impl Kernel {
         Ok(Self {
             ebpf,
             ring,
-            walker: Walker::new(walker),
+            walker: Walker::new(walker, sizes.peers),
             limits,
         })
     }

@@ -27,7 +27,9 @@ pub(super) const TRACEPOINTS: &[Tracepoint] = &[
     },
 ];
 
-const FORK: u32 = 16;
+/// Kinds of records from here on are about processes.
+pub(super) const FIRST: u32 = 16;
+const FORK: u32 = FIRST;
 const EXEC: u32 = 17;
 const EXIT: u32 = 18;
 

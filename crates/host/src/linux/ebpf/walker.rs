@@ -10,6 +10,9 @@ use aya::programs::{ProgramError, RawTracePointRunOptions, TestRun as _};
 const SILENCE: Duration = Duration::from_secs(60);
 /// The same after question and answer.
 const SILENCE_ANSWERED: Duration = Duration::from_secs(30);
+/// Both while the table of such conversations is more than half full, and more than three quarters.
+const SILENCE_CROWDED: Duration = Duration::from_secs(5);
+const SILENCE_FULL: Duration = Duration::from_secs(1);
 
 /// `struct walk` of `bpf/walk.h`, as far as it is read.
 const WORDS: usize = 7;
@@ -18,6 +21,9 @@ const WORDS: usize = 7;
 pub(super) struct Walker {
     results: Array<MapData, [u64; WORDS]>,
     round: u64,
+    /// What the table of peers holds, and how many it held at the last walk.
+    room: u32,
+    peers: u32,
 }
 
 /// What a walk found.
@@ -42,8 +48,25 @@ impl std::fmt::Debug for Walker {
 }
 
 impl Walker {
-    pub(super) const fn new(results: Array<MapData, [u64; WORDS]>) -> Self {
-        Self { results, round: 0 }
+    /// `room` is the size of the table of peers.
+    pub(super) const fn new(results: Array<MapData, [u64; WORDS]>, room: u32) -> Self {
+        Self {
+            results,
+            round: 0,
+            room,
+            peers: 0,
+        }
+    }
+
+    /// After how much silence a conversation has ended: without an answer, and with one.
+    const fn silence(&self) -> [Duration; 2] {
+        if self.peers > self.room / 4 * 3 {
+            [SILENCE_FULL; 2]
+        } else if self.peers > self.room / 2 {
+            [SILENCE_CROWDED; 2]
+        } else {
+            [SILENCE, SILENCE_ANSWERED]
+        }
     }
 
     /// From the next walk on everything is told once more.
@@ -59,15 +82,15 @@ impl Walker {
         let mut options = RawTracePointRunOptions::new();
         let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         options.args[0] = self.round;
-        options.args[1] = nanoseconds(SILENCE);
-        options.args[2] = nanoseconds(SILENCE_ANSWERED);
+        [options.args[1], options.args[2]] = self.silence().map(nanoseconds);
         let was_stopped = program.test_run(options)?.return_value != 0;
         let words = self.results.get(&0, 0).unwrap_or_default();
+        self.peers = words[6] as u32;
         Ok(Walked {
             was_stopped,
             streams: words[5] as u32,
             sockets: (words[5] >> 32) as u32,
-            peers: words[6] as u32,
+            peers: self.peers,
         })
     }
 }

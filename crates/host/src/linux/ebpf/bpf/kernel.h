@@ -163,14 +163,19 @@ struct inet_sock {
 };
 struct inet_connection_sock {
     struct inet_sock icsk_inet;
+    void *icsk_ulp_data;
 };
 struct tcp_sock {
     struct inet_connection_sock inet_conn;
     u64 bytes_received, bytes_sent, bytes_retrans;
     u32 segs_in, segs_out, srtt_us, total_retrans;
+    _Bool is_mptcp;
 };
 struct mptcp_sock {
     struct sock *first;
+};
+struct mptcp_subflow_context {
+    struct sock *conn;
 };
 struct net_device {
     int ifindex;

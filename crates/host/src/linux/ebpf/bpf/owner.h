@@ -41,6 +41,11 @@ INLINE int is_known_user(const struct users *users, u32 process) {
     return (process_of(users->now) == process && !users->is_held) || users->changes >= MOST_CHANGES;
 }
 
+INLINE int is_kernel_thread(void) {
+    struct task_struct *task = bpf_get_current_task_btf();
+    return task->flags & IS_KERNEL_THREAD;
+}
+
 /* Notes that the current task uses the socket. Threads of the kernel carry out what others began. */
 INLINE void note_user(struct users *users) {
     struct task_struct *task = bpf_get_current_task_btf();

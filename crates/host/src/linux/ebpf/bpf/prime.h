@@ -15,12 +15,20 @@ INLINE void prime_stream(struct sock *sk, struct task_struct *task) {
         note_holder(&stream->users, task);
         return;
     }
+    struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+    if (!tcp)
+        return;
     struct stream found = {};
     found.cookie = bpf_get_socket_cookie(sk);
     found.started = bpf_ktime_get_boot_ns();
     found.flags = IS_OLD;
     found.is_listener = state == STATE_LISTEN;
     note_holder(&found.users, task);
+    /* The first look tells it. */
+    found.told_owner = found.users.now;
+    found.told_state = state;
+    found.told_sent = tcp->bytes_sent;
+    found.told_received = tcp->bytes_received;
     keep_stream(sk, &found, UPDATE_NOEXIST);
 }
 
@@ -50,6 +58,7 @@ INLINE void prime_socket(struct sock *sk, struct task_struct *task) {
         }
     }
     note_holder(&socket->users, task);
+    socket->first.told_owner = socket->users.now;
 }
 
 SEC("iter/task_file")

@@ -112,13 +112,32 @@ INLINE int keep_stream(struct sock *sk, const struct stream *stream, u64 flags) 
     return error == 0;
 }
 
+/* Multipath TCP: who uses the first of the sockets that this one belongs to. The kernel opens the others itself. */
+INLINE owner_t owner_by_multipath(struct sock *sk) {
+    struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+    if (!tcp || !EXISTS(tcp->is_mptcp) || !tcp->is_mptcp)
+        return 0;
+    struct mptcp_subflow_context *context = tcp->inet_conn.icsk_ulp_data;
+    struct mptcp_sock *multipath;
+    struct sock *first;
+    READ(multipath, context->conn);
+    READ(first, multipath->first);
+    u64 key = (u64)first;
+    struct stream *stream = bpf_map_lookup_elem(&streams, &key);
+    return stream ? stream->users.now : 0;
+}
+
 INLINE void stream_begins(struct sock *sk, u8 after) {
     struct stream stream = {};
     stream.cookie = bpf_get_socket_cookie(sk);
     stream.started = bpf_ktime_get_boot_ns();
-    if (after == STATE_ESTABLISHED)
+    if (after == STATE_ESTABLISHED) {
         stream.flags = IS_ANSWERER;
-    else
+        stream.users.now = owner_by_multipath(sk);
+    } else if (is_kernel_thread()) {
+        stream.users.now = owner_by_multipath(sk);
+    }
+    if (after != STATE_ESTABLISHED && !stream.users.now)
         note_user(&stream.users); /* connect and listen run in their caller */
     if (after == STATE_LISTEN) {
         stream.is_listener = 1;
@@ -142,6 +161,8 @@ INLINE void stream_ends(struct sock *sk, u8 before) {
     }
     struct stream last = *stream;
     bpf_map_delete_elem(&streams, &key);
+    if (UNLIKELY(!last.users.now))
+        last.users.now = owner_by_multipath(sk);
     tell_stream(kind, sk, &last, cookie, before, now);
 }
 
