@@ -27,9 +27,10 @@ use crate::collector::{Collector, Options};
 /// Why the tier does not work here.
 pub fn open(tier: Tier, options: Options) -> Result<Box<dyn Collector>, HostError> {
     match tier {
+        Tier::Ebpf => Ok(Box::new(ebpf::EbpfCollector::open(options)?)),
         Tier::Events => Ok(Box::new(events::EventsCollector::open(options)?)),
         Tier::Poll => Ok(Box::new(poll::PollCollector::open(options)?)),
-        Tier::Ebpf | Tier::Portable => Err(HostError::system("find a collector for it")(
+        Tier::Portable => Err(HostError::system("find a collector for it")(
             std::io::ErrorKind::Unsupported.into(),
         )),
     }
