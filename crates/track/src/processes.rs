@@ -76,6 +76,10 @@ impl Processes {
             if Arc::ptr_eq(&entry.process, &process) || entry.process == process {
                 return Admission::Same;
             }
+            if is_only_the_exit_code_new(&entry.process, &process) {
+                entry.process = process;
+                return Admission::Same;
+            }
             entry.process = process.clone();
             return Admission::Changed(process);
         }
@@ -151,4 +155,14 @@ impl Processes {
         };
         self.table.remove(&key).is_some()
     }
+}
+
+/// How a process ended is told with its end, which follows at once, and not as a change before it.
+fn is_only_the_exit_code_new(before: &Process, now: &Process) -> bool {
+    if before.exit_code.is_some() || now.exit_code.is_none() {
+        return false;
+    }
+    let mut before = before.clone();
+    before.exit_code = now.exit_code;
+    before == *now
 }

@@ -182,6 +182,9 @@ impl Describer {
             let mut process = Process::bare(key, Text::from("?"), self.reader.started(key));
             process.unread = Some(Unread::Gone);
             self.pass_on(process, time, sink);
+            if self.reader.key(key.pid) != Ok(key) {
+                self.end(key, None, time, sink);
+            }
         }
     }
 

@@ -43,7 +43,7 @@ impl Describer {
                 sink(Observation::Process(time, known.process.clone()));
             }
         }
-        if let Some((_, true)) = self.table.end(key, time) {
+        if self.table.end(key, time) == Some(true) {
             sink(Observation::ProcessGone(time, key));
         }
     }

@@ -11,12 +11,13 @@ use crate::linux::owners::numbers::NumberMap;
 use crate::linux::owners::proc_folder::Executable;
 use crate::linux::process::ancestors::MAX_ANCESTORS;
 
-/// How long an ended process is remembered: its last sockets are told after it. Nobody else remembers it for longer,
-/// and what is told of it then would be told of a new one.
+/// How long all of an ended process is remembered: its last sockets are told after it. Nobody else remembers it for
+/// longer, and what is told of it then would be told of a new one.
 const REMEMBERED: Span = Span::from_seconds(25);
-/// Most ended processes of which all is remembered; of others only that they were told.
+/// Most ended processes of which all is remembered.
 const MOST_WHOLE: usize = 4_096;
-/// Most ended processes; at the limit the oldest are forgotten.
+/// Most ended processes of which is remembered that they were told: a socket may outlive its process for long. At the
+/// limit the oldest are forgotten.
 const MOST_ENDED: usize = 65_536;
 
 /// A process that lives.
@@ -85,11 +86,16 @@ fn chain_below(process: &Process) -> Arc<[Ancestor]> {
 /// A process that has ended.
 #[derive(Debug)]
 struct Ended {
-    /// `None` where there are too many.
-    process: Option<Arc<Process>>,
+    /// `None` where it ended long ago, or too many did.
+    whole: Option<Box<Whole>>,
+    is_told: bool,
+}
+
+#[derive(Debug)]
+struct Whole {
+    process: Arc<Process>,
     file: Option<ToldFile>,
     time: Time,
-    is_told: bool,
 }
 
 /// An ended process of which more may be found out.
@@ -152,7 +158,7 @@ impl Table {
     /// An ended process that was told, as far as all of it is remembered.
     pub(super) fn ended(&self, key: ProcessKey) -> Option<&Process> {
         let ended = self.ended.get(&key).filter(|ended| ended.is_told)?;
-        ended.process.as_deref()
+        ended.whole.as_ref().map(|whole| &*whole.process)
     }
 
     /// What children of this process have as their chain; `None` where the process is not known.
@@ -160,76 +166,77 @@ impl Table {
         if let Some(known) = self.get_mut(parent) {
             return Some(known.chain());
         }
-        let ended = self.ended.get(&parent)?.process.as_deref()?;
-        Some(chain_below(ended))
+        let ended = self.ended.get(&parent)?.whole.as_ref()?;
+        Some(chain_below(&ended.process))
     }
 
     /// A process that ended not long ago.
     pub(super) fn late(&mut self, key: ProcessKey, now: Time) -> Option<Late<'_>> {
         let ended = self.ended.get_mut(&key)?;
-        let process = ended.process.as_mut()?;
-        (now.since(ended.time) < REMEMBERED).then_some(Late {
-            process,
-            file: ended.file,
+        let whole = ended.whole.as_mut()?;
+        (now.since(whole.time) < REMEMBERED).then_some(Late {
+            process: &mut whole.process,
+            file: whole.file,
             is_told: ended.is_told,
         })
     }
 
-    /// The process has ended. Returns it as it was last known, and whether it had been told.
-    pub(super) fn end(&mut self, key: ProcessKey, time: Time) -> Option<(Arc<Process>, bool)> {
+    /// The process has ended. Returns whether it had been told; `None` where it is not known.
+    pub(super) fn end(&mut self, key: ProcessKey, time: Time) -> Option<bool> {
         self.get(key)?;
         let known = self.living.remove(&key.pid)?;
-        let ended = Ended {
-            process: Some(known.process.clone()),
+        let whole = Whole {
+            process: known.process,
             file: known.file,
             time,
+        };
+        let ended = Ended {
+            whole: Some(Box::new(whole)),
             is_told: known.is_told,
         };
         self.ended.insert(key, ended);
         self.order.push_back(key);
         self.whole += 1;
         if self.whole > MOST_WHOLE {
-            let oldest_whole = self.order.len() - self.whole;
-            if let Some(ended) = self
-                .order
-                .get(oldest_whole)
-                .and_then(|key| self.ended.get_mut(key))
-            {
-                ended.process = None;
-            }
-            self.whole -= 1;
+            self.strip_oldest();
         }
-        if self.order.len() > MOST_ENDED {
-            self.forget_oldest();
+        if self.order.len() > MOST_ENDED
+            && let Some(key) = self.order.pop_front()
+        {
+            self.ended.remove(&key);
         }
-        Some((known.process, known.is_told))
+        Some(known.is_told)
     }
 
     /// Notes the last change of an ended process, and that it was told.
     pub(super) fn tell_late(&mut self, key: ProcessKey, process: &Arc<Process>) {
         if let Some(ended) = self.ended.get_mut(&key) {
             ended.is_told = true;
-            if let Some(whole) = &mut ended.process {
-                *whole = process.clone();
+            if let Some(whole) = &mut ended.whole {
+                whole.process = process.clone();
             }
         }
     }
 
-    /// Forgets who ended long ago.
+    /// Forgets all but the identity of those that ended long ago.
     pub(super) fn forget_ended(&mut self, now: Time) {
-        let is_old = |ended: &Ended| now.since(ended.time) >= REMEMBERED;
-        while let Some(key) = self.order.front()
-            && self.ended.get(key).is_none_or(is_old)
+        while let Some(whole) = self.oldest_whole().and_then(|ended| ended.whole.as_ref())
+            && now.since(whole.time) >= REMEMBERED
         {
-            self.forget_oldest();
+            self.strip_oldest();
         }
     }
 
-    fn forget_oldest(&mut self) {
-        if let Some(key) = self.order.pop_front() {
-            self.ended.remove(&key);
-            self.whole = self.whole.min(self.order.len());
+    fn oldest_whole(&mut self) -> Option<&mut Ended> {
+        let place = self.order.len().checked_sub(self.whole)?;
+        self.ended.get_mut(self.order.get(place)?)
+    }
+
+    fn strip_oldest(&mut self) {
+        if let Some(ended) = self.oldest_whole() {
+            ended.whole = None;
         }
+        self.whole = self.whole.saturating_sub(1);
     }
 }
 
@@ -280,20 +287,18 @@ mod tests {
         let most = u32::try_from(MOST_ENDED).unwrap();
         for pid in 1..=most + 10 {
             table.insert(known(pid, Arc::from([])));
-            assert_eq!(
-                table.end(key(pid), Time(i64::from(pid))).map(|(_, told)| told),
-                Some(false)
-            );
+            assert_eq!(table.end(key(pid), Time(i64::from(pid))), Some(false));
         }
         assert_eq!((table.ended.len(), table.order.len()), (MOST_ENDED, MOST_ENDED));
-        let whole = table.ended.values().filter(|ended| ended.process.is_some());
+        let whole = table.ended.values().filter(|ended| ended.whole.is_some());
         assert_eq!(whole.count(), MOST_WHOLE);
         assert!(!table.has_ended(key(1)) && table.has_ended(key(most + 10)));
         assert!(table.late(key(most + 10), Time(0)).is_some());
         assert!(table.late(key(11), Time(0)).is_none());
         table.forget_ended(Time(i64::from(most)).after(REMEMBERED));
-        assert_eq!(table.order.len(), 10);
+        assert_eq!((table.whole, table.order.len()), (10, MOST_ENDED));
         table.forget_ended(Time::from_seconds(1_000_000));
-        assert_eq!((table.ended.len(), table.order.len(), table.whole), (0, 0, 0));
+        assert_eq!((table.whole, table.ended.len()), (0, MOST_ENDED));
+        assert!(table.has_ended(key(most + 10)) && table.late(key(most + 10), Time(0)).is_none());
     }
 }

@@ -46,3 +46,17 @@ fn a_short_life_is_told_even_when_no_look_follows() {
     bench.tracker.finish(&mut events);
     assert_eq!(actions(&events), ["connection_opened", "connection_closed"]);
 }
+
+#[test]
+fn the_exit_code_comes_with_the_end_and_is_no_change_of_its_own() {
+    let mut bench = Bench::new();
+    let mut process = Process::bare(ProcessKey { pid: 7, start: 70 }, "brief".into(), at(0));
+    let started = bench.observe(Observation::Process(at(0), Arc::new(process.clone())));
+    process.exit_code = Some(3);
+    let last = bench.observe(Observation::Process(at(0), Arc::new(process.clone())));
+    let ended = bench.observe(Observation::ProcessGone(at(0), process.key));
+    assert_eq!(actions(&started), ["process_started"]);
+    assert_eq!(actions(&last), [""; 0]);
+    assert_eq!(actions(&ended), ["process_ended"]);
+    assert!(matches!(&ended[0].fact, Fact::ProcessEnded(process) if process.exit_code == Some(3)));
+}
