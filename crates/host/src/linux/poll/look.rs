@@ -215,8 +215,14 @@ impl Pass<'_, '_, '_> {
             // Remembered processes may have ended; they were described when they held the socket.
             _ if socket.inode == 0 => {}
             Named::Unknown(_) => {}
-            Named::One(key) | Named::Used(key) | Named::Accepting(key) => self.describer.need(*key),
-            Named::Many(keys) => keys.iter().for_each(|key| self.describer.need(*key)),
+            Named::One(key) | Named::Used(key) | Named::Accepting(key) => {
+                self.describer.need_for(*key, socket.inode);
+            }
+            Named::Many(keys) => {
+                for key in keys {
+                    self.describer.need_for(*key, socket.inode);
+                }
+            }
         }
         if self.follow {
             self.remembered.note(&socket, self.look);
