@@ -1,5 +1,5 @@
-"""The watchers that are compared: Atalaya by each of its tiers, and others that people use. All run in the watched
-network namespace, with the host's processes, mounts and control groups in sight."""
+"""The watchers that are compared: Atalaya by each of its tiers, and others that people use. All have the host's
+processes, mounts and control groups in sight."""
 
 import json
 import os
@@ -28,6 +28,8 @@ class Watcher:
     """A program that watches, writing to a file."""
 
     name = ""
+    # Where it runs. Most see only their own network namespace.
+    place = "here"
     # Seconds after the last conversation that it may need for one more look.
     rest = 2.5
 
@@ -46,7 +48,7 @@ class Watcher:
 
     def start(self):
         self.process = self.world.start(
-            "here",
+            self.place,
             *self.command(),
             stdin=subprocess.DEVNULL,
             stdout=self.output.open("wb"),
@@ -100,7 +102,9 @@ class Watcher:
 
 
 class Atalaya(Watcher):
-    """Atalaya by one tier."""
+    """Atalaya by one tier, as on every host: in the first network namespace, from which it sees them all."""
+
+    place = "host"
 
     def __init__(self, world, tier, binary=None, store=False, told=True, extra=()):
         super().__init__(world)

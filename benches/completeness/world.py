@@ -159,7 +159,9 @@ class World:
         return {counter["name"]: (counter["packets"], counter["bytes"]) for counter in found}
 
     def command(self, role, *words):
-        """A command in one of the namespaces; mounts and control groups stay the host's."""
+        """A command in one of the namespaces, or in the "host"'s own; mounts and control groups stay the host's."""
+        if role == "host":
+            return list(map(str, words))
         return ["nsenter", f"--net=/run/netns/{self.names[role]}", "--", *map(str, words)]
 
     def inside(self, role, *words, **options):
