@@ -88,11 +88,11 @@ pub fn record(triage: Triage, by: Text, time: Time) -> AlertRecord {
     }
 }
 
-fn path(args: &StoreArgs, loaded: &Loaded) -> PathBuf {
+pub(crate) fn path(args: &StoreArgs, loaded: &Loaded) -> PathBuf {
     crate::keeper::path(args.store.as_deref(), loaded, &Places::of_this_user())
 }
 
-fn failed(error: StoreError) -> Failure {
+pub(crate) fn failed(error: StoreError) -> Failure {
     Failure::Failed(format!("cannot use the store: {error}"))
 }
 
@@ -300,7 +300,7 @@ fn triage(
 }
 
 /// The running watcher, if there is one.
-fn watcher(args: &StoreArgs, loaded: &Loaded) -> Result<Option<Client>, Failure> {
+pub(crate) fn watcher(args: &StoreArgs, loaded: &Loaded) -> Result<Option<Client>, Failure> {
     let socket = args
         .socket
         .clone()

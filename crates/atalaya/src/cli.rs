@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use atalaya_model::{Severity, Span, Tier, Verdict};
+use atalaya_model::{Severity, Span, Tier, Time, Verdict};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Watch a host's network activity: who talks to whom, which process it is, what is odd about it and why.
@@ -45,6 +45,20 @@ Examples:
 Exit status: 0 when ended by --duration or a signal (with --fail-on: 1 when an alert of that severity was raised),
 2 usage or configuration error, 3 the run failed.";
 
+const PROCESSES_EXAMPLES: &str = "\
+Examples:
+  atalaya processes                          what uses the network now
+  atalaya processes --tree --verbose         who started whom, with everything known of each
+  atalaya processes --filter 'scope:external not dport:443'
+  atalaya processes --past --since 1h        what is over, of the last hour
+  atalaya processes --since 2026-11-20 --sort connections --output csv
+
+What lives now comes from the running watcher, or else from a look of its own; connections and bytes of ended
+connections are those of the last 24 hours, where there is a store. With --past, --since or --until everything comes from
+the store. A filter chooses the connections and listeners that count.
+
+Exit status: 0 done, 2 usage or configuration error, 3 the run failed.";
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -60,6 +74,9 @@ pub enum Verb {
     /// Ask a running watcher how it is.
     #[command(after_help = "Examples:\n  atalaya status\n  atalaya status --output json")]
     Status(StatusArgs),
+    /// List processes that use, or used, the network: who started them, what they do, what is unusual.
+    #[command(after_help = PROCESSES_EXAMPLES)]
+    Processes(Box<ProcessesArgs>),
     /// List, explain, acknowledge and close alerts.
     #[command(after_help = "\
 Examples:
@@ -277,6 +294,83 @@ pub struct StatusArgs {
     pub socket: Option<PathBuf>,
 }
 
+/// Flags of `processes`.
+#[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct ProcessesArgs {
+    /// Where history is kept, and the watcher's socket.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Show who started whom.
+    #[arg(long)]
+    pub tree: bool,
+    /// Also processes that do not use the network.
+    #[arg(long)]
+    pub all: bool,
+    /// Only processes that have ended.
+    #[arg(long)]
+    pub past: bool,
+    /// From this time on: a span back (`1h`) or a time (`2026-11-20T21:00`).
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Moment>,
+    /// Until this time.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Moment>,
+    /// Only what this filter matches.
+    #[arg(long, short, value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// How to write.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: TableOutput,
+    /// What comes first.
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    pub sort: ProcessOrder,
+    /// At most so many; 0 for all.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub limit: usize,
+    /// Show everything that is known of each.
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Where no watcher runs, compute the SHA-256 of each executable and check its package.
+    #[arg(long)]
+    pub hashes: bool,
+}
+
+/// What `--sort` chooses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum ProcessOrder {
+    Pid,
+    Name,
+    User,
+    Connections,
+    #[default]
+    Bytes,
+    Sent,
+    Received,
+    Started,
+    Last,
+}
+
+/// A moment as people name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// So long ago.
+    Ago(Span),
+    /// Then.
+    At(Time),
+}
+
+impl Moment {
+    /// The time that it means now.
+    pub const fn at(self, now: Time) -> Time {
+        match self {
+            Self::Ago(span) => now.after(Span(-span.0)),
+            Self::At(time) => time,
+        }
+    }
+}
+
 /// Flags of `alerts`.
 #[derive(Clone, Debug, Args)]
 pub struct AlertsArgs {
@@ -470,6 +564,14 @@ fn span(text: &str) -> Result<Span, String> {
         Some(span) if span.0 > 0 => Ok(span),
         _ => Err("write a number above 0 and a unit, such as 250ms, 10s, 5m, 2h, 7d".to_owned()),
     }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    let at = Time::parse(text).map(Moment::At);
+    at.or_else(|| Span::parse(text).map(Moment::Ago)).ok_or_else(|| {
+        "write how long ago (30m, 24h, 7d) or when (2026-11-20, 2026-11-20T21:00, with Z or an offset for another zone)"
+            .to_owned()
+    })
 }
 
 fn severity(text: &str) -> Result<Severity, String> {

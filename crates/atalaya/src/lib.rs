@@ -17,6 +17,7 @@ pub mod man;
 pub mod monitor;
 pub mod paths;
 pub mod plan;
+pub mod processes;
 pub mod rules;
 pub mod service;
 pub mod setup;

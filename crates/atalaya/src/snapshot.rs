@@ -29,6 +29,8 @@ use crate::terminal::Terminal;
 const HASH_PATIENCE: Duration = Duration::from_millis(50);
 /// So often at most.
 const HASH_ROUNDS: usize = 100;
+/// Looks until every process is described, at most.
+const LOOKS: usize = 1_000;
 
 /// Everything that one look found.
 pub struct Look {
@@ -53,13 +55,27 @@ pub struct Look {
 /// # Errors
 /// When the host cannot be observed at all.
 pub fn take(loaded: Loaded, choice: TierChoice, hash: bool, memory: &[Memory]) -> Result<Look, Failure> {
-    let timestamp = clock::now();
-    let begun = clock::monotonic();
     let options = CollectorOptions {
         hash,
         packages: hash,
         ..CollectorOptions::single_look()
     };
+    take_as(loaded, choice, options, memory)
+}
+
+/// Takes one look with these options.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_as(
+    loaded: Loaded,
+    choice: TierChoice,
+    options: CollectorOptions,
+    memory: &[Memory],
+) -> Result<Look, Failure> {
+    let (hash, every_process) = (options.hash, options.every_process);
+    let timestamp = clock::now();
+    let begun = clock::monotonic();
     let mut collector = setup::collector(choice, options, &loaded)?;
     // Who wants nothing learnt wants to be told of all that is unusual at the first look.
     let learns = !crate::keeper::has_learnt(memory) && loaded.config.watch.learning.0.0 > 0;
@@ -82,16 +98,25 @@ pub fn take(loaded: Loaded, choice: TierChoice, hash: bool, memory: &[Memory]) -
             _ => None,
         }));
     };
-    let mut observe = |observation: Observation| {
+    let mut look = |engine: &mut Engine, observation: Observation| {
         if let Observation::LookDone(_, look) = &observation {
             unread.clone_from(&look.unread_processes);
         }
         engine.observe(observation, &mut out);
         keep(&mut out, &mut alerts);
     };
-    collector
-        .look(&mut observe)
-        .map_err(|error| Failure::Failed(format!("cannot look at this host: failed to {error}")))?;
+    let mut described = 0;
+    for _ in 0..LOOKS {
+        collector
+            .look(&mut |observation| look(&mut engine, observation))
+            .map_err(|error| Failure::Failed(format!("cannot look at this host: failed to {error}")))?;
+        // Processes without sockets are described some at a time.
+        let before = std::mem::replace(&mut described, engine.tracker().process_count());
+        if !every_process || described <= before {
+            break;
+        }
+    }
+    let mut observe = |observation: Observation| look(&mut engine, observation);
     if hash {
         for _ in 0..HASH_ROUNDS {
             if collector.pending() == 0 {

@@ -14,6 +14,8 @@ mod library;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod processes;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod snapshot;

@@ -159,7 +159,7 @@ fn an_empty_list_is_said_to_be_one() {
     );
     assert_eq!(
         said(Source::Watcher { pid: 7 }, true, true),
-        "No process that the filter matches, says the watcher (pid 7)\n"
+        "No process (filtered), says the watcher (pid 7)\n"
     );
     let range = NOW.after(Span::from_seconds(-90_000))..Time(i64::MAX);
     assert_eq!(

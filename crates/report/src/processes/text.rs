@@ -97,8 +97,8 @@ fn head(processes: &Processes<'_>, language: Language) -> String {
     let english = language == Language::English;
     let count = processes.total;
     let clause = match (english, processes.filtered) {
-        (true, true) => " that the filter matches",
-        (false, true) => " que el filtro acepta",
+        (true, true) => " (filtered)",
+        (false, true) => " (filtrado)",
         (_, false) => "",
     };
     let what = match (english, processes.idle, processes.source.is_live(), count) {
@@ -214,8 +214,10 @@ fn process(
 
 /// What is unusual about it, and how it ended; true for what an intruder's would look like.
 fn remarks(process: &Process, language: Language) -> Vec<(String, bool)> {
-    let flags = words::flags(process, language).into_iter();
-    let mut remarks: Vec<_> = flags
+    let mut remarks: Vec<_> = words::flags(process, language)
+        .into_iter()
+        // A script that is named needs no word.
+        .filter(|(words, _)| *words != "script" || process.script.is_none())
         .map(|(words, suspicious)| (words.to_owned(), suspicious))
         .collect();
     let end = process.exit_code.and_then(|code| words::end(code, language));
