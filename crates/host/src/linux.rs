@@ -6,6 +6,7 @@ pub mod destroy;
 pub mod ebpf;
 pub mod events;
 pub mod hash;
+pub mod iterate;
 pub mod names;
 pub mod namespaces;
 pub mod owners;

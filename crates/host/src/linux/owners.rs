@@ -48,6 +48,8 @@ pub struct Owners {
     last_pid: Option<u32>,
     follow: bool,
     privileged: bool,
+    /// Holders are told by [`Owners::note`].
+    is_noted: bool,
     own_user: u32,
     /// Descriptors remembered over all processes.
     remembered: usize,
@@ -112,6 +114,7 @@ impl Owners {
             last_pid: None,
             follow,
             privileged,
+            is_noted: false,
             own_user: rustix::process::geteuid().as_raw(),
             remembered: 0,
             budget: MOST_BUDGET,
@@ -136,6 +139,35 @@ impl Owners {
     /// # Errors
     /// When `/proc` cannot be listed.
     pub fn begin_look(&mut self, turns: u32) -> Result<Changes, Errno> {
+        let changes = self.list(turns)?;
+        self.scan_new(&changes.started);
+        Ok(changes)
+    }
+
+    /// Begins a look in which somebody else finds all holders, and tells them by [`note`](Self::note) before any socket
+    /// is [`named`](Self::named): no descriptor is read.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be listed.
+    pub fn begin_noted_look(&mut self) -> Result<Changes, Errno> {
+        self.is_noted = true;
+        self.list(1)
+    }
+
+    /// This process holds this socket.
+    pub fn note(&mut self, process: ProcessKey, inode: u32) {
+        let entry = self.processes.entry(process.pid).or_default();
+        entry.has_sockets = true;
+        entry.start = process.start;
+        self.index.add(inode, process.pid);
+    }
+
+    /// Not all holders could be told: sockets without one are searched for after all.
+    pub const fn search(&mut self) {
+        self.is_noted = false;
+    }
+
+    fn list(&mut self, turns: u32) -> Result<Changes, Errno> {
         self.look = self.look.saturating_add(1);
         self.since = self.look.saturating_sub(turns.saturating_sub(1));
         self.hidden_users.clear();
@@ -187,7 +219,6 @@ impl Owners {
         for pid in &changes.started {
             self.processes.insert(*pid, Entry::default());
         }
-        self.scan_new(&changes.started);
         Ok(changes)
     }
 
@@ -245,7 +276,7 @@ impl Owners {
 
     /// Is it worth asking [`resolve`](Self::resolve) for this socket now?
     pub fn is_due(&self, inode: u32) -> bool {
-        self.missed.get(&inode).is_none_or(|(next, _)| self.look >= *next)
+        !self.is_noted && self.missed.get(&inode).is_none_or(|(next, _)| self.look >= *next)
     }
 
     /// The start of a process, read if it was not needed before.

@@ -43,6 +43,8 @@ pub struct PollCollector {
     pub(super) ledger: Ledger,
     report: TierReport,
     pub(super) look: u32,
+    /// A single look is in one pass where this host has so many files open.
+    one_pass_from: u64,
 }
 
 impl PollCollector {
@@ -74,6 +76,7 @@ impl PollCollector {
             ledger,
             report: report::empty(tier, Vec::new()),
             look: 0,
+            one_pass_from: one_pass::WORTH,
         };
         collector.report = collector.report_now();
         Ok(collector)

@@ -38,6 +38,20 @@ enum Table {
     Other(Transport, u8),
 }
 
+/// What of the tables is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    Everything,
+    /// Of TCP, sockets in states in which usually no process holds them yet, or any more; of all else, everything.
+    Unused,
+    /// Of TCP, sockets in the other states.
+    Used,
+}
+
+/// SYN_RECV, both FIN_WAIT, TIME_WAIT, LAST_ACK, CLOSING, NEW_SYN_RECV: each a bit, by the kernel's number.
+const UNUSED: u32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11 | 1 << 12;
+
 const INET: u8 = libc::AF_INET as u8;
 const INET6: u8 = libc::AF_INET6 as u8;
 
@@ -102,12 +116,30 @@ impl Dumper {
     /// # Errors
     /// When TCP or UDP over IPv4 cannot be read at all. A table that this kernel lacks (IPv6, raw) is left out.
     pub fn dump(&mut self, buffer: &mut Buffer, each: &mut dyn FnMut(Socket)) -> io::Result<Losses> {
+        self.dump_part(Part::Everything, buffer, each)
+    }
+
+    /// Reads a part of the tables.
+    ///
+    /// # Errors
+    /// As [`dump`](Self::dump).
+    pub fn dump_part(
+        &mut self,
+        part: Part,
+        buffer: &mut Buffer,
+        each: &mut dyn FnMut(Socket),
+    ) -> io::Result<Losses> {
         let mut losses = Losses::default();
         for (place, table) in TABLES.into_iter().enumerate() {
-            if self.missing[place] {
+            if self.missing[place] || part == Part::Used && table != Table::Tcp {
                 continue;
             }
-            match self.dump_table(table, buffer, &mut losses, each) {
+            let states = match part {
+                Part::Everything => u32::MAX,
+                Part::Unused => UNUSED,
+                Part::Used => !UNUSED,
+            };
+            match self.dump_table((table, states), buffer, &mut losses, each) {
                 Ok(()) => {}
                 Err(error) if table.is_required() => return Err(error),
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => self.missing[place] = true,
@@ -119,13 +151,13 @@ impl Dumper {
 
     fn dump_table(
         &mut self,
-        table: Table,
+        (table, states): (Table, u32),
         buffer: &mut Buffer,
         losses: &mut Losses,
         each: &mut dyn FnMut(Socket),
     ) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
-        let request = table.request(self.sequence);
+        let request = table.request(states, self.sequence);
         send(self.as_fd(), &request, SendFlags::empty())?;
         loop {
             let (length, _) = match recv(self.socket.as_fd(), &mut *buffer.0, RecvFlags::empty()) {
@@ -171,9 +203,9 @@ impl Table {
 
     /// The bytes of the dump request. TCP is asked in the form that covers both families, as `ss` does: the kernel
     /// then walks its large hash table once instead of twice.
-    fn request(self, sequence: u32) -> Vec<u8> {
+    fn request(self, states: u32, sequence: u32) -> Vec<u8> {
         match self {
-            Self::Tcp => message::request_tcp(sequence),
+            Self::Tcp => message::request_tcp(states, sequence),
             Self::Other(transport, family) => message::request(transport, family, sequence),
         }
     }

@@ -30,8 +30,12 @@ impl PollCollector {
     ) -> Result<(), HostError> {
         self.look += 1;
         let time = clock::now();
-        // What comes later is small against a first look, and is followed better in detail.
-        let one_pass = (!self.options.follow).then(one_pass::open).flatten();
+        // Who looks again reads only what has changed: the first look must then know every descriptor by its number.
+        let one_pass = if self.look == 1 && !self.options.follow {
+            one_pass::open(self.one_pass_from)
+        } else {
+            None
+        };
         let changes = match one_pass {
             Some(_) => self.owners.begin_noted_look(),
             None => self.owners.begin_look(self.namespaces.turns()),

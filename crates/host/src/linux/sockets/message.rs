@@ -197,7 +197,7 @@ fn traffic(information: &[u8], state: SocketState) -> Option<Traffic> {
 
 /// A received FIN takes one number of the sequence, and the kernel counts it as a byte. A closed socket no longer says
 /// whether it got one, unless it got nothing else.
-fn fin_is_counted(state: SocketState, received: u64, data_segments: Option<u32>) -> bool {
+pub(crate) fn fin_is_counted(state: SocketState, received: u64, data_segments: Option<u32>) -> bool {
     match state {
         SocketState::CloseWait | SocketState::LastAck | SocketState::Closing | SocketState::TimeWait => true,
         SocketState::Close => received == 1 && data_segments == Some(0),
@@ -218,12 +218,12 @@ pub fn request(transport: Transport, family: u8, sequence: u32) -> Vec<u8> {
     with_header(SOCK_DIAG_BY_FAMILY, sequence, &body)
 }
 
-/// A dump request for TCP over both families with `tcp_info`, every state.
-pub fn request_tcp(sequence: u32) -> Vec<u8> {
+/// A dump request for TCP over both families with `tcp_info`; each bit of `states` is a state, by its number.
+pub fn request_tcp(states: u32, sequence: u32) -> Vec<u8> {
     let mut body = [0; 60];
     // The family field of this older request is not looked at: it stands for both.
     body[3] = 1 << (INET_DIAG_INFO - 1);
-    body[52..56].copy_from_slice(&u32::MAX.to_ne_bytes());
+    body[52..56].copy_from_slice(&states.to_ne_bytes());
     with_header(TCPDIAG_GETSOCK, sequence, &body)
 }
 
