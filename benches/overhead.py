@@ -23,13 +23,15 @@ import measure
 from completeness import scenarios, watchers
 from completeness.world import World, why_not
 
-# name: (client, server, bar and limit in per cent)
+# name: (client, server, bar)
+TO = ["127.0.0.1", "PORT"]
+STORM_BAR, REQUEST_BAR = "≤ +15 %, never > +18 %", "≤ +20 %, never > +25 %"
 LOADS = {
-    "connection storm": (["tcp", "small", "127.0.0.1", "PORT", 20_000, 116, 100], "tcp", "≤ +15 %, never > +18 %"),
-    "UDP request/reply, fresh": (["udp", "fresh", "127.0.0.1", "PORT", 30_000, 100], "udp", "≤ +20 %, never > +25 %"),
-    "UDP request/reply, one socket": (["udp", "echo", "127.0.0.1", "PORT", 50_000, 100], "udp", "≤ +20 %, never > +25 %"),
-    "one-byte ping-pong": (["tcp", "pingpong", "127.0.0.1", "PORT", 50_000], "tcp", "≤ +8 %"),
-    "bulk transfer": (["tcp", "exchange", "127.0.0.1", "PORT", 4 << 30, 0], "tcp", "within noise"),
+    "connection storm": (["tcp", "small", *TO, 20_000, 116, 100], "tcp", STORM_BAR),
+    "UDP request/reply, fresh": (["udp", "fresh", *TO, 30_000, 100], "udp", REQUEST_BAR),
+    "UDP request/reply, one socket": (["udp", "echo", *TO, 50_000, 100], "udp", REQUEST_BAR),
+    "one-byte ping-pong": (["tcp", "pingpong", *TO, 50_000], "tcp", "≤ +8 %"),
+    "bulk transfer": (["tcp", "exchange", *TO, 4 << 30, 0], "tcp", "within noise"),
 }
 # The same number of events as the bars speak of: each of 40,000 connections opens and closes at both ends.
 EVENTS, CONNECTIONS = 160_000, 40_000
@@ -144,7 +146,7 @@ def watcher_cost(options):
             with World() as world:
                 watcher = start(world, options, **how)
                 before = threads_of(watcher.process.pid)
-                client = ["tcp", "small", "127.0.0.1", "PORT", CONNECTIONS, 116, 100]
+                client = ["tcp", "small", *TO, CONNECTIONS, 116, 100]
                 perform(world, 4000, client, "tcp", options.less)
                 watcher.settle()
                 after = threads_of(watcher.process.pid)
@@ -197,8 +199,10 @@ def hooks(options):
         cells = [f"{runs:,} × {spent / runs:.0f}" if runs else "" for runs, spent in (costs[name] for name in columns)]
         if any(cells):
             print(f"| `{hook}` | " + " | ".join(cells) + " |")
-    totals = [sum(costs[name][1] for costs in rows.values()) / 1e6 for name in columns]
-    print("| all, ms | " + " | ".join(f"{total:.0f}" for total in totals) + " |")
+    # The walk is done by the watcher in its own time.
+    hot = [costs for hook, costs in rows.items() if hook != "walk"]
+    totals = (sum(costs[name][1] for costs in hot) / 1e6 for name in columns)
+    print("| all but the walk, ms | " + " | ".join(f"{total:.0f}" for total in totals) + " |")
 
 
 def main():

@@ -19,7 +19,7 @@ import sys
 import time
 
 import measure
-from completeness import scenarios, watchers
+from completeness import peers, scenarios, watchers
 from completeness.scenarios import Scenario
 from completeness.score import Index, Score, score
 from completeness.world import HERE, THERE, World, why_not
@@ -30,10 +30,10 @@ WATCHERS = {
     "ebpf-store": lambda world: watchers.Atalaya(world, "ebpf", told=False, store=True),
     "events": lambda world: watchers.Atalaya(world, "events"),
     "poll": lambda world: watchers.Atalaya(world, "poll"),
-    "psutil": watchers.Psutil,
-    "ss": watchers.Ss,
-    "nethogs": watchers.Nethogs,
-    "bpftrace": watchers.Bpftrace,
+    "psutil": peers.Psutil,
+    "ss": peers.Ss,
+    "nethogs": peers.Nethogs,
+    "bpftrace": peers.Bpftrace,
 }
 NAMES = {
     "ebpf": "atalaya ebpf, JSON",
@@ -121,7 +121,7 @@ def run(name, perform, less):
         if not is_ours:
             ends = [end for end in ends if end["namespace"] == world.inodes["here"]]
         if name == "nethogs":
-            result = watchers.score_totals(ends, watcher)
+            result = peers.score_totals(ends, watcher)
         elif is_ours and not (watcher.told or watcher.store):
             result = Score()
         else:

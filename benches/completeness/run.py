@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import measure
-from completeness import scenarios, watchers
+from completeness import peers, scenarios, watchers
 from completeness.score import Index, score
 from completeness.world import World, why_not
 
@@ -29,7 +29,7 @@ FIRST_PORT = 4000
 def watcher_of(name, world, binary):
     if name in TIERS:
         return watchers.Atalaya(world, name, binary)
-    return {"psutil": watchers.Psutil, "nethogs": watchers.Nethogs}[name](world)
+    return {"psutil": peers.Psutil, "nethogs": peers.Nethogs}[name](world)
 
 
 def run(name, chosen, binary):
@@ -59,7 +59,7 @@ def run(name, chosen, binary):
                 # Others see only the host that they run on.
                 ends = [end for end in ends if end["namespace"] == world.inodes[scenario.place]]
             if name == "nethogs":
-                result = watchers.score_totals(ends, watcher)
+                result = peers.score_totals(ends, watcher)
             else:
                 result = score(ends, index, "/load", scenarios.start_of)
             to_the_byte = scenario.to_the_byte and all(end["transport"] in ("tcp", "udp") for end in ends)
