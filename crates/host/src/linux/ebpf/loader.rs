@@ -55,7 +55,7 @@ const OPTIONAL: [(Tracepoint, &str); 3] = [
     (
         Tracepoint {
             program: "frame_sent",
-            tracepoint: "net_dev_start_xmit",
+            tracepoint: "net_dev_queue",
         },
         "frames written to packet sockets",
     ),

@@ -185,7 +185,8 @@ struct sk_buff {
     u32 len;
     u16 network_header;
     u16 protocol;
-    unsigned char *head, *data;
+    unsigned char *data;
+    struct net_device *dev;
     struct sock *sk;
 };
 

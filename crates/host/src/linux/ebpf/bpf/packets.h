@@ -1,6 +1,7 @@
 /* Frames written to packet sockets, and TCP segments written to raw ones: no control group sees the first, and the
- * second hide among all others. They are counted where a frame is handed to its device, with the process that wrote
- * them and the addresses that it wrote. */
+ * second hide among all others. They are counted where a frame is queued for its device, with the process that wrote
+ * them and the addresses that it wrote. Frames of sockets that go around that queue (PACKET_QDISC_BYPASS) pass no
+ * tracepoint, and are not seen. */
 #pragma once
 #include "datagrams.h"
 
@@ -41,10 +42,9 @@ INLINE int read_frame(const u8 *data, u32 length, struct packet *packet) {
     return 1;
 }
 
-SEC("tp_btf/net_dev_start_xmit")
+SEC("tp_btf/net_dev_queue")
 int frame_sent(u64 *context) {
     struct sk_buff *skb = (void *)context[0];
-    struct net_device *device = (void *)context[1];
     struct sock *sk = skb->sk;
     if (!sk)
         return 0;
@@ -59,6 +59,7 @@ int frame_sent(u64 *context) {
     struct packet packet = {.is_sent = 1, .may_begin = 1, .packets = 1, .flags = IS_INJECTED};
     u8 *data = skb->data;
     u32 length = skb->len;
+    struct net_device *device = skb->dev;
     u16 type = device->type;
     packet.device = device->ifindex;
     if (type == DEVICE_ETHERNET || type == DEVICE_LOOPBACK) {

@@ -88,7 +88,8 @@ INLINE int walk_talk(struct walk *walk, struct talk *talk, const struct facts *f
     if (is_over || is_silent) {
         if (__sync_val_compare_and_swap(&talk->stage, IS_READY, IS_BEGUN) != IS_READY)
             return 0;
-        tell_talk(KIND_CLOSED, facts, users, talk, flags | (is_over ? 0 : IS_SILENT), last);
+        u64 end = last > talk->started ? last : talk->started; /* the clock of `last` is behind by some milliseconds */
+        tell_talk(KIND_CLOSED, facts, users, talk, flags | (is_over ? 0 : IS_SILENT), end);
         __sync_lock_test_and_set(&talk->stage, IS_FREE);
         return 0;
     }
