@@ -6,7 +6,7 @@ use atalaya_model::{Event, Fact, Severity, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Findings, Scene};
-use crate::draft::{Draft, about, identity};
+use crate::draft::{Draft, about, identity, is_attempt};
 use crate::lists::{Blocklist, Lists, Network};
 use crate::registry::Entry;
 
@@ -49,6 +49,7 @@ pub(crate) const ENTRY: Entry = Entry {
         "pid",
         "user_id",
         "destination",
+        "name",
         "port",
         "state",
         "address",
@@ -56,7 +57,7 @@ pub(crate) const ENTRY: Entry = Entry {
         "list",
         "variant",
     ],
-    variants: &["inbound"],
+    variants: &["inbound", "attempt"],
     limits: "As good as its lists. Unconnected UDP sockets have no peer to compare.",
     build: |options, lists| {
         let options = &options.blocklisted_address;
@@ -108,6 +109,8 @@ impl Detector for BlocklistedAddress {
             .value("list", list);
         if !connection.is_initiator() {
             draft = draft.value("variant", "inbound");
+        } else if is_attempt(connection) {
+            draft = draft.value("variant", "attempt");
         }
         out.findings.push(draft.done());
     }
@@ -146,6 +149,11 @@ mod tests {
             findings.of("blocklisted_address")[0].value("list"),
             Some(&OWN_LIST.into())
         );
+        let mut trying = outbound(4, &curl, "198.51.100.9:443");
+        trying.state = atalaya_model::SocketState::SynSent;
+        let findings = stage.opens(trying);
+        let found = findings.of("blocklisted_address");
+        assert_eq!(found[0].value("variant"), Some(&"attempt".into()));
         let findings = stage.opens(inbound(3, &curl, "192.0.2.1:80", "198.51.100.8:50000"));
         let found = findings.of("blocklisted_address");
         assert_eq!(found[0].value("variant"), Some(&"inbound".into()));

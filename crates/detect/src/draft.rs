@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use atalaya_model::process::Package;
-use atalaya_model::{Connection, Finding, Listener, Process, Severity, Text, Time, Value};
+use atalaya_model::{
+    Connection, Finding, Listener, Outcome, Process, Severity, SocketState, Text, Time, Value,
+};
 
 pub(crate) struct Draft(Finding);
 
@@ -57,6 +59,14 @@ impl Draft {
         self
     }
 
+    /// The name by which the process asked for the destination: `name`, where it is known.
+    pub(crate) fn name(self, connection: &Connection) -> Self {
+        match &connection.name {
+            Some(name) => self.value("name", name),
+            None => self,
+        }
+    }
+
     pub(crate) fn listener(mut self, listener: &Arc<Listener>) -> Self {
         self.0.listener = Some(listener.clone());
         self
@@ -76,12 +86,23 @@ pub(crate) fn identity(process: Option<&Arc<Process>>, user_id: Option<u32>) -> 
     }
 }
 
-/// The facts of a connection that most findings carry.
+/// The facts of a connection that most findings carry. The state of an attempt that failed is why.
 pub(crate) fn about(draft: Draft, connection: &Arc<Connection>) -> Draft {
+    let state = match connection.outcome {
+        outcome if outcome.is_failure() => outcome.name(),
+        _ => connection.state.name(),
+    };
     draft
         .process(connection.process.as_ref(), connection.user_id)
         .example(connection)
         .value("destination", connection.destination.to_string())
+        .name(connection)
         .value("port", connection.destination.port)
-        .value("state", connection.state.name())
+        .value("state", state)
+}
+
+/// Is it only an attempt so far, or was it never more?
+pub(crate) fn is_attempt(connection: &Connection) -> bool {
+    connection.outcome.is_failure()
+        || connection.outcome == Outcome::Unknown && connection.state == SocketState::SynSent
 }

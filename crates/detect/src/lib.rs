@@ -29,6 +29,8 @@ pub mod excessive_connections;
 pub mod many_external;
 pub mod new_executable;
 pub mod new_process;
+pub mod preloaded_library;
+pub mod reverse_shell;
 pub mod suspicious_path;
 pub mod suspicious_port;
 pub mod uncommon_port;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     blocklisted_address, changed_executable, deleted_executable, dns_rate, excessive_connections,
-    many_external, new_executable, new_process, suspicious_path, suspicious_port, uncommon_port,
-    unusual_listener,
+    many_external, new_executable, new_process, preloaded_library, reverse_shell, suspicious_path,
+    suspicious_port, uncommon_port, unusual_listener,
 };
 
 /// One table of options for each detector.
@@ -30,6 +30,8 @@ pub struct Options {
     pub changed_executable: changed_executable::Options,
     pub deleted_executable: deleted_executable::Options,
     pub dns_rate: dns_rate::Options,
+    pub reverse_shell: reverse_shell::Options,
+    pub preloaded_library: preloaded_library::Options,
 }
 
 impl Default for Options {
@@ -48,6 +50,8 @@ impl Default for Options {
             changed_executable: Default::default(),
             deleted_executable: Default::default(),
             dns_rate: Default::default(),
+            reverse_shell: Default::default(),
+            preloaded_library: Default::default(),
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::lists::Lists;
 use crate::options::Options;
 use crate::{
     blocklisted_address, changed_executable, deleted_executable, dns_rate, excessive_connections,
-    many_external, new_executable, new_process, suspicious_path, suspicious_port, uncommon_port,
-    unusual_listener,
+    many_external, new_executable, new_process, preloaded_library, reverse_shell, suspicious_path,
+    suspicious_port, uncommon_port, unusual_listener,
 };
 
 /// One detector: what it is, and how it is made.
@@ -48,6 +48,8 @@ pub const ENTRIES: &[Entry] = &[
     changed_executable::ENTRY,
     deleted_executable::ENTRY,
     dns_rate::ENTRY,
+    reverse_shell::ENTRY,
+    preloaded_library::ENTRY,
 ];
 
 /// The entry of a rule.

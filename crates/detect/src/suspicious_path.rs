@@ -8,7 +8,8 @@ use crate::detector::{Detector, Findings, Scene, Sighting};
 use crate::draft::Draft;
 use crate::registry::Entry;
 
-const PATHS: &[&str] = &[
+/// Folders where everybody may write, or where nobody looks.
+pub(crate) const PATHS: &[&str] = &[
     "/tmp/*",
     "/var/tmp/*",
     "/dev/shm/*",

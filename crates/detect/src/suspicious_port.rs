@@ -6,7 +6,7 @@ use atalaya_model::{Direction, Event, Fact, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Findings, Scene};
-use crate::draft::{Draft, about, identity};
+use crate::draft::{Draft, about, identity, is_attempt};
 use crate::ports::{OWN_LIST, SUSPICIOUS, meaning};
 use crate::registry::Entry;
 
@@ -46,11 +46,13 @@ pub(crate) const ENTRY: Entry = Entry {
         "pid",
         "user_id",
         "destination",
+        "name",
         "port",
         "state",
         "meaning",
+        "variant",
     ],
-    variants: &[],
+    variants: &["attempt"],
     limits: "Only the side that begins the conversation is told, so that a chance ephemeral port is not. Malware may \
              use any port.",
     build: |options, _| {
@@ -77,14 +79,17 @@ impl Detector for SuspiciousPort {
         }
         let who = identity(connection.process.as_ref(), connection.user_id);
         let draft = Draft::new(ENTRY.id, scene.time, ENTRY.severity, format!("{who} → {port}"));
-        let finding = about(draft, connection).value("meaning", meaning(port).unwrap_or(OWN_LIST));
-        out.findings.push(finding.done());
+        let mut draft = about(draft, connection).value("meaning", meaning(port).unwrap_or(OWN_LIST));
+        if is_attempt(connection) {
+            draft = draft.value("variant", "attempt");
+        }
+        out.findings.push(draft.done());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use atalaya_model::{Severity, Value};
+    use atalaya_model::{Outcome, Severity, Value};
 
     use crate::stage::{Stage, inbound, outbound, program};
 
@@ -100,6 +105,19 @@ mod tests {
         assert_eq!(found[0].value("port"), Some(&Value::Integer(4444)));
         assert_eq!(found[0].process.as_ref().unwrap().sha256.as_deref(), Some("aa"));
         assert_eq!(found[0].connections.len(), 1);
+    }
+
+    #[test]
+    fn an_attempt_is_told_as_one() {
+        let mut stage = Stage::new();
+        let mut refused = outbound(1, &program(7, "/usr/bin/nc", "aa"), "198.51.100.7:4444");
+        refused.outcome = Outcome::Refused;
+        refused.name = Some("c2.example".into());
+        let findings = stage.opens(refused);
+        let found = findings.of("suspicious_port");
+        assert_eq!(found[0].value("variant"), Some(&"attempt".into()));
+        assert_eq!(found[0].value("state"), Some(&"refused".into()));
+        assert_eq!(found[0].value("name"), Some(&"c2.example".into()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use atalaya_model::{Direction, Event, Fact, Scope, Severity, SocketState};
+use atalaya_model::{Connection, Direction, Event, Fact, Outcome, Scope, Severity, SocketState};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Findings, Scene};
@@ -54,6 +54,7 @@ pub(crate) const ENTRY: Entry = Entry {
         "pid",
         "user_id",
         "destination",
+        "name",
         "port",
         "state",
         "service",
@@ -81,11 +82,14 @@ struct UncommonPort {
 
 impl Detector for UncommonPort {
     fn look_at(&mut self, scene: &Scene<'_>, event: &Event, out: &mut Findings) {
-        let (Fact::ConnectionOpened(connection) | Fact::ConnectionUpdated(connection)) = &event.fact else {
+        let (Fact::ConnectionOpened(connection)
+        | Fact::ConnectionUpdated(connection)
+        | Fact::ConnectionClosed(connection)) = &event.fact
+        else {
             return;
         };
         let port = connection.destination.port;
-        let wanted = connection.state == SocketState::Established
+        let wanted = is_established(connection)
             && connection.direction == Direction::Outbound
             && matches!(connection.scope, Scope::External | Scope::Private)
             && port != 0
@@ -102,6 +106,14 @@ impl Detector for UncommonPort {
             )
             .value("safe_ports", self.options.safe_ports.len());
         out.findings.push(draft.done());
+    }
+}
+
+/// Is it a conversation, or was it one? Of a short life only the outcome tells.
+fn is_established(connection: &Connection) -> bool {
+    match connection.outcome {
+        Outcome::Unknown => connection.state == SocketState::Established,
+        outcome => !outcome.is_failure(),
     }
 }
 
@@ -126,6 +138,19 @@ mod tests {
             (Severity::Low, "/usr/bin/tool → 7777")
         );
         stage.updates(trying).silent("uncommon_port");
+    }
+
+    #[test]
+    fn a_short_life_counts_by_its_outcome() {
+        let mut stage = Stage::new();
+        let tool = program(7, "/usr/bin/tool", "aa");
+        let mut over = outbound(1, &tool, "198.51.100.7:7777");
+        over.state = SocketState::Close;
+        over.outcome = Outcome::Finished;
+        assert_eq!(stage.opens(over).of("uncommon_port").len(), 1);
+        let mut refused = outbound(2, &tool, "198.51.100.7:7778");
+        refused.outcome = Outcome::Refused;
+        stage.opens(refused).silent("uncommon_port");
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn placeholder(name: &str, finding: &Finding, language: Language) -> String {
     match (finding.value(name), &finding.process) {
         (Some(found), _) => match (name, finding.value("name")) {
             // What the process asked for says more than where it was sent.
-            ("destination" | "address", Some(asked_for)) => {
+            ("destination" | "address" | "peer", Some(asked_for)) => {
                 format!("{} ({})", value(asked_for, language), value(found, language))
             }
             _ => value(found, language),

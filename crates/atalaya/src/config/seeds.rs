@@ -24,6 +24,8 @@ fn nothing(config: &mut Config) {
     detect.changed_executable.enabled = false;
     detect.deleted_executable.enabled = false;
     detect.dns_rate.enabled = false;
+    detect.reverse_shell.enabled = false;
+    detect.preloaded_library.enabled = false;
 }
 
 fn log(file: &str) -> LogOptions {

@@ -13,12 +13,30 @@ pub(super) const MESSAGES: &[Message] = &[
                   `detect.suspicious_port.ports`.",
     },
     Message {
+        rule: "suspicious_port.attempt",
+        title: "Attempt to reach a suspicious port",
+        sentence: "{who} tried to open a connection to {destination}, so far in vain ({state}). Port {port}: {meaning}",
+        recommendation: "Check what started this program and whether it belongs on this host. Malware whose master is \
+                         gone looks like this, too; keep the executable and its hash as evidence.",
+        silence: "Allow port {port} for this process or destination, or take it out of \
+                  `detect.suspicious_port.ports`.",
+    },
+    Message {
         rule: "blocklisted_address",
         title: "Connection to a blocklisted address",
         sentence: "{who} opened a connection to {address}, port {port}. The list `{list}` names this address \
                    (entry {entry}).",
         recommendation: "Treat the host as possibly compromised: look at what was sent and received, find what started \
                          this program, and block the address at the firewall.",
+        silence: "Allow the destination {address} for this process, or take {entry} off the list `{list}`.",
+    },
+    Message {
+        rule: "blocklisted_address.attempt",
+        title: "Attempt to reach a blocklisted address",
+        sentence: "{who} tried to open a connection to {address}, port {port}, so far in vain ({state}). The list \
+                   `{list}` names this address (entry {entry}).",
+        recommendation: "Nothing was exchanged. Find what started this program and why it wants to go there, and leave \
+                         the address blocked.",
         silence: "Allow the destination {address} for this process, or take {entry} off the list `{list}`.",
     },
     Message {
@@ -204,5 +222,39 @@ pub(super) const MESSAGES: &[Message] = &[
         recommendation: "Look at the names that are asked for (the resolver's log, or a capture of port 53). Many \
                          different names under one domain mean a tunnel.",
         silence: "Raise `detect.dns_rate.threshold` above {count}.",
+    },
+    Message {
+        rule: "reverse_shell",
+        title: "Shell on a network socket",
+        sentence: "{who} takes its commands from the network: its standard input or output is a socket, connected to \
+                   {peer}. Its parent is {parent}.",
+        recommendation: "This is how a reverse shell looks. Isolate the host, do not stop the process before its \
+                         memory, its parent and its connection are noted, and find how its parent was started.",
+        silence: "Allow this process, or take it out of `detect.reverse_shell.programs`.",
+    },
+    Message {
+        rule: "reverse_shell.service",
+        title: "Shell as a network service",
+        sentence: "{who} serves {peer} as a shell: {parent} started it with the caller's socket as its standard input \
+                   or output.",
+        recommendation: "Check that this service is meant to be there, and that it does not run what callers send.",
+        silence: "Allow this process, or take it out of `detect.reverse_shell.programs`.",
+    },
+    Message {
+        rule: "preloaded_library",
+        title: "Program with a preloaded library uses the network",
+        sentence: "{who} uses the network, and was started with {library} inside (LD_PRELOAD={preload}). Anybody may \
+                   write there, or the folder is hidden.",
+        recommendation: "A preloaded library sees and changes all that the program does. Keep a copy of it, find who \
+                         put it there, and look for the same variable in start scripts and units.",
+        silence: "Allow this process, or take the folder out of `detect.preloaded_library.paths`.",
+    },
+    Message {
+        rule: "preloaded_library.unusual",
+        title: "Program with a preloaded library uses the network",
+        sentence: "{who} uses the network, and was started with {library} inside (LD_PRELOAD={preload}), which is not \
+                   where libraries are installed.",
+        recommendation: "Check that you know the library. Often it belongs to a tool that was installed by hand.",
+        silence: "Add its folder to `detect.preloaded_library.usual`, or allow this process.",
     },
 ];

@@ -12,12 +12,30 @@ pub(super) const MESSAGES: &[Message] = &[
         silence: "Permita el puerto {port} para este proceso o destino, o quítelo de `detect.suspicious_port.ports`.",
     },
     Message {
+        rule: "suspicious_port.attempt",
+        title: "Intento de llegar a un puerto sospechoso",
+        sentence: "{who} intentó abrir una conexión a {destination}, por ahora en vano ({state}). Puerto {port}: \
+                   {meaning}",
+        recommendation: "Compruebe qué inició este programa y si debe estar en este equipo. También el malware cuyo \
+                         dueño ha desaparecido se ve así; guarde el ejecutable y su hash como prueba.",
+        silence: "Permita el puerto {port} para este proceso o destino, o quítelo de `detect.suspicious_port.ports`.",
+    },
+    Message {
         rule: "blocklisted_address",
         title: "Conexión a una dirección bloqueada",
         sentence: "{who} abrió una conexión a {address}, puerto {port}. La lista `{list}` contiene esta dirección \
                    (entrada {entry}).",
         recommendation: "Considere el equipo posiblemente comprometido: mire qué se envió y recibió, averigüe qué \
                          inició este programa y bloquee la dirección en el cortafuegos.",
+        silence: "Permita el destino {address} para este proceso, o quite {entry} de la lista `{list}`.",
+    },
+    Message {
+        rule: "blocklisted_address.attempt",
+        title: "Intento de llegar a una dirección bloqueada",
+        sentence: "{who} intentó abrir una conexión a {address}, puerto {port}, por ahora en vano ({state}). La lista \
+                   `{list}` contiene esta dirección (entrada {entry}).",
+        recommendation: "No se intercambió nada. Averigüe qué inició este programa y por qué quiere ir allí, y deje la \
+                         dirección bloqueada.",
         silence: "Permita el destino {address} para este proceso, o quite {entry} de la lista `{list}`.",
     },
     Message {
@@ -211,5 +229,39 @@ pub(super) const MESSAGES: &[Message] = &[
         recommendation: "Mire los nombres por los que se pregunta (el registro del resolvedor, o una captura del \
                          puerto 53). Muchos nombres distintos bajo un dominio indican un túnel.",
         silence: "Suba `detect.dns_rate.threshold` por encima de {count}.",
+    },
+    Message {
+        rule: "reverse_shell",
+        title: "Shell conectada a un socket de red",
+        sentence: "{who} recibe sus órdenes de la red: su entrada o salida estándar es un socket, conectado con {peer}. \
+                   Su proceso padre es {parent}.",
+        recommendation: "Así se ve una shell inversa. Aísle el equipo, no detenga el proceso antes de anotar su \
+                         memoria, su padre y su conexión, y averigüe cómo se inició su padre.",
+        silence: "Permita este proceso, o quítelo de `detect.reverse_shell.programs`.",
+    },
+    Message {
+        rule: "reverse_shell.service",
+        title: "Shell como servicio de red",
+        sentence: "{who} atiende a {peer} como shell: {parent} la inició con el socket de quien llama como entrada o \
+                   salida estándar.",
+        recommendation: "Compruebe que este servicio debe estar ahí y que no ejecuta lo que se le envía.",
+        silence: "Permita este proceso, o quítelo de `detect.reverse_shell.programs`.",
+    },
+    Message {
+        rule: "preloaded_library",
+        title: "Un programa con una biblioteca precargada usa la red",
+        sentence: "{who} usa la red y se inició con {library} dentro (LD_PRELOAD={preload}). Allí puede escribir \
+                   cualquiera, o la carpeta está oculta.",
+        recommendation: "Una biblioteca precargada ve y cambia todo lo que hace el programa. Guarde una copia, averigüe \
+                         quién la puso ahí y busque la misma variable en scripts de inicio y unidades.",
+        silence: "Permita este proceso, o quite la carpeta de `detect.preloaded_library.paths`.",
+    },
+    Message {
+        rule: "preloaded_library.unusual",
+        title: "Un programa con una biblioteca precargada usa la red",
+        sentence: "{who} usa la red y se inició con {library} dentro (LD_PRELOAD={preload}), que no está donde se \
+                   instalan las bibliotecas.",
+        recommendation: "Compruebe que conoce la biblioteca. A menudo es de una herramienta instalada a mano.",
+        silence: "Añada su carpeta a `detect.preloaded_library.usual`, o permita este proceso.",
     },
 ];

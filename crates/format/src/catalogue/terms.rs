@@ -18,6 +18,7 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
     ("only in memory", "solo en memoria"),
     ("socket as standard input", "socket como entrada estándar"),
     ("kernel thread", "hilo del núcleo"),
+    ("an unknown address", "una dirección desconocida"),
     ("unknown service", "servicio desconocido"),
     ("on every address", "en todas las direcciones"),
     ("on one address", "en una dirección"),
