@@ -11,6 +11,7 @@ mod loader;
 mod privileges;
 mod processes;
 mod ring;
+mod scope;
 mod walker;
 
 pub use collector::EbpfCollector;

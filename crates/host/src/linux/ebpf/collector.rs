@@ -15,6 +15,7 @@ use super::listeners::Listeners;
 use super::loader::{Kernel, Sizes};
 use super::processes;
 use super::ring::Lost;
+use super::scope::{self, Scope};
 use crate::collector::{Collector, Options, Sink};
 use crate::linux::owners::numbers::NumberSet;
 use crate::linux::poll::{FETCH, PollCollector};
@@ -57,6 +58,7 @@ pub struct EbpfCollector {
 struct Pending {
     events: Vec<SocketEvent>,
     listeners: Listeners,
+    scope: Scope,
     namespaces: NumberSet<u32>,
     /// While a complete list is made: every event is also a row of it.
     is_listing: bool,
@@ -69,8 +71,7 @@ impl EbpfCollector {
     /// # Errors
     /// Why this tier does not work here, and what would help.
     pub fn open(options: Options) -> Result<Self, HostError> {
-        let mut kernel = Kernel::load(Sizes::with_ring(options.ring))?;
-        kernel.prime()?;
+        let kernel = Kernel::load(Sizes::with_ring(options.ring))?;
         let wakes =
             wakes_of(&kernel).map_err(|error| HostError::system("wait for the ring")(error.into()))?;
         let report = TierReport {
@@ -82,11 +83,16 @@ impl EbpfCollector {
             follow: false,
             ..options
         };
+        let poll = PollCollector::open_for(Tier::Ebpf, once)?;
+        let pending = Pending {
+            scope: Scope::of(scope::process_namespace(), poll.namespaces.own()),
+            ..Pending::default()
+        };
         Ok(Self {
             kernel,
-            poll: PollCollector::open_for(Tier::Ebpf, once)?,
+            poll,
             wakes,
-            pending: Pending::default(),
+            pending,
             is_list_uncertain: false,
             is_process_table_uncertain: false,
             next_walk: clock::Deadline::after(WALK),
@@ -298,6 +304,9 @@ impl Pending {
         let Some(mut event) = decode::event(record, self.boot) else {
             return false;
         };
+        if !self.scope.takes(&event.socket) {
+            return true;
+        }
         self.complete(&mut event);
         self.events.push(event);
         if self.events.len() >= CHUNK {

@@ -162,10 +162,11 @@ fn owners(flags: u32, now: u64, former: u64) -> Owners {
     if flags & IS_KERNELS != 0 {
         return Owners::Unknown(Evidence::KernelOwned);
     }
-    if now == 0 {
+    // Nobody yet, or a process outside of our pid namespace.
+    if key(now).pid == 0 {
         return Owners::Unknown(Evidence::NotFound);
     }
-    if flags & IS_SHARED != 0 && former != 0 {
+    if flags & IS_SHARED != 0 && key(former).pid != 0 {
         let mut both = [key(now), key(former)];
         both.sort_unstable_by_key(|key| (key.start, key.pid));
         return Owners::Many(both.into());

@@ -114,12 +114,13 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Loads everything and attaches it. From then on nothing is missed.
+    /// Loads everything, attaches it, and adds what exists already. From then on nothing is missed.
     ///
     /// # Errors
     /// Why it does not work here, and what would help.
     pub(super) fn load(sizes: Sizes) -> Result<Self, HostError> {
         privileges::check()?;
+        super::scope::check_time()?;
         let btf = Btf::from_sys_fs().map_err(|error| {
             refused(
                 "read the kernel's types: it needs CONFIG_DEBUG_INFO_BTF (Linux 5.8 or newer)",
@@ -138,6 +139,7 @@ impl Kernel {
             .override_global("nearly_full", &(sizes.ring / 8 * 7), true)
             .override_global("first_ephemeral", &first_ephemeral, true)
             .override_global("last_ephemeral", &last_ephemeral, true)
+            .override_global("process_namespace", &super::scope::process_namespace(), true)
             .load(OBJECT)
             .map_err(|error| refused("load the kernel programs", &error))?;
         let mut limits = Vec::new();
@@ -169,30 +171,13 @@ impl Kernel {
         program.load().map_err(|error| refused("walk", &error))?;
         let found = take(&mut ebpf, "walks").and_then(|map| Array::try_from(map).ok());
         let walker = found.ok_or_else(|| refused("open the walker", &"the object has none"))?;
+        prime(&mut ebpf, &btf)?;
         Ok(Self {
             ebpf,
             ring,
             walker: Walker::new(walker, sizes.peers),
             limits,
         })
-    }
-
-    /// Adds the sockets that exist already, with the processes that hold them. Once, after [`load`](Self::load).
-    ///
-    /// # Errors
-    /// When the kernel does not let us iterate over descriptors.
-    pub(super) fn prime(&mut self) -> Result<(), HostError> {
-        let btf = Btf::from_sys_fs().map_err(|error| refused("read the kernel's types", &error))?;
-        let program: &mut Iter = find(&mut self.ebpf, "prime")?;
-        let run = |program: &mut Iter| -> Result<(), Box<dyn std::error::Error>> {
-            program.load("task_file", &btf)?;
-            let link = program.attach()?;
-            let mut file = program.take_link(link)?.into_file()?;
-            // It writes nothing: reading runs it to its end.
-            io::copy(&mut file, &mut io::sink())?;
-            Ok(())
-        };
-        run(program).map_err(|error| refused("look through the descriptors of all processes", &error))
     }
 
     /// Runs the walker once: it tells what lives and has changed, and ends what fell silent.
@@ -210,6 +195,21 @@ impl Kernel {
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Option<Map> {
     ebpf.take_map(name)
+}
+
+/// Adds the sockets that exist already, with the processes that hold them. After everything is attached, so that nothing
+/// is missed.
+fn prime(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), HostError> {
+    let program: &mut Iter = find(ebpf, "prime")?;
+    let run = |program: &mut Iter| -> Result<(), Box<dyn std::error::Error>> {
+        program.load("task_file", btf)?;
+        let link = program.attach()?;
+        let mut file = program.take_link(link)?.into_file()?;
+        // It writes nothing: reading runs it to its end.
+        io::copy(&mut file, &mut io::sink())?;
+        Ok(())
+    };
+    run(program).map_err(|error| refused("look through the descriptors of all processes", &error))
 }
 
 /// The program of this name, as its type.

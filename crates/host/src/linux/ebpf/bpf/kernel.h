@@ -78,6 +78,17 @@ struct ns_common {
 struct net {
     struct ns_common ns;
 };
+struct pid_namespace {
+    struct ns_common ns;
+};
+struct upid {
+    int nr;
+    struct pid_namespace *ns;
+};
+struct pid {
+    u32 level;
+    struct upid numbers[1];
+};
 typedef struct {
     struct net *net;
 } possible_net_t;
@@ -195,6 +206,7 @@ struct task_struct {
     u32 flags;
     int exit_code;
     struct task_struct *group_leader, *real_parent;
+    struct pid *thread_pid;
     u64 start_boottime;
     char comm[16];
     struct mm_struct *mm;

@@ -1,6 +1,6 @@
 /* Who uses a socket. */
 #pragma once
-#include "kernel.h"
+#include "identity.h"
 
 /* A process in one number, so that it changes at once: its start in clock ticks (1/100 s, as in /proc) above its id. */
 typedef u64 owner_t;
@@ -19,12 +19,11 @@ INLINE u32 process_of(owner_t owner) {
 
 INLINE owner_t owner_of(struct task_struct *task) {
     u64 start = task->group_leader->start_boottime / NANOSECONDS_IN_TICK;
-    return start << OWNER_BITS | ((u32)task->tgid & OWNER_PROCESS);
+    return start << OWNER_BITS | (process_id(task) & OWNER_PROCESS);
 }
 
 INLINE u32 current_process(void) {
-    struct task_struct *task = bpf_get_current_task_btf();
-    return task->tgid;
+    return process_id(bpf_get_current_task_btf());
 }
 
 /* The users of one socket. */

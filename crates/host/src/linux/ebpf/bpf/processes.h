@@ -7,7 +7,7 @@
  * Texts follow the fixed part of that record, each as long as the record says. A path is written from its end to the
  * root, one name after the other and each with its NUL, because that is how the kernel's tree is walked. */
 #pragma once
-#include "kernel.h"
+#include "identity.h"
 #include "ring.h"
 
 enum process_kind { KIND_FORK = 16, KIND_EXEC = 17, KIND_EXIT = 18 };
@@ -400,15 +400,18 @@ int on_exec(u64 *context) {
     struct task_struct *task = (void *)context[0], *parent = task->real_parent;
     struct linux_binprm *binary = (void *)context[2];
     struct mm_struct *memory = task->mm;
+    u32 id = process_id(task);
+    if (!id)
+        return 0;
     struct exec_scratch *scratch = scratch_of_this_processor();
     if (!scratch)
         return 0;
     struct exec_record *record = &scratch->record;
     record->kind = KIND_EXEC;
-    record->pid = task->tgid;
+    record->pid = id;
     record->time = bpf_ktime_get_boot_ns();
     record->start = task->group_leader->start_boottime;
-    record->parent = parent->tgid;
+    record->parent = process_id(parent);
     record->parent_start = parent->group_leader->start_boottime;
     record->groups = control_groups(task);
     record->user = task->cred->uid.val;
@@ -443,14 +446,17 @@ int on_fork(u64 *context) {
     struct task_struct *child = (void *)context[1];
     if (child->pid != child->tgid)
         return 0;
+    u32 id = process_id(child);
+    if (!id)
+        return 0;
     struct fork_record *record = ring_reserve(KIND_FORK, sizeof(*record));
     if (!record)
         return 0;
     struct task_struct *parent = child->real_parent;
-    record->pid = child->pid;
+    record->pid = id;
     record->time = bpf_ktime_get_boot_ns();
     record->start = child->start_boottime;
-    record->parent = parent->tgid;
+    record->parent = process_id(parent);
     record->parent_start = parent->group_leader->start_boottime;
     record->groups = control_groups(child);
     record->user = child->cred->uid.val;
@@ -468,10 +474,13 @@ int on_exit(u64 *context) {
     struct signal_struct *signal = task->signal;
     if (signal->live.counter)
         return 0;
+    u32 id = process_id(task);
+    if (!id)
+        return 0;
     struct exit_record *record = ring_reserve(KIND_EXIT, sizeof(*record));
     if (!record)
         return 0;
-    record->pid = task->tgid;
+    record->pid = id;
     record->time = bpf_ktime_get_boot_ns();
     record->start = task->group_leader->start_boottime;
     record->status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->group_leader->exit_code;

@@ -60,6 +60,7 @@ struct peer_key {
 };
 struct peer {
     struct facts facts;
+    struct users users; /* the socket's at the beginning: it may be gone before the walker comes */
     struct talk talk;
 };
 struct {
@@ -155,6 +156,7 @@ INLINE void peer_counts(u64 key, struct datagram_socket *socket, const struct pa
         if (!socket->facts.namespace)
             fill_facts(&socket->facts, socket_of(&socket->facts), 1);
         peer->facts = socket->facts;
+        peer->users = socket->users;
         talk_begins(&peer->talk, packet);
         peer->talk.stage = IS_READY;
     }

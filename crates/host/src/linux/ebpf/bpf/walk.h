@@ -155,7 +155,8 @@ static long walk_peer(void *map, struct peer_key *key, struct peer *peer, struct
     if (socket && socket->facts.cookie != peer->facts.cookie)
         socket = 0;
     u32 flags = socket ? socket->flags : 0;
-    if (walk_talk(walk, &peer->talk, &peer->facts, socket ? &socket->users : 0, flags, !socket)) {
+    struct users *users = socket ? &socket->users : &peer->users;
+    if (walk_talk(walk, &peer->talk, &peer->facts, users, flags, !socket)) {
         walk->was_stopped = 1;
         return 1;
     }
