@@ -48,12 +48,16 @@ pub(crate) struct Describer {
     /// There before the watch began, and not described yet.
     old: Vec<u32>,
     young: NumberSet<u32>,
+    /// They became another program since they were described, and a socket names them.
+    outdated: NumberSet<u32>,
     /// The kernel told of them; they are passed on when somebody needs them, or at the next look.
     untold: Vec<ProcessKey>,
     /// The kernel told of them, and when; those that live on are read once.
     unread_yet: VecDeque<(Time, ProcessKey)>,
     /// Not in the last listing.
     missing: Vec<ProcessKey>,
+    /// Looks until the next listing.
+    until_listing: u32,
     /// Inode number of our own mount namespace.
     own_mounts: Option<u32>,
     /// Processes whose files were gone before they were inspected, since this was told last.
@@ -92,9 +96,11 @@ impl Describer {
             new: Vec::new(),
             old: Vec::new(),
             young: NumberSet::default(),
+            outdated: NumberSet::default(),
             untold: Vec::new(),
             unread_yet: VecDeque::new(),
             missing: Vec::new(),
+            until_listing: told::LISTING,
             late: 0,
             unread: BTreeMap::new(),
             ledger,
@@ -146,7 +152,7 @@ impl Describer {
                 .executable_of(key.pid)
                 .is_ok_and(|now| known.executable != Some(now))
         {
-            self.young.insert(key.pid);
+            self.outdated.insert(key.pid);
             self.needed.push((key, 0));
         }
     }
@@ -173,7 +179,8 @@ impl Describer {
     }
 
     fn describe_one_needed(&mut self, key: ProcessKey, time: Time, sink: &mut Sink<'_>) {
-        if self.young.contains(&key.pid) || self.table.get(key).is_none() && !self.table.has_ended(key) {
+        let is_unknown = self.table.get(key).is_none() && !self.table.has_ended(key);
+        if self.outdated.remove(&key.pid) || is_unknown {
             self.describe(key.pid, time, sink);
         }
         self.tell_known(key, time, sink);
@@ -275,6 +282,7 @@ impl Describer {
         if let Some(inspector) = &self.inspector {
             inspector.hash_if_known(&mut process);
         }
+        self.keep_what_is_not_read(&mut process);
         let process = Arc::new(process);
         let key = process.key;
         if time.since(process.started) < YOUNG {
@@ -283,9 +291,11 @@ impl Describer {
         self.end_who_had_the_id(key, time, sink);
         let executable = self.folder.executable_of(key.pid).ok();
         let uses_network = self.table.get(key).is_some_and(|before| before.uses_network);
+        let standard_sockets = self.table.get(key).and_then(|before| before.standard_sockets);
         let mut known = Known::new(process.clone());
         known.executable = executable;
         known.uses_network = uses_network;
+        known.standard_sockets = standard_sockets.filter(|_| process.flags.standard_socket);
         known.is_told = true;
         self.table.insert(known);
         sink(Observation::Process(time, process.clone()));
@@ -295,6 +305,17 @@ impl Describer {
         {
             // A full queue counts the loss itself.
             let _is_queued = inspector.submit(process);
+        }
+    }
+
+    /// The same program, read again: what was found out about it elsewhere stays true.
+    fn keep_what_is_not_read(&self, process: &mut Process) {
+        if let Some(before) = self.table.get(process.key)
+            && before.process.executable == process.executable
+            && before.process.script == process.script
+        {
+            process.flags.standard_socket |= before.process.flags.standard_socket;
+            process.script_sha256.clone_from(&before.process.script_sha256);
         }
     }
 
@@ -329,9 +350,10 @@ impl Describer {
             }
         }
         for key in again {
-            let Ok(process) = self.reader.describe(key.pid) else {
+            let Ok(mut process) = self.reader.describe(key.pid) else {
                 continue;
             };
+            self.keep_what_is_not_read(&mut process);
             let Some(before) = self.table.get_mut(key) else {
                 continue;
             };

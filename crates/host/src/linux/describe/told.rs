@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use atalaya_model::process::{Ancestor, Unread};
 use atalaya_model::{Observation, Process, ProcessKey, Span, Stage, Time};
 
 use super::table::Known;
@@ -21,6 +22,9 @@ const UNDECIDED: Span = Span(100_000);
 const MOST_COMPLETED: usize = 32;
 /// Most processes that wait for it; at the limit the oldest are not completed.
 const MOST_WAITING: usize = 65_536;
+
+/// Looks from one comparison with `/proc` to the next, while nothing is known to be lost.
+pub(super) const LISTING: u32 = 64;
 
 /// A process began as a copy of its parent.
 #[derive(Clone, Debug)]
@@ -168,6 +172,11 @@ impl Describer {
         for key in std::mem::take(&mut self.missing) {
             self.end(key, None, time, sink);
         }
+        self.until_listing = self.until_listing.saturating_sub(1);
+        if self.until_listing == 0 {
+            self.until_listing = LISTING;
+            self.list(time, sink);
+        }
         for key in std::mem::take(&mut self.untold) {
             let Some(known) = self.table.get(key).filter(|known| !known.is_told) else {
                 continue;
@@ -189,26 +198,33 @@ impl Describer {
         self.tell_losses(time, sink);
     }
 
-    /// Compares with a listing of `/proc`, after records of the kernel were lost: describes who is not known, and tells
-    /// at the next look, when their ends had time to come, who is gone.
+    /// Records of the kernel were lost: the next [`Self::look_after_told`] compares with a listing of `/proc`.
     pub(crate) fn compare_with_listing(&mut self) {
+        self.until_listing = 1;
+    }
+
+    /// Compares with a listing of `/proc`: has those described who are not known, and notes who is gone, which is told
+    /// at the next look, when their ends had time to come.
+    fn list(&mut self, time: Time, sink: &mut Sink<'_>) {
         let mut pids = Vec::new();
-        if self.folder.list(&mut pids, MOST_PROCESSES).is_err() {
+        if self.folder.list(&mut pids, MOST_PROCESSES).is_err() || pids.len() >= MOST_PROCESSES {
             return;
         }
-        let mut there = Vec::new();
-        for pid in pids {
-            let start = self.folder.start_of(pid).ok();
-            let known = self.table.with_id(pid).map(|known| known.process.key.start);
-            if start.is_some() && known == start {
-                there.push(pid);
-            } else {
-                self.new.push(pid);
+        for pid in &pids {
+            let known = self.table.with_id(*pid).map(|known| known.process.key);
+            match (known, self.folder.start_of(*pid)) {
+                (None, Ok(_)) => self.new.push(*pid),
+                (Some(known), Ok(start)) if known.start != start => {
+                    self.end(known, None, time, sink);
+                    self.new.push(*pid);
+                }
+                _ => {}
             }
         }
-        let is_missing = |known: &&Known| there.binary_search(&known.process.key.pid).is_err();
-        let missing = self.table.living().filter(is_missing);
-        self.missing = missing.map(|known| known.process.key).collect();
+        let living = self.table.living().map(|known| known.process.key);
+        self.missing = living
+            .filter(|key| pids.binary_search(&key.pid).is_err())
+            .collect();
     }
 
     /// Passes on a process that is known and was not told, after its ancestors.
@@ -278,12 +294,7 @@ impl Describer {
     }
 
     /// The chain of a child of `parent`; a parent that is not known is read.
-    fn chain_of_children(
-        &mut self,
-        parent: ProcessKey,
-        time: Time,
-        sink: &mut Sink<'_>,
-    ) -> Arc<[atalaya_model::process::Ancestor]> {
+    fn chain_of_children(&mut self, parent: ProcessKey, time: Time, sink: &mut Sink<'_>) -> Arc<[Ancestor]> {
         if let Some(chain) = self.table.chain_of_children(parent) {
             return chain;
         }
@@ -331,8 +342,17 @@ impl Describer {
             return;
         };
         let told = &known.process;
-        if read.unread.is_some() && executable.is_none() {
+        if read.unread == Some(Unread::Gone) {
             return; // it is ending
+        }
+        if read.unread.is_some() {
+            // We may not read it, and know the rest from the kernel.
+            read = Process {
+                name: read.name,
+                user_id: read.user_id.or(told.user_id),
+                user_name: read.user_name.or_else(|| told.user_name.clone()),
+                ..Process::clone(told)
+            };
         }
         if told.executable.is_some() && told.executable != read.executable {
             // It has become another program, and the record of that was lost, or is on its way.
