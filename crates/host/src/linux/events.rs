@@ -1,6 +1,7 @@
 //! Tier `events`: without BPF, tracepoints tell who, notices of closed sockets tell how much, and the process connector
 //! tells of processes while they are alive. Looks go on as in tier `poll`, for what neither tells.
 
+mod called;
 mod connector;
 mod conversations;
 mod format;
@@ -24,7 +25,7 @@ use self::conversations::Conversations;
 use self::join::Joined;
 use self::lives::Lives;
 use self::probes::Probes;
-use self::samples::Sample;
+use self::samples::Samples;
 use self::watcher::{Watcher, Word};
 use super::owners::numbers::NumberSet;
 use super::owners::proc_folder::ProcFolder;
@@ -38,6 +39,8 @@ use crate::{HostError, clock};
 const PROCESSES: Duration = Duration::from_millis(200);
 /// What happened so short a time ago, in nanoseconds, may still be on its way into the ring of another CPU.
 const UNSETTLED: u64 = 200_000;
+/// How long the watcher may take to come to a process, in nanoseconds.
+const WATCHERS_TIME: u64 = 5_000_000_000;
 /// Most samples that wait for being settled.
 const MOST_UNSETTLED: usize = 1 << 18;
 /// How often the end of a look waits, a millisecond each, for tracepoints that are on their way.
@@ -53,7 +56,7 @@ pub struct EventsCollector {
     lives: Lives,
     conversations: Conversations,
     /// What was read from the rings and is not in order yet.
-    unsettled: Vec<Sample>,
+    unsettled: Samples,
     /// Notices whose tracepoint has not come yet, with the time since they wait.
     late: Vec<(u64, Socket)>,
 }
@@ -81,7 +84,7 @@ impl EventsCollector {
             poll,
             lives,
             conversations: Conversations::default(),
-            unsettled: Vec::new(),
+            unsettled: Samples::default(),
             late: Vec::new(),
         })
     }
@@ -98,19 +101,26 @@ impl EventsCollector {
                 sink(Observation::SocketClosed(now.time, socket));
             }
         });
+        // Of each process that the watcher names, the tracepoint was there before.
+        let words: Vec<Word> = self.watcher.words().collect();
         let clock = KernelClock::now();
-        self.take_words(&clock, sink)?;
         self.take_samples(&clock, sink);
+        self.take_words(words, &clock, sink)?;
         self.join(notices, &clock, sink);
         self.poll.describer.fetch(sink);
         Ok(())
     }
 
     /// Processes.
-    fn take_words(&mut self, clock: &KernelClock, sink: &mut Sink<'_>) -> Result<(), HostError> {
+    fn take_words(
+        &mut self,
+        words: Vec<Word>,
+        clock: &KernelClock,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), HostError> {
         let mut lost = connector::Losses::default();
         let mut broken = None;
-        for word in self.watcher.words() {
+        for word in words {
             match word {
                 Word::Lost(losses) => {
                     lost.missing += losses.missing;
@@ -121,6 +131,8 @@ impl EventsCollector {
                 word => self.lives.take(word, clock, &mut self.poll.describer, sink),
             }
         }
+        self.lives
+            .forget_paths(clock.monotonic.saturating_sub(WATCHERS_TIME));
         for (count, reason) in [
             (lost.missing, "the kernel's buffer of process events overflowed"),
             (lost.unreadable, "a process event could not be read"),
@@ -153,15 +165,19 @@ impl EventsCollector {
                 self.poll.gap(clock.time, Stage::KernelRing, count, reason, sink);
             }
         }
-        self.unsettled.sort_by_key(|sample| sample.time);
+        for executed in self.unsettled.executed.drain(..) {
+            self.lives.executed(executed);
+        }
+        let sockets = &mut self.unsettled.sockets;
+        sockets.sort_by_key(|sample| sample.time);
         let until = clock.monotonic.saturating_sub(UNSETTLED);
-        let mut settled = self.unsettled.partition_point(|sample| sample.time <= until);
-        settled = settled.max(self.unsettled.len().saturating_sub(MOST_UNSETTLED));
-        for sample in self.unsettled.drain(..settled) {
+        let mut settled = sockets.partition_point(|sample| sample.time <= until);
+        settled = settled.max(sockets.len().saturating_sub(MOST_UNSETTLED));
+        for sample in sockets.drain(..settled) {
             self.conversations.take(sample);
         }
-        if self.unsettled.capacity() > 4 * self.unsettled.len() + 4_096 {
-            self.unsettled.shrink_to(2 * self.unsettled.len());
+        if sockets.capacity() > 4 * sockets.len() + 4_096 {
+            sockets.shrink_to(2 * sockets.len());
         }
     }
 

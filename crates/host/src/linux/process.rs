@@ -140,14 +140,15 @@ impl ProcessReader {
         let name = self.share(&arguments::text(stat.name));
         let mut process = Process::bare(key, name, self.started(key));
         process.flags.kernel_thread = stat.kernel_thread;
-        process.ancestors = self.ancestors.of(self.root.as_fd(), stat.parent, key.start);
-        process.parent = process.ancestors.first().map(|parent| parent.key);
         let mut missing = None;
-        self.owner(&folder, &mut process, &mut missing);
-        self.group(&folder, &mut process, &mut missing);
+        // First what a process that is about to end loses first.
         if !stat.kernel_thread {
             self.program(&folder, &mut process, &mut missing);
         }
+        self.owner(&folder, &mut process, &mut missing);
+        self.group(&folder, &mut process, &mut missing);
+        process.ancestors = self.ancestors.of(self.root.as_fd(), stat.parent, key.start);
+        process.parent = process.ancestors.first().map(|parent| parent.key);
         process.unread = missing;
         Ok(process)
     }

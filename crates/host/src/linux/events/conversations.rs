@@ -145,6 +145,8 @@ impl Conversations {
             }
             What::Destroyed { socket, cookie } => self.destroyed(socket, cookie, time, process),
             What::Failed { local, remote, error } => self.failed((local, remote), error),
+            // Not about a socket.
+            What::Executed { .. } => {}
         }
     }
 

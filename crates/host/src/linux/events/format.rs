@@ -41,6 +41,14 @@ impl Format {
         self.find(name, &[size])
     }
 
+    /// The text called `name`, which has no fixed length.
+    ///
+    /// # Errors
+    /// As [`number`](Self::number).
+    pub(super) fn text(&self, name: &'static str) -> Result<Text, &'static str> {
+        self.bytes(name, 4).map(Text)
+    }
+
     fn find(&self, name: &'static str, sizes: &[usize]) -> Result<Field, &'static str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         let fits = |field: &Field| sizes.contains(&field.size) && field.offset + field.size <= FURTHEST;
@@ -59,8 +67,8 @@ fn line(line: &str) -> Option<(String, Field)> {
             _ => {}
         }
     }
-    // `__u8 saddr[4]`, `const void * skaddr`
-    let name = declaration.split('[').next()?.rsplit([' ', '*']).next()?;
+    // `__u8 saddr[4]`, `const void * skaddr`, `__data_loc char[] filename`
+    let name = declaration.rsplit([' ', '*']).next()?.split('[').next()?;
     let field = Field {
         offset: offset?,
         size: size?,
@@ -83,6 +91,20 @@ impl Field {
     /// The bytes in this record.
     pub(super) fn bytes(self, record: &[u8]) -> Option<&[u8]> {
         record.get(self.offset..self.offset + self.size)
+    }
+}
+
+/// Text of any length, by the place of its place: the offset in the lower half of a number, the length in the upper.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text(Field);
+
+impl Text {
+    /// The bytes in this record, without the zero that ends them.
+    pub(super) fn bytes(self, record: &[u8]) -> Option<&[u8]> {
+        let place = self.0.number(record)?;
+        let (offset, length) = (place as usize & 0xffff, (place >> 16) as usize & 0xffff);
+        let bytes = record.get(offset..)?.get(..length)?;
+        bytes.split(|byte| *byte == 0).next()
     }
 }
 
@@ -170,6 +192,16 @@ mod tests {
         record[20] = 1;
         assert_eq!(ends.read(&record), None);
         assert_eq!(ends.read(&record[..40]), None);
+    }
+
+    #[test]
+    fn text_lies_where_its_field_says() {
+        let format = Format::parse("field:__data_loc char[] filename;\toffset:0;\tsize:4;\tsigned:0;");
+        let text = format.text("filename").unwrap();
+        let mut record = (6u32 | 10 << 16).to_ne_bytes().to_vec();
+        record.extend(b"..\x2fbin\x2fls\0\0\0");
+        assert_eq!(text.bytes(&record), Some(&b"/bin/ls"[..]));
+        assert_eq!(text.bytes(&record[..12]), None);
     }
 
     #[test]

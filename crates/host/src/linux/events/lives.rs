@@ -5,6 +5,8 @@ use std::sync::Arc;
 use atalaya_model::process::{Ancestor, Unread};
 use atalaya_model::{Ledger, Process, ProcessKey, Stage, Text, Time};
 
+use super::called;
+use super::samples::Executed;
 use super::watcher::Word;
 use crate::clock::KernelClock;
 use crate::collector::Sink;
@@ -14,6 +16,8 @@ use crate::linux::owners::proc_folder::ProcFolder;
 
 /// Most ids remembered; at the limit all are forgotten, and asked again.
 const MOST: usize = 1 << 17;
+/// Most processes whose paths wait for the watcher.
+const MOST_PATHS: usize = 1 << 14;
 /// How long an ended process keeps its id, in nanoseconds: sockets may still be told that it used.
 const KEPT_AFTER_END: u64 = 60_000_000_000;
 /// What two queues may disagree about, in nanoseconds.
@@ -27,6 +31,8 @@ pub(super) struct Lives {
     known: NumberMap<u32, Life>,
     folder: ProcFolder,
     ledger: Ledger,
+    /// What was executed lately, by process.
+    paths: NumberMap<u32, Vec<Executed>>,
     /// Since the last look.
     late: u64,
 }
@@ -48,8 +54,33 @@ impl Lives {
             known: NumberMap::default(),
             folder,
             ledger,
+            paths: NumberMap::default(),
             late: 0,
         }
+    }
+
+    /// A tracepoint told of an exec, before the watcher does.
+    pub(super) fn executed(&mut self, executed: Executed) {
+        if self.paths.len() >= MOST_PATHS {
+            self.paths.clear();
+        }
+        let paths = self.paths.entry(executed.process).or_default();
+        paths.push(executed);
+    }
+
+    /// The path by which a process became another program at this time.
+    fn path_at(&self, process: u32, time: u64) -> Option<&[u8]> {
+        let paths = self.paths.get(&process)?;
+        let last = paths.iter().rev().find(|executed| executed.time <= time)?;
+        (time - last.time < SLACK).then_some(&last.path)
+    }
+
+    /// What was executed before this time has been told.
+    pub(super) fn forget_paths(&mut self, before: u64) {
+        self.paths.retain(|_, paths| {
+            paths.retain(|executed| executed.time >= before);
+            !paths.is_empty()
+        });
     }
 
     /// Takes what the watcher says, and has it told.
@@ -90,7 +121,7 @@ impl Lives {
                 } else {
                     self.ledger.passed(Stage::LateLookups, 1);
                 }
-                let read = match read {
+                let mut read = match read {
                     Some(read) => *read,
                     None => {
                         let mut unknown = self.child(key, describer);
@@ -98,6 +129,11 @@ impl Lives {
                         unknown
                     }
                 };
+                if read.executable.is_none()
+                    && let Some(path) = self.path_at(process, time)
+                {
+                    called::name(&mut read, path);
+                }
                 describer.tell(read, at, sink);
             }
             Word::Exited { time, process, code } => {
@@ -252,6 +288,25 @@ mod tests {
         forget_program(&mut child);
         assert_eq!((child.label(), child.user_id), ("?", Some(1000)));
         assert_eq!((child.unread, child.ancestors.len()), (Some(Unread::Gone), 2));
+    }
+
+    #[test]
+    fn a_path_belongs_to_the_exec_that_follows_it() {
+        let mut lives = Lives::new(ProcFolder::open().unwrap(), Ledger::default());
+        for (time, path) in [(1_000, &b"/bin/env"[..]), (5_000, b"/bin/true")] {
+            lives.executed(Executed {
+                time,
+                process: 7,
+                path: path.into(),
+            });
+        }
+        assert_eq!(lives.path_at(7, 900), None);
+        assert_eq!(lives.path_at(7, 1_100), Some(&b"/bin/env"[..]));
+        assert_eq!(lives.path_at(7, 5_000), Some(&b"/bin/true"[..]));
+        assert_eq!(lives.path_at(7, 5_000 + SLACK), None);
+        assert_eq!(lives.path_at(8, 5_000), None);
+        lives.forget_paths(5_001);
+        assert!(lives.paths.is_empty());
     }
 
     #[test]

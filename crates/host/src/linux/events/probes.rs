@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use super::functions;
 use super::perf::{Event, Ring, Wanted};
-use super::samples::{self, Kind, Layout, Losses, ReceivingFunctions, Sample};
+use super::samples::{self, Kind, Layout, Losses, ReceivingFunctions, Samples};
 use super::tracefs::Tracefs;
 use crate::HostError;
 use crate::linux::owners::numbers::NumberMap;
@@ -116,7 +116,7 @@ impl Probes {
     }
 
     /// Appends everything that waits, CPU by CPU. Returns what was lost since this was asked last.
-    pub(super) fn take(&mut self, samples: &mut Vec<Sample>) -> Losses {
+    pub(super) fn take(&mut self, samples: &mut Samples) -> Losses {
         self.empty(samples);
         // A storm is no reason to keep so much for ever.
         self.bytes.shrink_to(256 << 10);
@@ -124,7 +124,7 @@ impl Probes {
     }
 
     /// Appends everything that waits, CPU by CPU.
-    pub(super) fn empty(&mut self, samples: &mut Vec<Sample>) {
+    pub(super) fn empty(&mut self, samples: &mut Samples) {
         for recorder in &mut self.rings {
             self.bytes.clear();
             recorder.ring.take(&mut self.bytes);
@@ -173,6 +173,10 @@ fn plans() -> Result<Vec<Plan>, HostError> {
         plan(states, Some(ENDS_OF_FIN_WAIT_2), state, true),
         plan(ends, None, destroyed, false),
     ];
+    // Without it, a process that ends at once has no name.
+    if let Ok((execs, executed)) = find("sched/sched_process_exec", Layout::executed) {
+        plans.push(plan(execs, None, executed, false));
+    }
     // Before Linux 5.13 the kernel does not tell why a connection failed.
     if let Ok((errors, failed)) = find("sock/inet_sk_error_report", Layout::failed) {
         plans.push(plan(errors, Some(TCP_ERRORS), failed, false));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use atalaya_model::{Endpoint, SocketState};
 
-use super::format::{Ends, Field, Format};
+use super::format::{Ends, Field, Format, Text};
 use crate::linux::owners::numbers::NumberMap;
 
 const PERF_RECORD_LOST: u32 = 2;
@@ -13,7 +13,7 @@ const PERF_RECORD_LOST_SAMPLES: u32 = 13;
 /// `TRACE_FLAG_HARDIRQ`, `_SOFTIRQ`, `_NMI`: whoever runs is not who does it.
 const INTERRUPTED: u64 = 0x08 | 0x10 | 0x40;
 
-/// Something happened to a TCP socket.
+/// Something happened to a TCP socket, or a process became a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     /// Nanoseconds of the monotonic clock.
@@ -22,6 +22,9 @@ pub(super) struct Sample {
     pub(super) process: Option<u32>,
     pub(super) what: What,
 }
+
+/// Longest path that is taken of an executed file.
+const MOST_PATH: usize = 4096;
 
 /// What happened. `socket` is the kernel's address of it, which is used again after its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub(super) enum What {
         remote: Endpoint,
         error: i32,
     },
+    /// The process became this program, by the path that it was called by.
+    Executed { path: Box<[u8]> },
 }
 
 /// How to read the records of one tracepoint.
@@ -65,6 +70,10 @@ pub(super) enum Layout {
         flags: Field,
         error: Field,
         ends: Ends,
+    },
+    Executed {
+        flags: Field,
+        path: Text,
     },
 }
 
@@ -95,6 +104,14 @@ impl Layout {
             flags: format.number("common_flags")?,
             error: format.bytes("error", 4)?,
             ends: Ends::of(format)?,
+        })
+    }
+
+    /// `sched/sched_process_exec`.
+    pub(super) fn executed(format: &Format) -> Result<Self, &'static str> {
+        Ok(Self::Executed {
+            flags: format.number("common_flags")?,
+            path: format.text("filename")?,
         })
     }
 
@@ -139,6 +156,11 @@ impl Layout {
                 };
                 Some((flags.number(record)?, what))
             }
+            Self::Executed { flags, path } => {
+                let path = path.bytes(record)?;
+                let path = path.get(..MOST_PATH).unwrap_or(path).into();
+                Some((flags.number(record)?, What::Executed { path }))
+            }
         }
     }
 }
@@ -174,12 +196,42 @@ pub(super) struct Losses {
     pub(super) unreadable: u64,
 }
 
+/// What the records told.
+#[derive(Debug, Default)]
+pub(super) struct Samples {
+    pub(super) sockets: Vec<Sample>,
+    /// Those that became a program.
+    pub(super) executed: Vec<Executed>,
+}
+
+/// A process became the program that was called by this path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Executed {
+    pub(super) time: u64,
+    pub(super) process: u32,
+    pub(super) path: Box<[u8]>,
+}
+
+impl Samples {
+    fn push(&mut self, sample: Sample) {
+        match (sample.what, sample.process) {
+            (What::Executed { path }, Some(process)) => self.executed.push(Executed {
+                time: sample.time,
+                process,
+                path,
+            }),
+            (What::Executed { .. }, None) => {}
+            (what, _) => self.sockets.push(Sample { what, ..sample }),
+        }
+    }
+}
+
 /// Appends to `samples` what the records in `bytes` tell.
 pub(super) fn read(
     bytes: &[u8],
     kinds: &NumberMap<u64, Kind>,
     functions: &ReceivingFunctions,
-    samples: &mut Vec<Sample>,
+    samples: &mut Samples,
 ) -> Losses {
     let mut losses = Losses::default();
     let mut rest = bytes;
@@ -330,10 +382,10 @@ mod tests {
     }
 
     fn all(bytes: &[u8]) -> (Vec<Sample>, Losses) {
-        let functions = ReceivingFunctions(vec![100..200]);
-        let mut samples = Vec::new();
+        let functions = ReceivingFunctions(vec![100..150, 150..200]);
+        let mut samples = Samples::default();
         let losses = read(bytes, &kinds(), &functions, &mut samples);
-        (samples, losses)
+        (samples.sockets, losses)
     }
 
     #[test]

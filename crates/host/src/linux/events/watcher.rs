@@ -8,6 +8,7 @@ use atalaya_model::process::Unread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
+use rustix::process::setpriority_process;
 
 use super::connector::{Connector, Losses, Notice};
 use crate::HostError;
@@ -18,6 +19,8 @@ use crate::linux::process::{CommandLines, ProcessReader};
 const RECEIVE_BUFFER: usize = 8 << 20;
 /// Notices read and not yet taken. Beyond, the kernel queues.
 const QUEUE: usize = 16_384;
+/// The thread's priority, as `nice` counts.
+const PRIORITY: i32 = -10;
 /// Notices read in one go.
 const AT_ONCE: usize = 256;
 
@@ -117,6 +120,8 @@ struct Work {
 
 impl Work {
     fn run(mut self, stop: &OwnedFd) {
+        // It has little to do, and no time. Without privilege it waits like others.
+        let _is_favoured = setpriority_process(None, PRIORITY);
         loop {
             let mut waiting = [
                 PollFd::from_borrowed_fd(self.connector.as_fd(), PollFlags::IN),
