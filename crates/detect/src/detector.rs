@@ -25,6 +25,8 @@ pub struct Scene<'a> {
 pub struct Sighting {
     /// When.
     pub time: Time,
+    /// When it was first seen to run this program: its facts may have come much later.
+    pub first: Time,
     /// The process.
     pub process: Arc<Process>,
     /// It has, or had, a connection or a listener. Otherwise its program is known and has changed.

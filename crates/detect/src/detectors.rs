@@ -116,15 +116,24 @@ impl Detectors {
         Scene {
             state,
             time,
-            learning: self.learning.until.is_some_and(|until| time < until),
+            learning: self.learns_at(time),
             first_look: self.learning.first_look,
         }
+    }
+
+    fn learns_at(&self, time: Time) -> bool {
+        self.learning.until.is_some_and(|until| time < until)
     }
 
     fn show(&mut self, scene: &Scene<'_>, sightings: Vec<crate::Sighting>, out: &mut Findings) {
         for mut sighting in sightings {
             // Two processes of one new program in the same moment: the first made it known.
             sighting.novelty = self.executables.novelty(&sighting.process);
+            // What was there while we learnt is ordinary, however late its hash comes.
+            let scene = &Scene {
+                learning: self.learns_at(sighting.first),
+                ..*scene
+            };
             for detector in &mut self.list {
                 detector.sees(scene, &sighting, out);
             }

@@ -95,6 +95,19 @@ mod tests {
     }
 
     #[test]
+    fn a_learnt_one_whose_hash_comes_late_is_not() {
+        let mut stage = Stage::learning();
+        stage.opens(outbound(1, &unhashed(7, "/usr/bin/tool"), "198.51.100.7:443"));
+        stage.pass(3_600).silent("new_executable");
+        stage
+            .learns(program(7, "/usr/bin/tool", "aa"))
+            .silent("new_executable");
+        // It becomes another program.
+        let findings = stage.learns(program(7, "/usr/bin/other", "bb"));
+        assert_eq!(findings.of("new_executable").len(), 1);
+    }
+
+    #[test]
     fn a_learnt_one_and_one_without_network_are_not() {
         let mut stage = Stage::learning();
         let tool = program(7, "/usr/bin/tool", "aa");

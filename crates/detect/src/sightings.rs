@@ -23,6 +23,8 @@ pub(crate) struct Sightings {
 struct Seen {
     process: Arc<Process>,
     uses_network: bool,
+    /// When it was first seen to run this program.
+    first: Time,
     /// Since when its facts are awaited.
     since: Time,
     /// Until when; its place among those that wait.
@@ -89,7 +91,8 @@ impl Sightings {
                 if let Some(seen) = self.table.remove(&process.key) {
                     self.waiting.remove(&(seen.deadline, process.key));
                     if seen.told.is_none() {
-                        out.push(sighting(time, process, seen.uses_network, false, executables));
+                        let when = (time, seen.first);
+                        out.push(sighting(when, process, seen.uses_network, false, executables));
                     }
                 }
             }
@@ -114,17 +117,21 @@ impl Sightings {
     ) {
         let full = self.table.len() >= LIMIT;
         if full && !self.table.contains_key(&process.key) {
-            out.push(sighting(time, process, uses_network, false, executables));
+            out.push(sighting((time, time), process, uses_network, false, executables));
             return;
         }
         let seen = self.table.entry(process.key).or_insert_with(|| Seen {
             process: process.clone(),
             uses_network,
+            first: time,
             since: time,
             deadline: time,
             told: None,
         });
         seen.uses_network |= uses_network;
+        if seen.process.executable != process.executable {
+            seen.first = time;
+        }
         let earlier = seen.told.as_ref();
         if let Some(told) = earlier
             && told.uses_network == seen.uses_network
@@ -169,7 +176,7 @@ impl Sightings {
             uses_network: seen.uses_network,
         });
         out.push(sighting(
-            time,
+            (time, seen.first),
             &seen.process,
             seen.uses_network,
             again,
@@ -240,7 +247,7 @@ fn same_facts(a: &Arc<Process>, b: &Arc<Process>) -> bool {
 }
 
 fn sighting(
-    time: Time,
+    (time, first): (Time, Time),
     process: &Arc<Process>,
     uses_network: bool,
     again: bool,
@@ -248,6 +255,7 @@ fn sighting(
 ) -> Sighting {
     Sighting {
         time,
+        first,
         process: process.clone(),
         uses_network,
         again,
