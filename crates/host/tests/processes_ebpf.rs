@@ -40,7 +40,8 @@ impl Seen {
     fn take(&mut self, observation: Observation) {
         match observation {
             Observation::Process(_, process) => {
-                assert!(!self.gone.contains_key(&process.key) || process.exit_code.is_some());
+                // After the end come only late facts.
+                assert!(!self.gone.contains_key(&process.key) || self.told.contains_key(&process.key));
                 self.told.entry(process.key).or_default().push(process);
             }
             Observation::ProcessGone(_, key) => *self.gone.entry(key).or_insert(0) += 1,
@@ -64,6 +65,10 @@ impl Seen {
 impl Watch {
     /// `None`, and a line that says so, without the privilege.
     fn begin() -> Option<Self> {
+        Self::with_ring(Options::default().ring)
+    }
+
+    fn with_ring(ring: usize) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             println!("skipped: not root");
             return None;
@@ -71,6 +76,7 @@ impl Watch {
         let options = Options {
             packages: false,
             names: false,
+            ring,
             ..Options::default()
         };
         let mut watch = Self {
@@ -528,4 +534,40 @@ fn hostile_names_and_arguments_do_no_harm() {
         (line, &process.command_line_hash),
         ("/bin/true first second", &None)
     );
+}
+
+#[test]
+fn after_a_full_ring_nobody_is_missing_and_no_ghost_is_left() {
+    let Some(mut watch) = Watch::with_ring(1 << 15) else {
+        return;
+    };
+    let flood = || {
+        for _ in 0..150 {
+            quiet(&mut Command::new("/bin/true")).status().unwrap();
+        }
+    };
+    let lost = |seen: &Seen| {
+        let ring = seen.gaps.iter().filter(|gap| gap.stage == Stage::KernelRing);
+        ring.map(|gap| gap.count).sum::<u64>()
+    };
+    flood();
+    let sleepers: Vec<Killed> = (0..3)
+        .map(|_| Killed(quiet(Command::new("/bin/sleep").arg("600")).spawn().unwrap()))
+        .collect();
+    let pids: Vec<u32> = sleepers.iter().map(|sleeper| sleeper.0.id()).collect();
+    watch.until("those whose starts were lost", |seen| {
+        lost(seen) > 0
+            && pids
+                .iter()
+                .all(|pid| seen.last(*pid).is_some_and(|process| &*process.name == "sleep"))
+    });
+    let before = lost(&watch.seen);
+    flood();
+    drop(sleepers);
+    watch.until("the ends that were lost", |seen| {
+        lost(seen) > before && pids.iter().all(|pid| seen.is_over(*pid))
+    });
+    for (key, count) in &watch.seen.gone {
+        assert_eq!((*count, watch.seen.told.contains_key(key)), (1, true), "{key:?}");
+    }
 }

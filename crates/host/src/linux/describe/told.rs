@@ -90,7 +90,7 @@ impl Describer {
                 Process::bare(fork.key, name, fork.started)
             }
         };
-        process.parent = Some(fork.parent);
+        process.parent = visible(fork.parent);
         process.ancestors = ancestors;
         process.network_namespace = Some(fork.network_namespace);
         process.flags.kernel_thread = fork.is_kernel_thread;
@@ -123,7 +123,7 @@ impl Describer {
                 process.started = before.started;
             }
             _ => {
-                process.parent = Some(exec.parent);
+                process.parent = visible(exec.parent);
                 process.ancestors = self.chain_of_children(exec.parent, time, sink);
             }
         }
@@ -388,6 +388,11 @@ impl Describer {
             }
         }
     }
+}
+
+/// A parent outside our own pid namespace has no id here, and the first process has no parent.
+fn visible(parent: ProcessKey) -> Option<ProcessKey> {
+    (parent.pid != 0).then_some(parent)
 }
 
 /// A status as `wait` gives it, in the way of shells: the exit status, or 128 and the signal's number.

@@ -508,6 +508,65 @@ mod tests {
         assert_eq!(ledger.counts()[0].errors, 1);
     }
 
+    /// A process that ended, and ran the file at `path`.
+    fn dead(path: &std::path::Path, script: Option<&std::path::Path>) -> Subject {
+        let text = |path: &std::path::Path| Text::from(path.to_str().unwrap());
+        let mut process = own_process();
+        process.key.start += 1;
+        process.executable = Some(text(path));
+        process.script = script.map(text);
+        Subject {
+            process: Arc::new(process),
+            file: Some(ToldFile {
+                identity: FileIdentity::of(&rustix::fs::stat(path).unwrap()),
+                has_our_mounts: true,
+            }),
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_dead_process_is_found_unless_it_was_replaced() {
+        let inspector = Inspector::start(Options::default(), Ledger::default()).unwrap();
+        let result = |subject: Subject| {
+            inspector.submit_told(subject);
+            inspector.results().recv().unwrap()
+        };
+        let system = std::fs::canonicalize("/bin/sleep").unwrap();
+        let Inspected::Done(done) = result(dead(&system, None)) else {
+            panic!("it failed");
+        };
+        assert_eq!(done.process.sha256.as_deref(), Some(&*hash_of(&system)));
+        if std::path::Path::new("/var/lib/dpkg/status").exists() {
+            let package = done.process.package.as_ref().unwrap();
+            assert_eq!(&*package.name, "coreutils");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (path, new) = (folder.path().join("tool"), folder.path().join("new"));
+        std::fs::copy("/bin/sleep", &path).unwrap();
+        std::fs::copy("/bin/sleep", &new).unwrap();
+        let subject = dead(&path, None);
+        std::fs::rename(&new, &path).unwrap();
+        assert!(matches!(result(subject), Inspected::Gone(_)));
+    }
+
+    #[test]
+    fn a_script_that_is_no_regular_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, script) = (folder.path().join("pipe"), folder.path().join("script"));
+        let mode = Mode::RWXU;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::fs::write(&script, "exit").unwrap();
+        let inspector = Inspector::start(Options::default(), Ledger::default()).unwrap();
+        for (script, expected) in [(&pipe, None), (&script, Some(hash_of(&script)))] {
+            inspector.submit_told(dead("/bin/sleep".as_ref(), Some(script)));
+            // To open a pipe for reading would wait for a writer.
+            let Inspected::Done(done) = inspector.results().recv().unwrap() else {
+                panic!("it failed");
+            };
+            assert_eq!(done.process.script_sha256.as_deref(), expected.as_deref());
+        }
+    }
+
     #[test]
     fn a_full_queue_is_counted_and_dropping_does_not_hang() {
         let ledger = Ledger::default();
