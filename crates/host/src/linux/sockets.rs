@@ -47,6 +47,8 @@ pub enum Part {
     Unused,
     /// Of TCP, sockets in the other states.
     Used,
+    /// Everything but TCP.
+    Others,
 }
 
 /// SYN_RECV, both FIN_WAIT, TIME_WAIT, LAST_ACK, CLOSING, NEW_SYN_RECV: each a bit, by the kernel's number.
@@ -131,14 +133,15 @@ impl Dumper {
     ) -> io::Result<Losses> {
         let mut losses = Losses::default();
         for (place, table) in TABLES.into_iter().enumerate() {
-            if self.missing[place] || part == Part::Used && table != Table::Tcp {
+            let states = match (part, table) {
+                (Part::Others, Table::Tcp) | (Part::Used, Table::Other(..)) => continue,
+                (Part::Unused, Table::Tcp) => UNUSED,
+                (Part::Used, Table::Tcp) => !UNUSED,
+                _ => u32::MAX,
+            };
+            if self.missing[place] {
                 continue;
             }
-            let states = match part {
-                Part::Everything => u32::MAX,
-                Part::Unused => UNUSED,
-                Part::Used => !UNUSED,
-            };
             match self.dump_table((table, states), buffer, &mut losses, each) {
                 Ok(()) => {}
                 Err(error) if table.is_required() => return Err(error),

@@ -24,6 +24,8 @@ pub struct Held {
     pub process: ProcessKey,
     /// Other descriptors may refer to it as well, of this process or of others. Each is told by itself.
     pub may_be_shared: bool,
+    /// Of a listener, how many connections are on their way in.
+    pub half_open: u32,
 }
 
 /// Reads one record. `None` for what cannot be (an unknown family or state).
@@ -68,6 +70,7 @@ pub(super) fn held(bytes: &[u8; RECORD]) -> Option<Held> {
             start: long(bytes, 16) / TICK,
         },
         may_be_shared: bytes[43] & MAY_BE_SHARED != 0,
+        half_open: word(bytes, 84),
     })
 }
 
@@ -124,6 +127,7 @@ mod tests {
         put(50, &50_000u16.to_be_bytes());
         put(52, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1]);
         put(68, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        put(84, &5u32.to_ne_bytes());
         put(88, &900u64.to_ne_bytes());
         put(96, &51u64.to_ne_bytes());
         put(104, &[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0]);
@@ -151,7 +155,7 @@ mod tests {
             (900, 50, 4)
         );
         assert_eq!(held.process, ProcessKey { pid: 77, start: 123 });
-        assert!(held.may_be_shared);
+        assert!(held.may_be_shared && held.half_open == 5);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! A single look in one pass through the kernel, where that is cheaper than dumps and a walk through `/proc`.
 //!
 //! An iterator of the kernel tells every socket that a process holds together with the process. Of our own namespace's
-//! TCP that is nearly everything, and the table is then asked only for what nobody holds: connections on their way in
-//! or out, by their states. Whether somebody else's are among the others (not accepted yet, the kernel's own), the
-//! kernel's count of sockets says; only then they are dumped as well, and those already told are left out. All other
-//! tables are dumped as ever; the pass tells who holds what.
+//! TCP that is nearly everything. Whether it is all, the kernel's count of sockets says; if not, the table is asked for
+//! what nobody holds, first for connections on their way in or out, by their states, and only if the count still
+//! disagrees for the others as well (not accepted yet, the kernel's own). Those already told are left out then. All
+//! other tables are dumped as ever; the pass tells who holds what.
 
 use std::cell::{Cell, OnceCell};
 use std::io;
@@ -28,6 +28,8 @@ pub(super) struct Told {
     cookies: Vec<u64>,
     /// Of these, how many are in the kernel's tables, as far as it counts them.
     counted: u64,
+    /// Connections on their way in, which are no sockets yet.
+    half_open: u64,
     /// The pass ended early.
     is_partial: bool,
 }
@@ -47,11 +49,13 @@ pub(super) fn tell_held(sockets: &mut Sockets, own: u32, pass: &mut Pass<'_, '_,
             mut socket,
             process,
             may_be_shared,
+            half_open,
         } = held;
         if socket.transport != Transport::Tcp || socket.namespace != own {
             pass.owners.note(process, socket.inode);
             return;
         }
+        told.half_open += u64::from(half_open);
         if may_be_shared {
             let (_, holders) = shared.entry(socket.cookie).or_insert((socket, Vec::new()));
             if holders.len() < MOST_HOLDERS && !holders.contains(&process) {
@@ -105,8 +109,13 @@ pub(super) fn tell_rest(
     if told.is_partial {
         return dumper.dump(buffer, &mut each);
     }
+    let count = Count::now();
+    let is_all = |told| count.is_some_and(|count| count.in_use <= told);
+    if told.half_open == 0 && count.is_some_and(|count| count.waiting == 0) && is_all(told.counted) {
+        return dumper.dump_part(Part::Others, buffer, &mut each);
+    }
     let losses = dumper.dump_part(Part::Unused, buffer, &mut each)?;
-    if sockets_counted().is_some_and(|count| count <= counted.get()) {
+    if is_all(counted.get()) {
         return Ok(losses);
     }
     let others = dumper.dump_part(Part::Used, buffer, &mut each)?;
@@ -133,19 +142,36 @@ fn is_counted(socket: &Socket) -> bool {
     }
 }
 
-/// How many TCP sockets our own namespace has, of both families.
-fn sockets_counted() -> Option<u64> {
-    let four = in_use(&std::fs::read_to_string("/proc/self/net/sockstat").ok()?, "TCP:")?;
-    // Without IPv6 there is no such file.
-    let six = std::fs::read_to_string("/proc/self/net/sockstat6").unwrap_or_default();
-    Some(four + in_use(&six, "TCP6:").unwrap_or(0))
+/// The kernel's own count of the TCP sockets of our own namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    /// Of both families, without those in TIME_WAIT.
+    in_use: u64,
+    /// In TIME_WAIT.
+    waiting: u64,
 }
 
-/// The number after `inuse` in the line that begins with `name`.
-fn in_use(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+impl Count {
+    fn now() -> Option<Self> {
+        let four = std::fs::read_to_string("/proc/self/net/sockstat").ok()?;
+        // Without IPv6 there is no such file.
+        let six = std::fs::read_to_string("/proc/self/net/sockstat6").unwrap_or_default();
+        Self::read(&four, &six)
+    }
+
+    fn read(four: &str, six: &str) -> Option<Self> {
+        Some(Self {
+            in_use: number(four, "TCP:", "inuse")? + number(six, "TCP6:", "inuse").unwrap_or(0),
+            waiting: number(four, "TCP:", "tw")?,
+        })
+    }
+}
+
+/// The number after `name` in the line that begins with `line`.
+fn number(text: &str, line: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|whole| whole.strip_prefix(line))?;
     let mut words = line.split_ascii_whitespace();
-    words.find(|word| *word == "inuse")?;
+    words.find(|word| *word == name)?;
     words.next()?.parse().ok()
 }
 

@@ -12,7 +12,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 enum { INET = 2, INET6 = 10 };
 enum { STREAM = 1, DATAGRAM = 2, RAW = 3 };
 enum { TCP = 6, UDP = 17 };
-enum { CLOSE = 7 };
+enum { CLOSE = 7, LISTEN = 10 };
 /* Other descriptors may name the socket as well. */
 enum { MAY_BE_SHARED = 1 };
 
@@ -22,6 +22,15 @@ struct inode {
 };
 struct file___inode {
     struct inode *f_inode;
+};
+typedef struct {
+    int counter;
+} atomic_t;
+struct request_sock_queue {
+    atomic_t qlen;
+};
+struct inet_connection_sock___queue {
+    struct request_sock_queue icsk_accept_queue;
 };
 /* How many refer to a file: since Linux 6.13 one less than before. */
 struct file_ref {
@@ -43,7 +52,8 @@ struct held {
     u8 family, kind, state, flags;
     u16 protocol, unused;
     u16 local_port, remote_port;
-    u32 local[4], remote[4], unused_too;
+    u32 local[4], remote[4];
+    u32 half_open; /* of a listener: connections on their way in */
     u64 sent, received;
     u32 sent_packets, received_packets, round_trip, retransmits;
 };
@@ -112,6 +122,8 @@ SEC("iter/task_file") int held_sockets(struct bpf_iter__task_file *context)
     }
     struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sock);
     if (tcp) {
+        if (held.state == LISTEN)
+            held.half_open = ((struct inet_connection_sock___queue *)tcp)->icsk_accept_queue.qlen.counter;
         held.sent = tcp->bytes_sent - tcp->bytes_retrans;
         held.received = tcp->bytes_received;
         held.sent_packets = tcp->segs_out;

@@ -24,11 +24,15 @@ const INSIDE: &str = "ATALAYA_TEST_INSIDE";
 
 #[test]
 fn the_kernels_own_count() {
-    let text = "sockets: used 290\nTCP: inuse 7 orphan 0 tw 3 alloc 9 mem 1\nUDP: inuse 4 mem 0\n";
-    assert_eq!(in_use(text, "TCP:"), Some(7));
-    assert_eq!(in_use(text, "TCP6:"), None);
-    assert_eq!(in_use("TCP: inuse", "TCP:"), None);
-    assert!(sockets_counted().is_some() && files_open() > 0);
+    let four = "sockets: used 290\nTCP: inuse 7 orphan 0 tw 3 alloc 9 mem 1\nUDP: inuse 4 mem 0\n";
+    let six = "TCP6: inuse 2\nUDP6: inuse 1\n";
+    let count = |in_use| Some(Count { in_use, waiting: 3 });
+    assert_eq!(
+        (Count::read(four, six), Count::read(four, "")),
+        (count(9), count(7))
+    );
+    assert_eq!(Count::read("TCP: inuse", six), None);
+    assert!(Count::now().is_some() && files_open() > 0);
 }
 
 type Key = (u32, u64, Endpoint);
@@ -57,6 +61,21 @@ fn look(one_pass: bool, namespaces: &[u32]) -> (BTreeMap<Key, Socket>, usize) {
     };
     collector.look(&mut see).unwrap();
     (sockets, twice)
+}
+
+/// Looks in both ways, which must be told the same.
+fn compare(name: &str, namespaces: &[u32]) -> BTreeMap<Key, Socket> {
+    let (slow, _) = look(false, namespaces);
+    let (fast, twice) = look(true, namespaces);
+    assert_eq!(twice, 0, "{name}");
+    for (key, socket) in &slow {
+        assert_eq!(fast.get(key), Some(socket), "{name}: {key:?}");
+    }
+    for (key, socket) in &fast {
+        assert!(slow.contains_key(key), "{name}: only in one pass: {socket:?}");
+    }
+    println!("compared {} sockets: {name}", slow.len());
+    slow
 }
 
 fn namespace_of(pid: &str) -> u32 {
@@ -170,31 +189,21 @@ fn it_tells_what_dumps_and_a_walk_tell() {
         assert!(output.contains("compared"), "{output}");
         return;
     }
-    let kept = sockets();
-    let shared = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let own = [namespace_of("self")];
     let stream = TcpListener::bind("127.0.0.1:0").unwrap();
     let shared_too = TcpStream::connect(stream.local_addr().unwrap()).unwrap();
     let accepted = stream.accept().unwrap().0;
+    compare("three", &own);
+
+    let kept = sockets();
+    let shared = UdpSocket::bind("127.0.0.1:0").unwrap();
     let others = [
         Neighbour::start(shared.try_clone().unwrap()),
         Neighbour::start(shared_too.try_clone().unwrap()),
     ];
-    let mut namespaces = vec![namespace_of("self")];
+    let mut namespaces = own.to_vec();
     namespaces.extend(others.iter().map(|other| namespace_of(&other.0.id().to_string())));
-    let compare = |name: &str| {
-        let (slow, _) = look(false, &namespaces);
-        let (fast, twice) = look(true, &namespaces);
-        assert_eq!(twice, 0, "{name}");
-        for (key, socket) in &slow {
-            assert_eq!(fast.get(key), Some(socket), "{name}: {key:?}");
-        }
-        for (key, socket) in &fast {
-            assert!(slow.contains_key(key), "{name}: only in one pass: {socket:?}");
-        }
-        println!("compared {} sockets: {name}", slow.len());
-        slow
-    };
-    let all = compare("everything that is held");
+    let all = compare("everything that is held", &namespaces);
     let states = |state| all.values().filter(|socket| socket.state == state).count();
     assert!(states(SocketState::Established) > 200 && states(SocketState::TimeWait) >= 2);
     assert!(states(SocketState::FinWait2) >= 4 && states(SocketState::CloseWait) >= 4);
@@ -207,7 +216,7 @@ fn it_tells_what_dumps_and_a_walk_tell() {
 
     // Connections that wait to be accepted are nobody's; so is a half-open one.
     let _waiting = TcpStream::connect(stream.local_addr().unwrap()).unwrap();
-    let all = compare("a connection that nobody accepted");
+    let all = compare("a connection that nobody accepted", &namespaces);
     let nobody = |socket: &&Socket| socket.inode == 0 && socket.state == SocketState::Established;
     assert_eq!(all.values().filter(nobody).count(), 1);
 
@@ -217,9 +226,9 @@ fn it_tells_what_dumps_and_a_walk_tell() {
     let reader = std::thread::Builder::new()
         .spawn(move || drop(blocked.read(&mut [0])))
         .unwrap();
-    compare("a socket that is being read");
+    compare("a socket that is being read", &namespaces);
     drop(kept);
-    compare("what is left");
+    compare("what is left", &namespaces);
     shared_too.shutdown(Shutdown::Both).unwrap();
     reader.join().unwrap();
 }
