@@ -472,27 +472,33 @@ time.sleep(60)";
 }
 
 #[test]
-fn a_file_in_another_mount_namespace_is_found_by_way_of_an_ancestor() {
-    let Some(mut watch) = Watch::begin() else { return };
+fn files_in_another_mount_namespace_are_found_by_way_of_an_ancestor() {
+    let Some(mut watch) = Watch::begin() else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
-    // The file is on a file system that only this shell sees, and the shell lives on.
-    let script =
-        "mount -t tmpfs none \"$PWD\" && cd \"$PWD\" && cp /bin/true hidden && ./hidden && read line";
+    // As in a container: the files are on file systems that only this shell sees, and the shell lives on.
+    let script = "set -e; mount -t tmpfs none \"$PWD\"; cd \"$PWD\"; cp /bin/true hidden; ./hidden
+mkdir lower upper work merged; cp /bin/sleep lower/layered
+mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work merged
+merged/layered 0; read line";
     let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "sh", "-c", script])
-        .current_dir(folder.path());
+    command.args(["--mount", "sh", "-c", script]);
+    command.current_dir(folder.path());
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let _shell = Killed(command.spawn().unwrap());
-    let path = folder.path().canonicalize().unwrap().join("hidden");
-    watch.until("the hash of a hidden file", |seen| {
-        let told = seen.told.values().filter_map(|told| told.last());
-        let mut hidden = told.filter(|process| process.executable.as_deref() == path.to_str());
-        hidden.any(|process| process.sha256.as_deref() == Some(&*hash_of("/bin/true")))
-    });
+    let folder = folder.path().canonicalize().unwrap();
+    for (name, original) in [("hidden", "/bin/true"), ("merged/layered", "/bin/sleep")] {
+        let (path, digest) = (folder.join(name), hash_of(original));
+        watch.until("the hash of a hidden file", |seen| {
+            let told = seen.told.values().filter_map(|told| told.last());
+            let mut hidden = told.filter(|process| process.executable.as_deref() == path.to_str());
+            hidden.any(|process| process.sha256.as_deref() == Some(&*digest))
+        });
+    }
 }
 
 #[test]

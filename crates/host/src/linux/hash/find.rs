@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use atalaya_model::Process;
 use atalaya_model::process::Unread;
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat, fstat, fstatfs, openat, openat2,
+};
 
 use crate::linux::process::files::{ProcessFolder, reason};
 
@@ -35,7 +37,9 @@ pub(super) fn by_path<'a>(
     path: &'a str,
 ) -> impl Iterator<Item = (OwnedFd, Stat)> + 'a {
     let is_ours = has_our_mounts && path.starts_with('/');
-    let ours = is_ours.then(|| regular(CWD, path)).flatten();
+    let ours = is_ours
+        .then(|| regular(CWD, path, ResolveFlags::empty()))
+        .flatten();
     let relatives = process.ancestors.iter().take(MOST_ROOTS);
     let theirs = relatives
         .filter(move |_| !has_our_mounts)
@@ -46,15 +50,29 @@ pub(super) fn by_path<'a>(
     ours.into_iter().chain(theirs)
 }
 
-/// The regular file at an absolute path as a process sees it.
+/// The regular file at an absolute path as a process sees it. A path to a descriptor is to one of its own.
 pub(super) fn below(folder: &ProcessFolder, path: &str) -> Option<(OwnedFd, Stat)> {
-    let path = path.strip_prefix('/')?;
+    if let Some(number) = path.strip_prefix("/dev/fd/") {
+        let number: u32 = number.parse().ok()?;
+        return if_regular(folder.open_path(&format!("fd/{number}")).ok()?);
+    }
+    if !path.starts_with('/') {
+        return None;
+    }
     let root = folder.open_path("root").ok()?;
-    regular(root.as_fd(), path)
+    regular(root.as_fd(), path, ResolveFlags::IN_ROOT)
 }
 
-fn regular(folder: BorrowedFd<'_>, path: &str) -> Option<(OwnedFd, Stat)> {
-    let file = openat(folder, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+/// What leads through `/proc/self` would lead to us, and not to the process that it is about.
+fn regular(folder: BorrowedFd<'_>, path: &str, flags: ResolveFlags) -> Option<(OwnedFd, Stat)> {
+    let flags = flags | ResolveFlags::NO_MAGICLINKS;
+    let open = OFlags::PATH | OFlags::CLOEXEC;
+    let file = openat2(folder, path, open, Mode::empty(), flags).ok()?;
+    let is_about_processes = fstatfs(&file).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC);
+    (!is_about_processes).then(|| if_regular(file)).flatten()
+}
+
+fn if_regular(file: OwnedFd) -> Option<(OwnedFd, Stat)> {
     let stat = fstat(&file).ok()?;
     (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some((file, stat))
 }
@@ -68,4 +86,43 @@ pub(super) fn reopen(root: BorrowedFd<'_>, file: &OwnedFd) -> Result<OwnedFd, Un
     write!(link, "self/fd/{}", file.as_raw_fd()).map_err(|_| Unread::Failed)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     openat(root, link.as_str(), flags, Mode::empty()).map_err(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linux::process::{CommandLines, ProcessReader};
+
+    #[test]
+    fn nothing_leads_to_ourselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let file = std::fs::File::create(path("file")).unwrap();
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        std::os::unix::fs::symlink(&own, path("link")).unwrap();
+        std::os::unix::fs::symlink("/proc/self/environ", path("environ")).unwrap();
+        std::os::unix::fs::symlink(path("file"), path("fine")).unwrap();
+        let process = ProcessReader::new(CommandLines::default())
+            .unwrap()
+            .describe(std::process::id())
+            .unwrap();
+        let root = rustix::fs::open("/proc", OFlags::PATH, Mode::empty()).unwrap();
+        let living = ProcessFolder::open(root.as_fd(), std::process::id()).unwrap();
+        for (path, is_found) in [
+            (path("file"), true),
+            (path("fine"), true),
+            (path("link"), false),
+            (path("environ"), false),
+            (path("none"), false),
+            (own, false),
+            ("/dev/null".into(), false),
+            ("relative".into(), false),
+        ] {
+            let ours = by_path(root.as_fd(), &process, true, &path).next();
+            assert_eq!(ours.is_some(), is_found, "{path}");
+            assert_eq!(below(&living, &path).is_some(), is_found, "{path}");
+        }
+        assert!(below(&living, &format!("/dev/fd/{}", file.as_raw_fd())).is_some());
+        assert!(below(&living, "/dev/fd/../exe").is_none());
+    }
 }
