@@ -149,6 +149,14 @@ impl Look {
         self.alerts.iter().map(|alert| alert.finding.severity).max()
     }
 
+    /// How the program ends now. It does not give back memory before: for a hundred thousand connections that would
+    /// cost some milliseconds for nothing.
+    fn exit(self) -> Exit {
+        let exit = Exit::of_findings(self.worst(), Severity::High);
+        std::mem::forget(self);
+        exit
+    }
+
     /// Writes the report.
     ///
     /// # Errors
@@ -237,7 +245,7 @@ pub fn run(
             language,
         };
         crate::terminal::ignore_closed_pipe(look.write_alerts(style, out))?;
-        return Ok(Exit::of_findings(look.worst(), Severity::High));
+        return Ok(look.exit());
     }
     let identity = Identity::of_host();
     let text;
@@ -265,5 +273,5 @@ pub fn run(
         .write(&identity.name, &filter, &how, out)
         .and_then(|()| out.flush());
     crate::terminal::ignore_closed_pipe(written)?;
-    Ok(Exit::of_findings(look.worst(), Severity::High))
+    Ok(look.exit())
 }
