@@ -122,7 +122,8 @@ pub(super) fn start(
         None => Default::default(),
     };
     let learning = plan.learn && !crate::keeper::has_learnt(&memory);
-    let learning_until = learning.then(|| began.after(loaded.config.watch.learning.0));
+    // Opening a collector may take a while; only what is seen can be learnt.
+    let learning_until = learning.then(|| clock::now().after(loaded.config.watch.learning.0));
     let keeper = store
         .map(|(writer, _)| Keeper::start(writer, &loaded, ledger.clone()))
         .transpose()?;

@@ -55,10 +55,11 @@ struct Watch {
     has_learnt: bool,
     losses: Losses,
     unread: Vec<(Text, u32)>,
+    /// When it ends by itself: so long after the first look, however long that took.
+    end: Option<clock::Deadline>,
 }
 
 pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
-    let end = plan.duration.map(clock::Deadline::after);
     let parts_began = parts.began;
     let mut failure = None;
     let mut watch = Watch {
@@ -76,12 +77,13 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
         look_failing: false,
         losses: Losses::default(),
         unread: Vec::new(),
+        end: None,
     };
     watch.greet();
     // How it is seen stands in the history from the start, with the reasons.
     watch.observe(Observation::Tier(parts_began, watch.parts.tier.clone()));
     loop {
-        let patience = match end {
+        let patience = match watch.end {
             Some(end) => match end.left() {
                 Some(left) => left.min(TICK),
                 None => break,
@@ -181,6 +183,7 @@ impl Watch {
     fn looked(&mut self, time: Time) {
         if self.counts.looks == 0 {
             self.tell_manager(Notifier::ready);
+            self.end = self.plan.duration.map(clock::Deadline::after);
         }
         self.counts.looks += 1;
         self.look_failing = false;
@@ -211,6 +214,9 @@ impl Watch {
     }
 
     fn look_failed(&mut self, error: &str) {
+        if self.end.is_none() {
+            self.end = self.plan.duration.map(clock::Deadline::after);
+        }
         if !self.look_failing {
             tracing::error!("a look failed: failed to {error}; trying again at every interval");
         }

@@ -104,6 +104,9 @@ fn nothing_committed_is_lost_by_kill_9() {
             "watch",
             "--quiet",
             "--no-learning",
+            // A tier that begins at once: it is the store that is killed here.
+            "--tier",
+            "poll",
             "--interval",
             "50ms",
             "--store",

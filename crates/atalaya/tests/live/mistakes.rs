@@ -346,7 +346,7 @@ fn plan_touches_nothing() {
         );
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(
-            text.contains("poll") && text.contains("suspicious_port"),
+            text.contains("\ntier            ") && text.contains("suspicious_port"),
             "{text}"
         );
     }

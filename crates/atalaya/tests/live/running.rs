@@ -273,7 +273,7 @@ fn status_asks_the_watcher_and_says_when_there_is_none() {
     assert_eq!(mode, 0o660);
     let (code, text, said) = done(&here, &["status", "--socket", SOCKET]);
     assert_eq!(code, 0, "{said}");
-    assert!(text.contains("poll"), "{text}");
+    assert!(text.contains("\ntier          "), "{text}");
     let (_, text, _) = done(&here, &["status", "--output", "json", "--socket", SOCKET]);
     let status: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(status["pid"], watch.program.inner_pid);
