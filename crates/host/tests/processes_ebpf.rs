@@ -501,6 +501,47 @@ merged/layered 0; read line";
     }
 }
 
+/// A control group of the test's own, removed in the end.
+struct ControlGroup(PathBuf);
+
+impl ControlGroup {
+    /// `None`, and a line that says so, where the unified hierarchy is not mounted.
+    fn make(name: &str) -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let Some(unified) = mounts.find(|fields| fields[2] == "cgroup2") else {
+            println!("skipped: no unified control groups");
+            return None;
+        };
+        let path = Path::new(unified[1]).join(name);
+        std::fs::create_dir(&path).unwrap();
+        Some(Self(path))
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir(&self.0));
+    }
+}
+
+#[test]
+fn a_container_is_named_though_its_process_is_gone_at_once() {
+    let Some(mut watch) = Watch::begin() else {
+        return;
+    };
+    let id = format!("{:0>64x}", std::process::id());
+    let Some(group) = ControlGroup::make(&format!("docker-{id}.scope")) else {
+        return;
+    };
+    let script = "echo $$ > \"$0\"/cgroup.procs && exec /bin/true";
+    let process = watch.run(Command::new("sh").args(["-c", script]).arg(&group.0));
+    assert_eq!(&*process.name, "true");
+    let container = process.container.as_ref().unwrap();
+    assert_eq!((&*container.runtime, &*container.id), ("docker", &*id));
+    assert_eq!(process.cgroup.as_deref(), Some(&*format!("/docker-{id}.scope")));
+}
+
 #[test]
 fn hostile_names_and_arguments_do_no_harm() {
     use std::ffi::OsStr;
