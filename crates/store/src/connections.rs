@@ -275,6 +275,75 @@ impl Moment {
     }
 }
 
+/// The columns of the table in its own order, the same in every database: made by the migrations, one after the other.
+const ROW: [&str; 48] = [
+    "id",
+    "late",
+    "run",
+    "phase",
+    "started",
+    "started_before",
+    "transport",
+    "source_ip",
+    "source_port",
+    "destination_ip",
+    "destination_port",
+    "side",
+    "direction",
+    "scope",
+    "network_namespace",
+    "cookie",
+    "user_id",
+    "cgroup_id",
+    "service",
+    "community",
+    "seen",
+    "state",
+    "sent_bytes",
+    "received_bytes",
+    "sent_packets",
+    "received_packets",
+    "round_trip",
+    "retransmits",
+    "process",
+    "attribution",
+    "shared_with",
+    "changed",
+    "ended",
+    "last_seen",
+    "last_state",
+    "last_sent_bytes",
+    "last_received_bytes",
+    "last_sent_packets",
+    "last_received_packets",
+    "last_round_trip",
+    "last_retransmits",
+    "last_process",
+    "last_attribution",
+    "last_shared_with",
+    "outcome",
+    "last_outcome",
+    "name",
+    "name_source",
+];
+
+/// The place of a column, found by the compiler: to look names up in every row costs more than to read it.
+const fn place(name: &str) -> usize {
+    let name = name.as_bytes();
+    let mut place = 0;
+    loop {
+        let column = ROW[place].as_bytes();
+        let mut same = 0;
+        while same < name.len() && same < column.len() && name[same] == column[same] {
+            same += 1;
+        }
+        if same == name.len() && same == column.len() {
+            return place;
+        }
+        place += 1;
+    }
+}
+
 /// The time of a moment, and the conversation as it was then, from its row (`SELECT * FROM connection`).
 pub(crate) fn read(
     connection: &Connection,
@@ -282,69 +351,89 @@ pub(crate) fn read(
     row: &Row<'_>,
     moment: Moment,
 ) -> Result<(Time, Conversation), StoreError> {
-    let id: i64 = row.get("id")?;
-    let opened = Time(identity::time(id).0.saturating_add(row.get("late")?));
-    let last = moment != Moment::Opened && row.get::<_, i64>("phase")? > 0;
-    let time = if last { Time(row.get("changed")?) } else { opened };
-    let now = |opened: &'static str, updated: &'static str| if last { updated } else { opened };
+    let id: i64 = row.get(const { place("id") })?;
+    let opened = Time(
+        identity::time(id)
+            .0
+            .saturating_add(row.get(const { place("late") })?),
+    );
+    let last = moment != Moment::Opened && row.get::<_, i64>(const { place("phase") })? > 0;
+    let time = if last {
+        Time(row.get(const { place("changed") })?)
+    } else {
+        opened
+    };
+    let now = |(opened, updated): (usize, usize)| if last { updated } else { opened };
     let endpoint = |ip: IpAddr, port: u16| Endpoint { ip, port };
-    let number = |column: &str| row.get::<_, Option<i64>>(column);
-    let traffic = match number(now("sent_bytes", "last_sent_bytes"))? {
+    let number = |column: usize| row.get::<_, Option<i64>>(column);
+    let traffic = match number(now(const { (place("sent_bytes"), place("last_sent_bytes")) }))? {
         Some(sent_bytes) => {
             let count = |column| number(column).map(|value| uncounter(value.unwrap_or(0)));
             Some(Traffic {
                 sent_bytes: uncounter(sent_bytes),
-                received_bytes: count(now("received_bytes", "last_received_bytes"))?,
-                sent_packets: count(now("sent_packets", "last_sent_packets"))?,
-                received_packets: count(now("received_packets", "last_received_packets"))?,
-                round_trip: count(now("round_trip", "last_round_trip"))? as u32,
-                retransmits: count(now("retransmits", "last_retransmits"))? as u32,
+                received_bytes: count(now(
+                    const { (place("received_bytes"), place("last_received_bytes")) },
+                ))?,
+                sent_packets: count(now(const { (place("sent_packets"), place("last_sent_packets")) }))?,
+                received_packets: count(now(const {
+                    (place("received_packets"), place("last_received_packets"))
+                }))?,
+                round_trip: count(now(const { (place("round_trip"), place("last_round_trip")) }))? as u32,
+                retransmits: count(now(const { (place("retransmits"), place("last_retransmits")) }))? as u32,
             })
         }
         None => None,
     };
-    let offset = |column: &str| row.get::<_, i64>(column);
+    let offset = |column: usize| row.get::<_, i64>(column);
     let conversation = Conversation {
         id: id.cast_unsigned(),
-        started: Time(opened.0.saturating_add(offset("started")?)),
-        started_before: row.get("started_before")?,
-        seen: Time(time.0.saturating_add(offset(now("seen", "last_seen"))?)),
+        started: Time(opened.0.saturating_add(offset(const { place("started") })?)),
+        started_before: row.get(const { place("started_before") })?,
+        seen: Time(
+            time.0
+                .saturating_add(offset(now(const { (place("seen"), place("last_seen")) }))?),
+        ),
         ended: if last {
-            number("ended")?.map(|offset| Time(time.0.saturating_add(offset)))
+            number(const { place("ended") })?.map(|offset| Time(time.0.saturating_add(offset)))
         } else {
             None
         },
-        transport: Transport::from_number(row.get("transport")?),
+        transport: Transport::from_number(row.get(const { place("transport") })?),
         source: endpoint(
-            loader.address(connection, row.get("source_ip")?)?,
-            row.get("source_port")?,
+            loader.address(connection, row.get(const { place("source_ip") })?)?,
+            row.get(const { place("source_port") })?,
         ),
         destination: endpoint(
-            loader.address(connection, row.get("destination_ip")?)?,
-            row.get("destination_port")?,
+            loader.address(connection, row.get(const { place("destination_ip") })?)?,
+            row.get(const { place("destination_port") })?,
         ),
-        side: decode(codes::SIDE, row.get("side")?)?,
-        direction: decode(codes::DIRECTION, row.get("direction")?)?,
-        scope: decode(codes::SCOPE, row.get("scope")?)?,
-        state: decode(codes::STATE, row.get(now("state", "last_state"))?)?,
-        network_namespace: row.get("network_namespace")?,
-        cookie: uncounter(row.get("cookie")?),
-        user_id: row.get("user_id")?,
-        cgroup_id: number("cgroup_id")?.map(uncounter),
+        side: decode(codes::SIDE, row.get(const { place("side") })?)?,
+        direction: decode(codes::DIRECTION, row.get(const { place("direction") })?)?,
+        scope: decode(codes::SCOPE, row.get(const { place("scope") })?)?,
+        state: decode(
+            codes::STATE,
+            row.get(now(const { (place("state"), place("last_state")) }))?,
+        )?,
+        network_namespace: row.get(const { place("network_namespace") })?,
+        cookie: uncounter(row.get(const { place("cookie") })?),
+        user_id: row.get(const { place("user_id") })?,
+        cgroup_id: number(const { place("cgroup_id") })?.map(uncounter),
         traffic,
-        outcome: codes::decode_outcome(number(now("outcome", "last_outcome"))?)?,
-        name: loader.text(connection, number("name")?)?,
-        name_source: number("name_source")?
+        outcome: codes::decode_outcome(number(now(const { (place("outcome"), place("last_outcome")) }))?)?,
+        name: loader.text(connection, number(const { place("name") })?)?,
+        name_source: number(const { place("name_source") })?
             .map(|code| decode(codes::NAME_SOURCE, code))
             .transpose()?,
-        service: loader.text(connection, number("service")?)?,
+        service: loader.text(connection, number(const { place("service") })?)?,
         process: loader.process_at(
             connection,
-            number(now("process", "last_process"))?,
+            number(now(const { (place("process"), place("last_process")) }))?,
             moment.known_at(time),
         )?,
-        attribution: codes::decode_attribution(row.get(now("attribution", "last_attribution"))?)?,
-        shared_with: from_keys(row.get(now("shared_with", "last_shared_with"))?),
+        attribution: codes::decode_attribution(
+            row.get(now(const { (place("attribution"), place("last_attribution")) }))?,
+        )?,
+        shared_with: from_keys(row.get(now(const { (place("shared_with"), place("last_shared_with")) }))?),
     };
     Ok((time, conversation))
 }
@@ -380,6 +469,19 @@ mod tests {
         assert_eq!(*from_keys(keys(&list)), list);
         assert_eq!(keys(&[]), None);
         assert!(from_keys(None).is_empty());
+    }
+
+    #[test]
+    fn the_table_has_its_columns_in_this_order() {
+        let connection = Connection::open_in_memory().unwrap();
+        for migration in crate::open::MIGRATIONS {
+            connection.execute_batch(migration).unwrap();
+        }
+        let statement = connection.prepare("SELECT * FROM connection").unwrap();
+        assert!(
+            statement.column_names().eq(ROW),
+            "the migrations made another order"
+        );
     }
 
     #[test]
