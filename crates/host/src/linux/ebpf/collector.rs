@@ -29,8 +29,10 @@ const WALK: Span = Span(250_000);
 const CHUNK: usize = 1_024;
 /// Old processes without sockets that one look describes.
 const OLD_PROCESSES: usize = 64;
-/// Walks in a row for one complete list; each but the last has filled half the ring.
-const MOST_WALKS: usize = 4_096;
+/// How long one complete list may take: that of 100,000 sockets takes a tenth of a second.
+const LIST: Span = Span::from_seconds(2);
+/// After a list that was not completed, nothing is listed for so long.
+const PAUSE: Span = Span::from_seconds(10);
 /// Most network namespaces remembered, for saying that nothing is left in them.
 const MOST_NAMESPACES: usize = 65_536;
 
@@ -44,6 +46,7 @@ pub struct EbpfCollector {
     pending: Pending,
     /// Ends were lost: what is still shown may be over.
     is_list_uncertain: bool,
+    next_list: clock::Deadline,
     /// Starts or ends of processes were lost.
     is_process_table_uncertain: bool,
     next_walk: clock::Deadline,
@@ -94,6 +97,7 @@ impl EbpfCollector {
             wakes,
             pending,
             is_list_uncertain: false,
+            next_list: clock::Deadline::after(Span(0)),
             is_process_table_uncertain: false,
             next_walk: clock::Deadline::after(WALK),
             is_busy: false,
@@ -104,24 +108,31 @@ impl EbpfCollector {
 
     /// Passes on everything that waits in the ring, and what was lost of it.
     fn drain(&mut self, sink: &mut Sink<'_>) {
+        self.read(false, sink);
+        let lost = self.kernel.ring.lost();
+        if lost != Lost::default() {
+            self.tell_lost(lost, sink);
+        }
+    }
+
+    /// Passes on what waits in the ring, or in that of lists.
+    fn read(&mut self, is_listing: bool, sink: &mut Sink<'_>) {
         self.pending.set_boot(clock::boot());
+        self.pending.is_listing = is_listing;
         let (kernel, pending, poll) = (&mut self.kernel, &mut self.pending, &mut self.poll);
         let mut unreadable = 0;
-        let count = kernel.ring.drain(&mut |record| {
-            if !pending.take(record, poll, sink) {
-                unreadable += 1;
-            }
-        });
+        let mut take = |record: &[u8]| unreadable += u64::from(!pending.take(record, poll, sink));
+        let count = if is_listing {
+            kernel.ring.drain_list(&mut take)
+        } else {
+            kernel.ring.drain(&mut take)
+        };
         pending.flush(poll, sink);
         self.is_busy |= count > 0;
         let ledger = &self.poll.ledger;
         ledger.received(Stage::KernelRing, count as u64);
         ledger.passed(Stage::KernelRing, count as u64 - unreadable);
         ledger.failed(Stage::KernelRing, unreadable);
-        let lost = self.kernel.ring.lost();
-        if lost != Lost::default() {
-            self.tell_lost(lost, sink);
-        }
     }
 
     fn tell_lost(&mut self, lost: Lost, sink: &mut Sink<'_>) {
@@ -157,11 +168,11 @@ impl EbpfCollector {
         self.is_process_table_uncertain |= lost.processes > 0;
     }
 
-    /// Lets the kernel tell what lives and has changed.
-    fn walk(&mut self) -> Result<bool, HostError> {
+    /// Lets the kernel tell what lives and has changed, or list it.
+    fn walk(&mut self, is_listing: bool) -> Result<bool, HostError> {
         self.next_walk = clock::Deadline::after(WALK);
         self.is_busy = false;
-        Ok(self.kernel.walk()?.was_stopped)
+        Ok(self.kernel.walk(is_listing)?.was_stopped)
     }
 
     /// Lists everything that lives. What has ended unseen is known by its absence.
@@ -169,24 +180,23 @@ impl EbpfCollector {
         self.is_list_uncertain = false;
         self.drain(sink);
         self.kernel.walker.begin_round();
-        self.pending.is_listing = true;
+        let deadline = clock::Deadline::after(LIST);
         let mut is_complete = false;
-        for _ in 0..MOST_WALKS {
-            let was_stopped = self.walk();
+        while !is_complete && deadline.left().is_some() {
+            is_complete = !self.walk(true)?;
+            // An end that is told by now comes after what was listed before it.
+            self.read(true, sink);
             self.drain(sink);
-            if !was_stopped? {
-                is_complete = true;
-                break;
-            }
         }
-        self.pending.is_listing = false;
         // What was lost meanwhile makes the next look list again.
-        Ok(if is_complete && !self.is_list_uncertain {
-            self.pending.namespaces.iter().copied().collect()
-        } else {
-            self.is_list_uncertain = true;
-            Vec::new()
-        })
+        if is_complete && !self.is_list_uncertain {
+            return Ok(self.pending.namespaces.iter().copied().collect());
+        }
+        self.is_list_uncertain = true;
+        if !is_complete {
+            self.next_list = clock::Deadline::after(PAUSE);
+        }
+        Ok(Vec::new())
     }
 
     /// The sockets that exist already, as tier `poll` finds them. The programs are attached, and know them.
@@ -231,10 +241,10 @@ impl Collector for EbpfCollector {
             return self.look_first(sink);
         }
         self.drain(sink);
-        let namespaces = if self.is_list_uncertain {
+        let namespaces = if self.is_list_uncertain && self.next_list.left().is_none() {
             self.list(sink)?
         } else {
-            self.walk()?;
+            self.walk(false)?;
             self.drain(sink);
             Vec::new()
         };
@@ -265,7 +275,7 @@ impl Collector for EbpfCollector {
         let deadline = clock::Deadline::after(span);
         loop {
             if self.is_busy && self.next_walk.left().is_none() {
-                self.walk()?;
+                self.walk(false)?;
             }
             self.drain(sink);
             self.poll.describer.fetch(sink);

@@ -1,6 +1,7 @@
 //! Loads and attaches the kernel programs. All of it lives in descriptors of this process: nothing is left behind it,
 //! however it ends, and another watcher beside it has its own.
 
+use std::error::Error;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -122,7 +123,7 @@ impl Kernel {
         privileges::check()?;
         super::scope::check_time()?;
         let btf = Btf::from_sys_fs().map_err(|error| {
-            refused(
+            failed(
                 "read the kernel's types: it needs CONFIG_DEBUG_INFO_BTF (Linux 5.8 or newer)",
                 &error,
             )
@@ -141,11 +142,11 @@ impl Kernel {
             .override_global("last_ephemeral", &last_ephemeral, true)
             .override_global("process_namespace", &super::scope::process_namespace(), true)
             .load(OBJECT)
-            .map_err(|error| refused("load the kernel programs", &error))?;
+            .map_err(|error| failed("load the kernel programs", &error))?;
         let mut limits = Vec::new();
         // Processes first: whoever is named later has been told before.
         for tracepoint in processes::TRACEPOINTS.iter().chain([&STREAMS]) {
-            attach(&mut ebpf, tracepoint, &btf).map_err(|error| refused(tracepoint.program, &error))?;
+            attach(&mut ebpf, tracepoint, &btf).map_err(|error| failed(tracepoint.program, &error))?;
         }
         for (tracepoint, without) in &OPTIONAL {
             if let Err(error) = attach(&mut ebpf, tracepoint, &btf) {
@@ -157,20 +158,26 @@ impl Kernel {
             }
         }
         if let Err(error) = attach_to_group(&mut ebpf) {
+            let remedy = if privileges::may_attach_to_groups() {
+                format!("the kernel failed to {error}")
+            } else {
+                "grant CAP_NET_ADMIN".to_owned()
+            };
             limits.push(Limit {
                 what: Text::from("UDP, ICMP and raw sockets"),
-                remedy: format!("{error}").into(),
+                remedy: remedy.into(),
             });
         }
         let ring = Ring::new(
             take(&mut ebpf, "ring").and_then(|map| RingBuf::try_from(map).ok()),
+            take(&mut ebpf, "list").and_then(|map| RingBuf::try_from(map).ok()),
             take(&mut ebpf, "losses").and_then(|map| PerCpuArray::try_from(map).ok()),
         );
-        let ring = ring.ok_or_else(|| refused("open the ring", &"the object has none"))?;
+        let ring = ring.ok_or_else(|| refused("open the ring", "the object has none"))?;
         let program: &mut RawTracePoint = find(&mut ebpf, "walk")?;
-        program.load().map_err(|error| refused("walk", &error))?;
+        program.load().map_err(|error| failed("walk", &error))?;
         let found = take(&mut ebpf, "walks").and_then(|map| Array::try_from(map).ok());
-        let walker = found.ok_or_else(|| refused("open the walker", &"the object has none"))?;
+        let walker = found.ok_or_else(|| refused("open the walker", "the object has none"))?;
         prime(&mut ebpf, &btf)?;
         Ok(Self {
             ebpf,
@@ -184,12 +191,12 @@ impl Kernel {
     ///
     /// # Errors
     /// When the kernel refuses to run it.
-    pub(super) fn walk(&mut self) -> Result<Walked, HostError> {
+    pub(super) fn walk(&mut self, is_listing: bool) -> Result<Walked, HostError> {
         let Some(Program::RawTracePoint(program)) = self.ebpf.program("walk") else {
-            return Err(refused("walk", &"the object has no such program"));
+            return Err(refused("walk", "the object has no such program"));
         };
-        let walked = self.walker.walk(program);
-        walked.map_err(|error| refused("run a kernel program", &error))
+        let walked = self.walker.walk(program, is_listing);
+        walked.map_err(|error| failed("run a kernel program", &error))
     }
 }
 
@@ -201,7 +208,7 @@ fn take(ebpf: &mut Ebpf, name: &str) -> Option<Map> {
 /// is missed.
 fn prime(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), HostError> {
     let program: &mut Iter = find(ebpf, "prime")?;
-    let run = |program: &mut Iter| -> Result<(), Box<dyn std::error::Error>> {
+    let run = |program: &mut Iter| -> Result<(), Box<dyn Error>> {
         program.load("task_file", btf)?;
         let link = program.attach()?;
         let mut file = program.take_link(link)?.into_file()?;
@@ -209,7 +216,7 @@ fn prime(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), HostError> {
         io::copy(&mut file, &mut io::sink())?;
         Ok(())
     };
-    run(program).map_err(|error| refused("look through the descriptors of all processes", &error))
+    run(program).map_err(|error| failed("look through the descriptors of all processes", &*error))
 }
 
 /// The program of this name, as its type.
@@ -220,7 +227,7 @@ where
     let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded);
     program
         .and_then(TryInto::try_into)
-        .map_err(|error| refused(name, &error))
+        .map_err(|error| failed(name, &error))
 }
 
 fn attach(ebpf: &mut Ebpf, wanted: &Tracepoint, btf: &Btf) -> Result<(), ProgramError> {
@@ -257,7 +264,7 @@ fn attach_to_group(ebpf: &mut Ebpf) -> Result<(), HostError> {
         Ok(())
     };
     for name in OF_GROUP {
-        of_group(ebpf, name, &root).map_err(|error| refused(name, &error))?;
+        of_group(ebpf, name, &root).map_err(|error| failed(name, &error))?;
     }
     Ok(())
 }
@@ -269,13 +276,26 @@ fn ephemeral_ports() -> (u32, u32) {
     numbers.next().zip(numbers.next()).unwrap_or((32_768, 60_999))
 }
 
-/// What failed, with the last words of the kernel's verifier where it has any.
-pub(super) fn refused(action: &'static str, reason: &dyn std::fmt::Display) -> HostError {
-    let reason = reason.to_string();
+/// What failed and why, with the last words of the kernel's verifier where it has any.
+pub(super) fn failed(action: &'static str, error: &dyn Error) -> HostError {
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+        cause = error.source();
+    }
     let (first, last) = (reason.lines().next(), reason.lines().last());
     let text = match (first, last) {
         (Some(first), Some(last)) if first != last => format!("{first} … {last}"),
         _ => reason,
     };
-    HostError::system(action)(io::Error::other(text))
+    refused(action, text)
+}
+
+/// What does not work, in our own words.
+pub(super) fn refused(action: &'static str, reason: impl Into<String>) -> HostError {
+    HostError::system(action)(io::Error::other(reason.into()))
 }

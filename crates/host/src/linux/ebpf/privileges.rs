@@ -10,7 +10,16 @@ use crate::HostError;
 /// # Errors
 /// With the command that grants them.
 pub(super) fn check() -> Result<(), HostError> {
-    missing(|capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false))
+    missing(has)
+}
+
+/// May programs be attached to control groups?
+pub(super) fn may_attach_to_groups() -> bool {
+    has(Capability::CAP_NET_ADMIN) || has(Capability::CAP_SYS_ADMIN)
+}
+
+fn has(capability: Capability) -> bool {
+    caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
 fn missing(has: impl Fn(Capability) -> bool) -> Result<(), HostError> {
@@ -28,7 +37,7 @@ fn missing(has: impl Fn(Capability) -> bool) -> Result<(), HostError> {
                   on the program";
     Err(refused(
         "load the kernel programs",
-        &format!("no {}: {remedy}", missing.join(" and ")),
+        format!("no {}: {remedy}", missing.join(" and ")),
     ))
 }
 

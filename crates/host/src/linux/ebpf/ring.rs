@@ -14,6 +14,7 @@ pub(super) const MOST_AT_ONCE: usize = 65_536;
 /// The ring and its losses.
 pub(super) struct Ring {
     records: RingBuf<MapData>,
+    list: RingBuf<MapData>,
     losses: PerCpuArray<MapData, [u64; KINDS + TABLES]>,
     /// As counted when they were asked for last.
     lost: [u64; KINDS + TABLES],
@@ -43,10 +44,12 @@ impl std::fmt::Debug for Ring {
 impl Ring {
     pub(super) fn new(
         records: Option<RingBuf<MapData>>,
+        list: Option<RingBuf<MapData>>,
         losses: Option<PerCpuArray<MapData, [u64; KINDS + TABLES]>>,
     ) -> Option<Self> {
         Some(Self {
             records: records?,
+            list: list?,
             losses: losses?,
             lost: [0; KINDS + TABLES],
         })
@@ -54,13 +57,12 @@ impl Ring {
 
     /// Gives the waiting records, at most [`MOST_AT_ONCE`], to `each`, in order, and says how many.
     pub(super) fn drain(&mut self, each: &mut dyn FnMut(&[u8])) -> usize {
-        for count in 0..MOST_AT_ONCE {
-            let Some(record) = self.records.next() else {
-                return count;
-            };
-            each(&record);
-        }
-        MOST_AT_ONCE
+        drain(&mut self.records, each)
+    }
+
+    /// The same for the records of a complete list.
+    pub(super) fn drain_list(&mut self, each: &mut dyn FnMut(&[u8])) -> usize {
+        drain(&mut self.list, each)
     }
 
     /// What was lost since this was asked last.
@@ -88,6 +90,16 @@ impl Ring {
         self.lost = now;
         lost
     }
+}
+
+fn drain(records: &mut RingBuf<MapData>, each: &mut dyn FnMut(&[u8])) -> usize {
+    for count in 0..MOST_AT_ONCE {
+        let Some(record) = records.next() else {
+            return count;
+        };
+        each(&record);
+    }
+    MOST_AT_ONCE
 }
 
 impl AsFd for Ring {

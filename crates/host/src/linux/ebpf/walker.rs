@@ -74,15 +74,16 @@ impl Walker {
         self.round += 1;
     }
 
-    /// Walks once.
+    /// Walks once. A list goes to a ring of its own.
     ///
     /// # Errors
     /// When the kernel refuses to run the program.
-    pub(super) fn walk(&mut self, program: &RawTracePoint) -> Result<Walked, ProgramError> {
+    pub(super) fn walk(&mut self, program: &RawTracePoint, is_listing: bool) -> Result<Walked, ProgramError> {
         let mut options = RawTracePointRunOptions::new();
         let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         options.args[0] = self.round;
         [options.args[1], options.args[2]] = self.silence().map(nanoseconds);
+        options.args[3] = u64::from(is_listing);
         let was_stopped = program.test_run(options)?.return_value != 0;
         let words = self.results.get(&0, 0).unwrap_or_default();
         self.peers = words[6] as u32;

@@ -23,6 +23,12 @@ struct {
     MAP_INTEGER(max_entries, 1 << 23);
 } ring SEC(".maps");
 
+/* Another for complete lists, which user space asks for and waits for: they must not depend on how busy the first is. */
+struct {
+    MAP_INTEGER(type, MAP_RINGBUF);
+    MAP_INTEGER(max_entries, 1 << 20);
+} list SEC(".maps");
+
 /* What was lost since the programs were loaded, on each processor. */
 struct losses {
     u64 records[KINDS]; /* by kind: there was no room in the ring */
@@ -59,19 +65,14 @@ INLINE int ring_is_half_full(void) {
     return bpf_ringbuf_query(&ring, RING_AVAILABLE) > half_full;
 }
 
-/* Without counting: for what is told again later. */
-INLINE void *ring_try_reserve(u32 kind, u64 size) {
-    void *record = bpf_ringbuf_reserve(&ring, size, 0);
-    if (record)
-        *(u32 *)record = kind;
-    return record;
-}
-
 /* A record of `size` bytes (a constant) whose kind is filled in, or null, which has been counted. */
 INLINE void *ring_reserve(u32 kind, u64 size) {
-    void *record = ring_try_reserve(kind, size);
-    if (UNLIKELY(!record))
+    void *record = bpf_ringbuf_reserve(&ring, size, 0);
+    if (UNLIKELY(!record)) {
         lose_record(kind);
+        return 0;
+    }
+    *(u32 *)record = kind;
     return record;
 }
 

@@ -229,11 +229,7 @@ INLINE void tell_talk(u32 kind, const struct facts *facts, const struct users *u
     ring_submit(record);
 }
 
-/* Tells that a socket waits for datagrams, or does no longer. */
-INLINE void tell_bound(u32 kind, const struct datagram_socket *socket, u64 now) {
-    struct record *record = ring_reserve(kind, sizeof(*record));
-    if (!record)
-        return;
+INLINE void fill_bound(struct record *record, const struct datagram_socket *socket, u64 now) {
     __builtin_memset((char *)record + sizeof(record->kind), 0, sizeof(*record) - sizeof(record->kind));
     record->flags = socket->flags | flags_of_users(&socket->users);
     record->time = now;
@@ -248,5 +244,13 @@ INLINE void tell_bound(u32 kind, const struct datagram_socket *socket, u64 now) 
     record->local_port = socket->bound_port;
     record->protocol = socket->protocol;
     record->state = STATE_CLOSE;
+}
+
+/* Tells that a socket waits for datagrams, or does no longer. */
+INLINE void tell_bound(u32 kind, const struct datagram_socket *socket, u64 now) {
+    struct record *record = ring_reserve_for_end(kind, sizeof(*record));
+    if (!record)
+        return;
+    fill_bound(record, socket, now);
     ring_submit(record);
 }

@@ -2,7 +2,7 @@
  *
  * It tells nothing while the ring is more than half full: then what happens is more important than what lasts, and
  * whatever is not told now is told next time. A round, which user space counts up after a loss, tells everything once
- * more, so that what nobody told the end of can be known by its absence. */
+ * more, in a ring of its own, so that what nobody told the end of can be known by its absence. */
 #pragma once
 #include "packets.h"
 
@@ -17,7 +17,7 @@ struct walk {
     u32 was_stopped;
     u64 silence, silence_answered; /* after so many nanoseconds a conversation has ended */
     u64 now, behind; /* since boot, and by how much the monotonic clock is behind that */
-    u32 streams, sockets, peers, unused;
+    u32 streams, sockets, peers, is_listing;
 };
 struct {
     MAP_INTEGER(type, MAP_ARRAY);
@@ -30,6 +30,20 @@ INLINE u64 cookie_of(struct sock *sk) {
     u64 cookie;
     READ(cookie, sk->__sk_common.skc_cookie.counter);
     return cookie;
+}
+
+/* A record to be filled, or null where the walk has to stop. */
+INLINE struct record *walk_reserve(struct walk *walk, u32 kind) {
+    struct record *record = 0;
+    if (walk->is_listing)
+        record = bpf_ringbuf_reserve(&list, sizeof(*record), 0);
+    else if (!ring_is_half_full())
+        record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+    if (record)
+        record->kind = kind;
+    else
+        walk->was_stopped = 1;
+    return record;
 }
 
 /* The order in the ring is that of reserving. The end of a conversation first takes it from its table and then
@@ -52,15 +66,9 @@ static long walk_stream(void *map, u64 *key, struct stream *stream, struct walk 
     if (stream->told_sent == sent && stream->told_received == received && stream->told_state == state &&
         stream->told_owner == stream->users.now && stream->told_round == walk->round)
         return 0;
-    if (ring_is_half_full()) {
-        walk->was_stopped = 1;
+    struct record *record = walk_reserve(walk, stream->is_listener ? KIND_LISTEN : KIND_ALIVE);
+    if (!record)
         return 1;
-    }
-    struct record *record = ring_try_reserve(stream->is_listener ? KIND_LISTEN : KIND_ALIVE, sizeof(*record));
-    if (!record) {
-        walk->was_stopped = 1;
-        return 1;
-    }
     record->cookie = cookie;
     record->state = state;
     fill_entry(record, stream, walk->now);
@@ -97,9 +105,7 @@ INLINE int walk_talk(struct walk *walk, struct talk *talk, const struct facts *f
     owner_t owner = talk->owner ? talk->owner : users ? users->now : 0;
     if (talk->told_packets == packets && talk->told_owner == owner && talk->told_round == walk->round)
         return 0;
-    if (ring_is_half_full())
-        return 1;
-    struct record *record = ring_try_reserve(KIND_ALIVE, sizeof(*record));
+    struct record *record = walk_reserve(walk, KIND_ALIVE);
     if (!record)
         return 1;
     u64 started = talk->started;
@@ -127,21 +133,19 @@ static long walk_socket(void *map, u64 *key, struct datagram_socket *socket, str
         if (is_of_kernel(sk))
             socket->flags |= IS_KERNELS;
     }
-    if (walk_talk(walk, &socket->first, &socket->facts, &socket->users, socket->flags, is_gone)) {
-        walk->was_stopped = 1;
+    if (walk_talk(walk, &socket->first, &socket->facts, &socket->users, socket->flags, is_gone))
         return 1;
-    }
     if (is_gone) {
         if (socket->bound_port)
             tell_bound(KIND_DEAF, socket, walk->now);
         bpf_map_delete_elem(map, key);
     } else if (socket->bound_port && socket->told_round != walk->round) {
-        if (ring_is_half_full()) {
-            walk->was_stopped = 1;
+        struct record *record = walk_reserve(walk, KIND_LISTEN);
+        if (!record)
             return 1;
-        }
-        tell_bound(KIND_LISTEN, socket, walk->now);
+        fill_bound(record, socket, walk->now);
         socket->told_round = walk->round;
+        ring_submit(record);
     }
     return 0;
 }
@@ -156,10 +160,8 @@ static long walk_peer(void *map, struct peer_key *key, struct peer *peer, struct
         socket = 0;
     u32 flags = socket ? socket->flags : 0;
     struct users *users = socket ? &socket->users : &peer->users;
-    if (walk_talk(walk, &peer->talk, &peer->facts, users, flags, !socket)) {
-        walk->was_stopped = 1;
+    if (walk_talk(walk, &peer->talk, &peer->facts, users, flags, !socket))
         return 1;
-    }
     if (peer->talk.stage == IS_FREE && peer->talk.started)
         bpf_map_delete_elem(map, key);
     return 0;
@@ -168,7 +170,8 @@ static long walk_peer(void *map, struct peer_key *key, struct peer *peer, struct
 /* Not attached to anything: user space runs it. Returns 1 when it had to stop before the end. */
 SEC("raw_tp")
 int walk(u64 *context) {
-    struct walk walk = {.round = context[0], .silence = context[1], .silence_answered = context[2]};
+    struct walk walk = {.round = context[0], .silence = context[1], .silence_answered = context[2],
+        .is_listing = context[3]};
     u32 key = 0;
     walk.now = bpf_ktime_get_boot_ns();
     walk.behind = walk.now - bpf_ktime_get_ns();
