@@ -76,7 +76,11 @@ fn watch(seconds: u64) -> Result<(), Box<dyn std::error::Error>> {
                     }
                 }
             }
-            Observation::Sockets(_, sockets) => count("in looks".into(), sockets.len()),
+            Observation::Sockets(_, sockets) => {
+                for socket in sockets {
+                    count(format!("in looks, {}", socket.state.name()), 1);
+                }
+            }
             Observation::SocketClosed(_, socket) => count(format!("closed {:?}", socket.transport), 1),
             Observation::Process(_, process) => count(format!("processes, unread {:?}", process.unread), 1),
             Observation::ProcessGone(..) => count("gone".into(), 1),

@@ -31,6 +31,7 @@ use super::owners::numbers::NumberSet;
 use super::owners::proc_folder::ProcFolder;
 use super::poll::{FETCH, PollCollector};
 use super::process::CommandLines;
+use super::sockets::Part;
 use crate::clock::{Deadline, KernelClock};
 use crate::collector::{Collector, Options, Sink};
 use crate::{HostError, clock};
@@ -184,6 +185,12 @@ impl EventsCollector {
     /// Looks at everything, and tells of what the look meets how it began.
     fn look_and_meet(&mut self, sink: &mut Sink<'_>) -> Result<Option<Observation>, HostError> {
         let clock = KernelClock::now();
+        // Every end is told as it comes, unless something was lost.
+        self.poll.part = if self.poll.look == 0 || self.conversations.is_shaken() {
+            Part::Everything
+        } else {
+            Part::NotWaiting
+        };
         let by_ends = self.conversations.by_ends();
         let joined = RefCell::new(Joined {
             conversations: &mut self.conversations,

@@ -17,7 +17,7 @@ use self::remember::Remembered;
 use super::describe::Describer;
 use super::namespaces::Namespaces;
 use super::owners::Owners;
-use super::sockets::Buffer;
+use super::sockets::{Buffer, Part};
 use crate::collector::{Collector, Options, Sink};
 use crate::{HostError, clock};
 
@@ -40,6 +40,8 @@ pub struct PollCollector {
     pub(super) describer: Describer,
     pub(super) remembered: Remembered,
     buffer: Buffer,
+    /// What looks read of the socket tables.
+    pub(super) part: Part,
     pub(super) ledger: Ledger,
     report: TierReport,
     pub(super) look: u32,
@@ -73,6 +75,7 @@ impl PollCollector {
             namespaces,
             remembered: Remembered::default(),
             buffer: Buffer::default(),
+            part: Part::Everything,
             ledger,
             report: report::empty(tier, Vec::new()),
             look: 0,

@@ -49,10 +49,14 @@ pub enum Part {
     Used,
     /// Everything but TCP.
     Others,
+    /// Everything but what the kernel keeps of ended connections (TIME_WAIT): after a storm, most of all.
+    NotWaiting,
 }
 
 /// SYN_RECV, both FIN_WAIT, TIME_WAIT, LAST_ACK, CLOSING, NEW_SYN_RECV: each a bit, by the kernel's number.
 const UNUSED: u32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11 | 1 << 12;
+
+const TIME_WAIT: u32 = 1 << 6;
 
 const INET: u8 = libc::AF_INET as u8;
 const INET6: u8 = libc::AF_INET6 as u8;
@@ -137,6 +141,7 @@ impl Dumper {
                 (Part::Others, Table::Tcp) | (Part::Used, Table::Other(..)) => continue,
                 (Part::Unused, Table::Tcp) => UNUSED,
                 (Part::Used, Table::Tcp) => !UNUSED,
+                (Part::NotWaiting, Table::Tcp) => !TIME_WAIT,
                 _ => u32::MAX,
             };
             if self.missing[place] {

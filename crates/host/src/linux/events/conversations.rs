@@ -336,6 +336,11 @@ impl Conversations {
         });
     }
 
+    /// Was something lost since the last look settled it?
+    pub(super) const fn is_shaken(&self) -> bool {
+        self.is_shaken
+    }
+
     /// How many were not followed since this was asked last.
     pub(super) fn take_refused(&mut self) -> u64 {
         std::mem::take(&mut self.refused)

@@ -114,7 +114,7 @@ impl PollCollector {
             let dumper = &mut namespace.dumper;
             let dumped = match &told {
                 Some(told) if inode == own => one_pass::tell_rest(told, dumper, &mut self.buffer, &mut pass),
-                _ => dumper.dump(&mut self.buffer, &mut |socket| pass.take(socket)),
+                _ => dumper.dump_part(self.part, &mut self.buffer, &mut |socket| pass.take(socket)),
             };
             match dumped {
                 Ok(losses) if losses.failed == 0 => {
