@@ -122,15 +122,20 @@ def load_overhead(options):
             for name, costs in one_round(options, watched).items():
                 results[watched][name].append(costs)
     print(f"{measure.machine()}; {options.rounds} rounds\n")
-    print("| load | CPU s without | with | median | minimum | whole machine, median | bar |")
+    print("| load | CPU s without | with | more: median of rounds | minima | whole machine | bar |")
     print("|---|---|---|---|---|---|---|")
     for name, (_, _, bar) in chosen_loads(options).items():
-        cells = []
-        for which, pick in ((0, measure.median), (0, min), (1, measure.median)):
-            without, watched = (pick([one[which] for one in results[on][name]]) for on in (False, True))
-            cells.append((without, watched, f"{100 * (watched / without - 1):+.1f} %"))
-        (without, watched, middle), (_, _, least), (_, _, whole) = cells
-        print(f"| {name} | {without:.3f} | {watched:.3f} | {middle} | {least} | {whole} | {bar} |", flush=True)
+        without, watched = ([cpu for cpu, _ in results[on][name]] for on in (False, True))
+        whole = [[cpu for _, cpu in results[on][name]] for on in (False, True)]
+        # Each round is compared with itself: what else the machine does changes from minute to minute.
+        cells = [more(without, watched), f"{100 * (min(watched) / min(without) - 1):+.1f} %", more(*whole)]
+        middles = f"{measure.median(without):.3f} | {measure.median(watched):.3f}"
+        print(f"| {name} | {middles} | {' | '.join(cells)} | {bar} |", flush=True)
+
+
+def more(without, watched):
+    """How much more, in the middle one of the rounds."""
+    return f"{100 * (measure.median([one / other for one, other in zip(watched, without)]) - 1):+.1f} %"
 
 
 def watcher_cost(options):
