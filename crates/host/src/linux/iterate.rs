@@ -24,11 +24,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("iterate/bpf/sockets.bpf.o");
 const TARGET: &str = "bpf_iter_task_file";
 /// The kernel gathers 32 KiB before it hands them over.
 const BUFFER: usize = 64 << 10;
-/// Inodes of the first namespaces of a host, which the kernel never gives to others.
-const FIRST: [(&str, u64); 2] = [
-    ("/proc/self/ns/pid", 0xefff_fffc),
-    ("/proc/self/ns/time", 0xefff_fffa),
-];
+/// Where the namespace is in which times since boot are told to us, and the inode of the first one.
+const TIMES: (&str, u64) = ("/proc/self/ns/time", 0xefff_fffa);
 
 /// Lists sockets with their holders.
 #[derive(Debug)]
@@ -41,19 +38,17 @@ impl Sockets {
     /// Loads the program. Needs CAP_BPF and CAP_PERFMON, and Linux 5.11 with a description of its types (BTF).
     ///
     /// # Errors
-    /// When the kernel refuses, or this program runs in a namespace where processes have other ids, or began at other
-    /// times, than the kernel says.
+    /// When the kernel refuses, or this program runs in a namespace where processes began at other times than the kernel
+    /// says. Of processes in other namespaces of ids, those are told that have an id in ours, by that id.
     pub fn open() -> Result<Self, HostError> {
         let action = "load the program that lists sockets with their holders";
-        for (path, first) in FIRST {
-            let is_other = statat(CWD, path, AtFlags::empty()).is_ok_and(|stat| stat.st_ino != first);
-            if is_other {
-                let reason = format!("{path} is not the host's own");
-                return Err(HostError::system(action)(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    reason,
-                )));
-            }
+        let (times, first) = TIMES;
+        if statat(CWD, times, AtFlags::empty()).is_ok_and(|stat| stat.st_ino != first) {
+            let reason = format!("{times} is not the host's own");
+            return Err(HostError::system(action)(io::Error::new(
+                io::ErrorKind::Unsupported,
+                reason,
+            )));
         }
         Ok(Self {
             iterator: kernel::Iterator::load(OBJECT, TARGET).map_err(HostError::system(action))?,

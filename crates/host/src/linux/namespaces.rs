@@ -53,6 +53,8 @@ pub struct Namespace {
     pub dumper: Dumper,
     /// Tells its closed sockets; `None` when they are not followed, or the kernel does not tell them.
     pub notices: Option<Notices>,
+    /// A process that is in it, if one is known.
+    pub process: Option<u32>,
 }
 
 impl Namespaces {
@@ -140,6 +142,9 @@ impl Namespaces {
             }
         }
         self.observed.extend(entered);
+        for namespace in &mut self.observed {
+            namespace.process = used.get(&namespace.dumper.namespace()).copied();
+        }
     }
 
     /// Namespaces that a file keeps, by inode. A file that is not (yet) a namespace is on another device.
@@ -300,6 +305,7 @@ impl Namespace {
         Ok(Self {
             dumper: Dumper::open(inode)?,
             notices: receive_buffer.and_then(|size| Notices::subscribe(inode, size).ok()),
+            process: None,
         })
     }
 

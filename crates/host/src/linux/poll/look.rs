@@ -108,13 +108,14 @@ impl PollCollector {
             sockets: 0,
             sink,
         };
-        let told = one_pass.map(|mut sockets| one_pass::tell_held(&mut sockets, own, &mut pass));
+        let told = one_pass.map(|mut sockets| one_pass::tell_held(&mut sockets, &mut pass));
         for namespace in self.namespaces.due(self.look == 1) {
             let inode = namespace.dumper.namespace();
-            let dumper = &mut namespace.dumper;
             let dumped = match &told {
-                Some(told) if inode == own => one_pass::tell_rest(told, dumper, &mut self.buffer, &mut pass),
-                _ => dumper.dump_part(self.part, &mut self.buffer, &mut |socket| pass.take(socket)),
+                Some(told) => told.tell_rest(namespace, &mut self.buffer, &mut pass),
+                None => namespace
+                    .dumper
+                    .dump(&mut self.buffer, &mut |socket| pass.take(socket)),
             };
             match dumped {
                 Ok(losses) if losses.failed == 0 => {

@@ -1,7 +1,7 @@
 //! A single look in one pass through the kernel, where that is cheaper than dumps and a walk through `/proc`.
 //!
-//! An iterator of the kernel tells every socket that a process holds together with the process. Of our own namespace's
-//! TCP that is nearly everything. Whether it is all, the kernel's count of sockets says; if not, the table is asked for
+//! An iterator of the kernel tells every socket that a process holds together with the process. Of TCP that is nearly
+//! everything. Whether it is all, the kernel's count of each namespace's sockets says; if not, the table is asked for
 //! what nobody holds, first for connections on their way in or out, by their states, and only if the count still
 //! disagrees for the others as well (not accepted yet, the kernel's own). Those already told are left out then. All
 //! other tables are dumped as ever; the pass tells who holds what.
@@ -13,25 +13,31 @@ use atalaya_model::{Owners as Named, ProcessKey, Socket, SocketState, Transport}
 
 use super::look::Pass;
 use super::report;
-use crate::HostError;
 use crate::linux::iterate::{Held, Sockets};
+use crate::linux::namespaces::Namespace;
 use crate::linux::owners::index::MOST_HOLDERS;
 use crate::linux::owners::numbers::{NumberMap, NumberSet};
-use crate::linux::sockets::{Buffer, Dumper, Losses, Part};
+use crate::linux::sockets::{Buffer, Losses, Part};
 
 /// With fewer open files on this host, loading the program costs more than it saves.
 pub(super) const WORTH: u64 = 3_000;
 
-/// The sockets of our own namespace's TCP that are told already.
+/// The TCP sockets that are told already.
 #[derive(Debug, Default)]
 pub(super) struct Told {
+    namespaces: NumberMap<u32, Known>,
+    /// The pass ended early.
+    is_partial: bool,
+}
+
+/// Those of one namespace.
+#[derive(Debug, Default)]
+struct Known {
     cookies: Vec<u64>,
     /// Of these, how many are in the kernel's tables, as far as it counts them.
     counted: u64,
     /// Connections on their way in, which are no sockets yet.
     half_open: u64,
-    /// The pass ended early.
-    is_partial: bool,
 }
 
 /// The iterator, where it works here and is worth its cost: from so many open files on.
@@ -40,36 +46,33 @@ pub(super) fn open(from: u64) -> Option<Sockets> {
     is_worth_it.then(Sockets::open)?.ok()
 }
 
-/// Tells every socket of TCP in the namespace `own` that a process holds, and notes the holders of all others.
-pub(super) fn tell_held(sockets: &mut Sockets, own: u32, pass: &mut Pass<'_, '_, '_>) -> Told {
+/// Tells every socket of TCP that a process holds, and notes the holders of all others.
+pub(super) fn tell_held(sockets: &mut Sockets, pass: &mut Pass<'_, '_, '_>) -> Told {
     let mut told = Told::default();
     let mut shared: NumberMap<u64, (Socket, Vec<ProcessKey>)> = NumberMap::default();
-    let read: Result<(), HostError> = sockets.read(&mut |held| {
+    let read = sockets.read(&mut |held| {
         let Held {
             mut socket,
             process,
             may_be_shared,
             half_open,
         } = held;
-        if socket.transport != Transport::Tcp || socket.namespace != own {
+        if socket.transport != Transport::Tcp {
             pass.owners.note(process, socket.inode);
-            return;
-        }
-        told.half_open += u64::from(half_open);
-        if may_be_shared {
+        } else if may_be_shared {
             let (_, holders) = shared.entry(socket.cookie).or_insert((socket, Vec::new()));
             if holders.len() < MOST_HOLDERS && !holders.contains(&process) {
                 holders.push(process);
             }
-            return;
+        } else {
+            told.note(&socket, half_open);
+            socket.owners = Named::One(process);
+            pass.take_held(socket);
         }
-        told.note(&socket);
-        socket.owners = Named::One(process);
-        pass.take_held(socket);
     });
     for (mut socket, mut holders) in shared.into_values() {
         holders.sort_unstable_by_key(|key| (key.start, key.pid));
-        told.note(&socket);
+        told.note(&socket, 0);
         socket.owners = match holders[..] {
             [only] => Named::One(only),
             _ => Named::Many(holders.into()),
@@ -83,52 +86,56 @@ pub(super) fn tell_held(sockets: &mut Sockets, own: u32, pass: &mut Pass<'_, '_,
     told
 }
 
-/// Dumps what [`tell_held`] did not tell of the namespace.
-///
-/// # Errors
-/// As [`Dumper::dump`].
-pub(super) fn tell_rest(
-    told: &Told,
-    dumper: &mut Dumper,
-    buffer: &mut Buffer,
-    pass: &mut Pass<'_, '_, '_>,
-) -> io::Result<Losses> {
-    // Nearly always there is little to compare with.
-    let known: OnceCell<NumberSet<u64>> = OnceCell::new();
-    let counted = Cell::new(told.counted);
-    let mut each = |socket: Socket| {
-        if socket.transport == Transport::Tcp {
-            let known = known.get_or_init(|| told.cookies.iter().copied().collect());
-            if known.contains(&socket.cookie) {
-                return;
-            }
-            counted.set(counted.get() + u64::from(is_counted(&socket)));
-        }
-        pass.take(socket);
-    };
-    if told.is_partial {
-        return dumper.dump(buffer, &mut each);
-    }
-    let count = Count::now();
-    let is_all = |told| count.is_some_and(|count| count.in_use <= told);
-    if told.half_open == 0 && count.is_some_and(|count| count.waiting == 0) && is_all(told.counted) {
-        return dumper.dump_part(Part::Others, buffer, &mut each);
-    }
-    let losses = dumper.dump_part(Part::Unused, buffer, &mut each)?;
-    if is_all(counted.get()) {
-        return Ok(losses);
-    }
-    let others = dumper.dump_part(Part::Used, buffer, &mut each)?;
-    Ok(Losses {
-        unreadable: losses.unreadable + others.unreadable,
-        failed: losses.failed + others.failed,
-    })
-}
-
 impl Told {
-    fn note(&mut self, socket: &Socket) {
-        self.cookies.push(socket.cookie);
-        self.counted += u64::from(is_counted(socket));
+    fn note(&mut self, socket: &Socket, half_open: u32) {
+        let known = self.namespaces.entry(socket.namespace).or_default();
+        known.cookies.push(socket.cookie);
+        known.counted += u64::from(is_counted(socket));
+        known.half_open += u64::from(half_open);
+    }
+
+    /// Dumps what was not told of a namespace.
+    ///
+    /// # Errors
+    /// As [`Dumper::dump`](crate::linux::sockets::Dumper::dump).
+    pub(super) fn tell_rest(
+        &self,
+        namespace: &mut Namespace,
+        buffer: &mut Buffer,
+        pass: &mut Pass<'_, '_, '_>,
+    ) -> io::Result<Losses> {
+        let nothing = Known::default();
+        let dumper = &mut namespace.dumper;
+        let known = self.namespaces.get(&dumper.namespace()).unwrap_or(&nothing);
+        // Nearly always there is little to compare with.
+        let cookies: OnceCell<NumberSet<u64>> = OnceCell::new();
+        let counted = Cell::new(known.counted);
+        let mut each = |socket: Socket| {
+            if socket.transport == Transport::Tcp {
+                let cookies = cookies.get_or_init(|| known.cookies.iter().copied().collect());
+                if cookies.contains(&socket.cookie) {
+                    return;
+                }
+                counted.set(counted.get() + u64::from(is_counted(&socket)));
+            }
+            pass.take(socket);
+        };
+        let count = namespace.process.and_then(Count::of);
+        let (Some(count), false) = (count, self.is_partial) else {
+            return dumper.dump(buffer, &mut each);
+        };
+        if known.half_open == 0 && count.waiting == 0 && count.in_use <= counted.get() {
+            return dumper.dump_part(Part::Others, buffer, &mut each);
+        }
+        let losses = dumper.dump_part(Part::Unused, buffer, &mut each)?;
+        if count.in_use <= counted.get() {
+            return Ok(losses);
+        }
+        let others = dumper.dump_part(Part::Used, buffer, &mut each)?;
+        Ok(Losses {
+            unreadable: losses.unreadable + others.unreadable,
+            failed: losses.failed + others.failed,
+        })
     }
 }
 
@@ -142,7 +149,7 @@ fn is_counted(socket: &Socket) -> bool {
     }
 }
 
-/// The kernel's own count of the TCP sockets of our own namespace.
+/// The kernel's own count of the TCP sockets of a namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
     /// Of both families, without those in TIME_WAIT.
@@ -152,10 +159,11 @@ struct Count {
 }
 
 impl Count {
-    fn now() -> Option<Self> {
-        let four = std::fs::read_to_string("/proc/self/net/sockstat").ok()?;
+    /// Of the namespace that a process is in.
+    fn of(process: u32) -> Option<Self> {
+        let four = std::fs::read_to_string(format!("/proc/{process}/net/sockstat")).ok()?;
         // Without IPv6 there is no such file.
-        let six = std::fs::read_to_string("/proc/self/net/sockstat6").unwrap_or_default();
+        let six = std::fs::read_to_string(format!("/proc/{process}/net/sockstat6")).unwrap_or_default();
         Self::read(&four, &six)
     }
 

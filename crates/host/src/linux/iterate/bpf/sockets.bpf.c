@@ -68,6 +68,19 @@ INLINE int is_alone(struct file *file)
     return old->f_count.counter <= 2;
 }
 
+/* The id by which whoever reads this knows a process: that of the reader's namespace. */
+INLINE u32 id_of(struct task_struct *task)
+{
+    struct task_struct *reader = bpf_get_current_task_btf();
+    u32 level = reader->thread_pid->level;
+    u32 id = task->tgid;
+    if (level > 0) {
+        struct upid *first = task->group_leader->thread_pid->numbers;
+        bpf_probe_read_kernel(&id, sizeof(id), (void *)first + (u64)level * sizeof(*first));
+    }
+    return id;
+}
+
 /* Is it one that a dump of the tables names? They leave out what has no port yet. */
 INLINE int is_listed(u32 kind, u32 protocol, u32 state, u32 port)
 {
@@ -103,7 +116,7 @@ SEC("iter/task_file") int held_sockets(struct bpf_iter__task_file *context)
     held.flags = is_alone(file) ? 0 : MAY_BE_SHARED;
     held.remote_port = sock->__sk_common.skc_dport;
     held.cookie = bpf_get_socket_cookie(sock);
-    held.pid = task->tgid;
+    held.pid = id_of(task);
     held.start = task->group_leader->start_boottime;
     held.inode = ((struct file___inode *)file)->f_inode->i_ino;
     held.namespace = sock->__sk_common.skc_net.net->ns.inum;
