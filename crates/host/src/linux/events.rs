@@ -246,6 +246,7 @@ impl Collector for EventsCollector {
 
     fn look(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
         self.drain(sink)?;
+        self.probes.follow_cpus()?;
         let done = self.look_and_meet(sink)?;
         // What ended during the look is told before the look concludes it from absence.
         self.drain(sink)?;

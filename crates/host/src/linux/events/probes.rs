@@ -24,6 +24,9 @@ const SMALLEST: usize = 64 << 10;
 /// The rings of all CPUs.
 #[derive(Debug)]
 pub(super) struct Probes {
+    plans: Vec<Plan>,
+    /// Bytes that all rings have together.
+    size: usize,
     rings: Vec<Recorder>,
     kinds: NumberMap<u64, Kind>,
     functions: ReceivingFunctions,
@@ -35,11 +38,13 @@ pub(super) struct Probes {
 /// One CPU. The events write into the ring as long as they are open; the first one owns it.
 #[derive(Debug)]
 struct Recorder {
+    cpu: u32,
     ring: Ring,
     events: Vec<Event>,
 }
 
 /// A tracepoint to record.
+#[derive(Debug)]
 struct Plan {
     tracepoint: u64,
     filter: Option<&'static std::ffi::CStr>,
@@ -52,8 +57,26 @@ impl Probes {
     /// # Errors
     /// When this kernel has not got these tracepoints, or the privileges at hand do not allow to record them.
     pub(super) fn open(size: usize) -> Result<Self, HostError> {
-        let plans = plans()?;
-        let refused = |error: io::Error| {
+        let mut probes = Self {
+            plans: plans()?,
+            size,
+            rings: Vec::new(),
+            kinds: NumberMap::default(),
+            functions: functions::receiving(),
+            bytes: Vec::new(),
+            losses: Losses::default(),
+        };
+        probes.follow_cpus()?;
+        Ok(probes)
+    }
+
+    /// Records on the CPUs that are online now. Those that come later are not heard before this.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) fn follow_cpus(&mut self) -> Result<(), HostError> {
+        let online = online().map_err(HostError::file("read", CPUS))?;
+        self.record_on(&online).map_err(|error| {
             let error = match error.raw_os_error() {
                 Some(libc::EPERM | libc::EACCES) => io::Error::new(
                     error.kind(),
@@ -62,39 +85,36 @@ impl Probes {
                 _ => error,
             };
             HostError::system("record the kernel's tracepoints")(error)
-        };
-        let online = online().map_err(HostError::file("read", CPUS))?;
-        let share = size / online.len().max(1);
-        let share = if size >= SMALLEST {
+        })
+    }
+
+    fn record_on(&mut self, online: &[u32]) -> io::Result<()> {
+        // The events of a CPU that went are dead, also when it comes back.
+        self.rings.retain(|recorder| online.contains(&recorder.cpu));
+        let share = self.size / online.len().max(1);
+        let share = if self.size >= SMALLEST {
             share.max(SMALLEST)
         } else {
             share
         };
-        let mut probes = Self {
-            rings: Vec::new(),
-            kinds: NumberMap::default(),
-            functions: functions::receiving(),
-            bytes: Vec::new(),
-            losses: Losses::default(),
-        };
         for cpu in online {
-            match probes.record(&plans, cpu, share) {
-                Ok(recorder) => probes.rings.push(recorder),
+            if self.rings.iter().any(|recorder| recorder.cpu == *cpu) {
+                continue;
+            }
+            match self.record(*cpu, share) {
+                Ok(recorder) => self.rings.push(recorder),
                 // It went offline meanwhile.
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
-                Err(error) => return Err(refused(error)),
+                Err(error) => return Err(error),
             }
         }
-        for event in probes.rings.iter().flat_map(|recorder| &recorder.events) {
-            event.enable().map_err(refused)?;
-        }
-        Ok(probes)
+        Ok(())
     }
 
-    fn record(&mut self, plans: &[Plan], cpu: u32, size: usize) -> io::Result<Recorder> {
-        let mut events: Vec<Event> = Vec::with_capacity(plans.len());
+    fn record(&mut self, cpu: u32, size: usize) -> io::Result<Recorder> {
+        let mut events: Vec<Event> = Vec::with_capacity(self.plans.len());
         let mut ring = None;
-        for plan in plans {
+        for plan in &self.plans {
             let wanted = Wanted {
                 tracepoint: plan.tracepoint,
                 call_chain: plan.kind.has_call_chain,
@@ -112,7 +132,10 @@ impl Probes {
             events.push(event);
         }
         let ring = ring.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Recorder { ring, events })
+        for event in &events {
+            event.enable()?;
+        }
+        Ok(Recorder { cpu, ring, events })
     }
 
     /// Appends everything that waits, CPU by CPU. Returns what was lost since this was asked last.
@@ -210,6 +233,33 @@ fn list(text: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cpus_come_and_go() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: not root");
+            return;
+        }
+        let online = online().unwrap();
+        let mut probes = Probes::open(1 << 16).unwrap();
+        let cpus = |probes: &Probes| {
+            probes
+                .rings
+                .iter()
+                .map(|recorder| recorder.cpu)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(cpus(&probes), online);
+        probes.record_on(&[]).unwrap();
+        assert!(cpus(&probes).is_empty());
+        probes.record_on(&online).unwrap();
+        assert_eq!(cpus(&probes), online);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        drop(std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let mut samples = Samples::default();
+        let losses = probes.take(&mut samples);
+        assert!(!samples.sockets.is_empty(), "{losses:?}");
+    }
 
     #[test]
     fn lists_of_cpus() {
