@@ -83,8 +83,11 @@ impl Watch {
                 .wait(short, &mut |observation| told.take(observation))
                 .unwrap();
         }
-        let last: Vec<_> = self.told.events.iter().rev().take(20).collect();
-        panic!("never seen: {what}; last events {last:#?}");
+        let last: Vec<_> = self.told.events.iter().rev().take(5).collect();
+        panic!(
+            "never seen: {what}; gaps {:?}; last events {last:#?}",
+            self.told.gaps
+        );
     }
 
     /// Waits for the end of the conversation between these, and gives it.
