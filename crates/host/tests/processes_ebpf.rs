@@ -563,6 +563,10 @@ fn hostile_names_and_arguments_do_no_harm() {
     let label = process.executable.as_deref().unwrap();
     assert!(label.ends_with("/\\xff\n\x1b[31m/) Z 1 ("), "{label}");
     assert_eq!(&*process.name, ") Z 1 (");
+    watch.until("its hash", |seen| {
+        seen.last(process.key.pid)
+            .is_some_and(|process| process.sha256.as_deref() == Some(&*hash_of("/bin/true")))
+    });
     assert!(
         process
             .command_line

@@ -50,12 +50,19 @@ pub(super) fn by_path<'a>(
     ours.into_iter().chain(theirs)
 }
 
-/// The regular file at an absolute path as a process sees it. A path to a descriptor is to one of its own.
-pub(super) fn below(folder: &ProcessFolder, path: &str) -> Option<(OwnedFd, Stat)> {
-    if let Some(number) = path.strip_prefix("/dev/fd/") {
-        let number: u32 = number.parse().ok()?;
-        return if_regular(folder.open_path(&format!("fd/{number}")).ok()?);
+/// The regular file at a path that a process was given. A path to a descriptor is to one of its own.
+pub(super) fn of_process(folder: &ProcessFolder, path: &str) -> Option<(OwnedFd, Stat)> {
+    match path.strip_prefix("/dev/fd/") {
+        Some(number) => {
+            let number: u32 = number.parse().ok()?;
+            if_regular(folder.open_path(&format!("fd/{number}")).ok()?)
+        }
+        None => below(folder, path),
     }
+}
+
+/// The regular file at an absolute path as a process sees it.
+fn below(folder: &ProcessFolder, path: &str) -> Option<(OwnedFd, Stat)> {
     if !path.starts_with('/') {
         return None;
     }
@@ -66,10 +73,31 @@ pub(super) fn below(folder: &ProcessFolder, path: &str) -> Option<(OwnedFd, Stat
 /// What leads through `/proc/self` would lead to us, and not to the process that it is about.
 fn regular(folder: BorrowedFd<'_>, path: &str, flags: ResolveFlags) -> Option<(OwnedFd, Stat)> {
     let flags = flags | ResolveFlags::NO_MAGICLINKS;
-    let open = OFlags::PATH | OFlags::CLOEXEC;
-    let file = openat2(folder, path, open, Mode::empty(), flags).ok()?;
+    let open = |path: &[u8]| openat2(folder, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), flags);
+    let file = open(path.as_bytes()).or_else(|_| open(&bytes_of(path))).ok()?;
     let is_about_processes = fstatfs(&file).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC);
     (!is_about_processes).then(|| if_regular(file)).flatten()
+}
+
+/// The path whose text this is, where it was none: `\xNN` stands for a byte.
+fn bytes_of(path: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once("\\x") {
+        bytes.extend_from_slice(before.as_bytes());
+        match after.get(..2).map(|digits| u8::from_str_radix(digits, 16)) {
+            Some(Ok(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.extend_from_slice(b"\\x");
+                rest = after;
+            }
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
 }
 
 fn if_regular(file: OwnedFd) -> Option<(OwnedFd, Stat)> {
@@ -120,9 +148,19 @@ mod tests {
         ] {
             let ours = by_path(root.as_fd(), &process, true, &path).next();
             assert_eq!(ours.is_some(), is_found, "{path}");
-            assert_eq!(below(&living, &path).is_some(), is_found, "{path}");
+            assert_eq!(of_process(&living, &path).is_some(), is_found, "{path}");
         }
-        assert!(below(&living, &format!("/dev/fd/{}", file.as_raw_fd())).is_some());
-        assert!(below(&living, "/dev/fd/../exe").is_none());
+        let descriptor = format!("/dev/fd/{}", file.as_raw_fd());
+        assert!(of_process(&living, &descriptor).is_some());
+        assert!(below(&living, &descriptor).is_none());
+        assert!(of_process(&living, "/dev/fd/../exe").is_none());
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_is_found_again() {
+        let hostile = b"/a\xff\\x\\xz\\x4\x01";
+        let shown = crate::linux::process::arguments::text(hostile);
+        assert_eq!(bytes_of(&shown), hostile);
+        assert_eq!(bytes_of("/plain"), b"/plain");
     }
 }

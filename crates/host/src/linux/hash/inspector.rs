@@ -387,7 +387,7 @@ impl Worker {
         let root = self.shared.root.as_fd();
         let has_our_mounts = subject.file.is_some_and(|file| file.has_our_mounts);
         let (file, stat) = match place {
-            Place::Alive(folder) => find::below(folder, script)?,
+            Place::Alive(folder) => find::of_process(folder, script)?,
             Place::Found { .. } => find::by_path(root, &subject.process, has_our_mounts, script).next()?,
         };
         if let Some(known) = self.shared.digests.get(&FileIdentity::of(&stat)) {

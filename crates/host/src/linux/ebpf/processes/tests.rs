@@ -254,3 +254,88 @@ proptest! {
         prop_assert_eq!(seen.len(), 3);
     }
 }
+
+/// Something that happens to one of a few ids.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Fork(u32, u32),
+    Exec(u32, u32),
+    Exit(u32),
+    Need(u32),
+    /// The id is given to another process.
+    Again(u32),
+    Look,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let id = 0u32..4;
+    prop_oneof![
+        (id.clone(), 0u32..4).prop_map(|(child, parent)| Step::Fork(child, parent)),
+        (id.clone(), 0u32..4).prop_map(|(child, parent)| Step::Exec(child, parent)),
+        id.clone().prop_map(Step::Exit),
+        id.clone().prop_map(Step::Need),
+        id.prop_map(Step::Again),
+        Just(Step::Look),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn in_whatever_order_each_is_told_before_it_ends_and_ends_once(
+        every_process: bool,
+        steps in prop::collection::vec(step(), 0..60),
+    ) {
+        let mut describer = describer(every_process);
+        let mut told = Vec::new();
+        let mut began = std::collections::BTreeSet::new();
+        // Ids are given in this order, so that a later process never seems to be an earlier one.
+        let mut ids = [0, 1, 2, 3].map(|place| PID + place);
+        let mut now = Time::from_seconds(2_000_000_000);
+        for step in steps.into_iter().chain([Step::Look]) {
+            let records = match step {
+                Step::Fork(child, parent) => {
+                    began.insert(ids[child as usize]);
+                    vec![fork_record(ids[child as usize], ids[parent as usize])]
+                }
+                Step::Exec(child, parent) => {
+                    began.insert(ids[child as usize]);
+                    vec![exec_record(ids[child as usize], ids[parent as usize], 0, TEXTS)]
+                }
+                Step::Exit(pid) => vec![exit_record(ids[pid as usize], 0)],
+                Step::Again(pid) => {
+                    ids[pid as usize] += 4;
+                    Vec::new()
+                }
+                Step::Need(pid) => {
+                    let pid = ids[pid as usize];
+                    describer.need(ProcessKey { pid, start: pid.into() });
+                    describer.describe_needed(now, &mut |observation| told.push(observation));
+                    Vec::new()
+                }
+                Step::Look => {
+                    now = now.after(Span::from_seconds(1));
+                    describer.look_after_told(now, &mut |observation| told.push(observation));
+                    Vec::new()
+                }
+            };
+            told.extend(play(&mut describer, &records));
+        }
+        let mut alive = std::collections::BTreeSet::new();
+        let mut over = std::collections::BTreeSet::new();
+        for observation in told {
+            match observation {
+                Observation::Process(_, process) => {
+                    prop_assert!(!over.contains(&process.key.pid), "told after its end: {process:?}");
+                    alive.insert(process.key.pid);
+                }
+                Observation::ProcessGone(_, key) => {
+                    prop_assert!(alive.contains(&key.pid) && over.insert(key.pid), "{key:?}");
+                }
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+        if every_process {
+            prop_assert!(began.is_subset(&alive), "{began:?} {alive:?}");
+        }
+    }
+}
