@@ -10,7 +10,7 @@ use atalaya_model::{
 
 use crate::decide::{Ends, is_lasting};
 use crate::owner::{self, Prefer};
-use crate::sockets::{Phase, SocketKey};
+use crate::sockets::{Phase, SocketKey, key_of};
 use crate::tracker::{Parting, Tracker};
 
 /// Most closed sockets that wait for the next look to say who began them; more are judged by their ports.
@@ -243,9 +243,9 @@ impl Tracker {
             self.sockets.set_phase(slot, phase);
             return;
         }
-        if socket.state == SocketState::Listen
-            || (socket.remote.port == 0 && socket.remote.ip.is_unspecified())
-        {
+        let is_listener = socket.state == SocketState::Listen
+            || (socket.remote.port == 0 && socket.remote.ip.is_unspecified());
+        if is_listener || self.concluded.remove(&SocketKey::of(&socket)) {
             return;
         }
         if self.is_undecided(&socket) && self.late.len() < MOST_LATE {
@@ -362,12 +362,16 @@ impl Tracker {
                 self.sockets.set_phase(slot, Phase::Lingering);
             }
         }
+        self.concluded.clear();
         for slot in self.sockets.slots() {
             let Some(row) = self.sockets.get(slot) else {
                 continue;
             };
             if row.look == self.look || !look.namespaces.contains(&row.connection.network_namespace) {
                 continue;
+            }
+            if row.phase == Phase::Open {
+                self.concluded.insert(key_of(&row.connection));
             }
             if row.phase == Phase::Rest {
                 self.announce(slot, time, None, out);

@@ -1,6 +1,6 @@
 //! The tracker itself: every observation has its place here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use atalaya_model::{
@@ -10,7 +10,7 @@ use atalaya_model::{
 use crate::listeners::Listeners;
 use crate::names::Names;
 use crate::processes::{Admission, Processes};
-use crate::sockets::Sockets;
+use crate::sockets::{SocketKey, Sockets};
 
 /// What the tracker needs to know beforehand.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct Tracker {
     /// TCP sockets that the tracker met only as they ended, by addresses: the kernel gives what is left of one another
     /// cookie than its notice, when nobody had asked for the cookie before.
     pub(crate) partings: HashMap<Parting, u32>,
+    /// What the last look concluded to be over: its notice may still come, and says nothing new.
+    pub(crate) concluded: HashSet<SocketKey>,
     /// Sockets first seen in the look that is under way, to be announced when its listeners are known.
     pub(crate) unannounced: Vec<u32>,
     /// Sockets that closed between two looks, whose direction the listeners of the next look may tell.
@@ -88,6 +90,7 @@ impl Tracker {
             names: Names::default(),
             addresses: HashMap::new(),
             partings: HashMap::new(),
+            concluded: HashSet::new(),
             unannounced: Vec::new(),
             late: Vec::new(),
             kernel_tells_all: false,

@@ -60,3 +60,16 @@ fn the_exit_code_comes_with_the_end_and_is_no_change_of_its_own() {
     assert_eq!(actions(&ended), ["process_ended"]);
     assert!(matches!(&ended[0].fact, Fact::ProcessEnded(process) if process.exit_code == Some(3)));
 }
+
+#[test]
+fn a_notice_that_comes_after_the_look_tells_no_second_life() {
+    let mut bench = Bench::new();
+    let socket = established(20, "192.0.2.1:55000", "198.51.100.7:443", 5);
+    bench.look(vec![socket.clone()]);
+    // It is destroyed after the notices were read, and before the table was.
+    assert_eq!(actions(&bench.look(vec![])), ["connection_closed"]);
+    assert_eq!(actions(&bench.closed(socket.clone())), [""; 0]);
+    // Were it there again, it would be another conversation.
+    bench.look(vec![socket.clone()]);
+    assert_eq!(actions(&bench.closed(socket)), ["connection_closed"]);
+}
