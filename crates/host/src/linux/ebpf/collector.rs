@@ -16,6 +16,7 @@ use super::loader::{Kernel, Sizes};
 use super::processes;
 use super::ring::Lost;
 use super::scope::{self, Scope};
+use super::walker::Walk;
 use crate::collector::{Collector, Options, Sink};
 use crate::linux::owners::numbers::NumberSet;
 use crate::linux::poll::{FETCH, PollCollector};
@@ -25,6 +26,10 @@ use crate::{HostError, clock};
 const READ: Duration = Duration::from_millis(100);
 /// How often the walker runs while something happens; it runs at each look in any case.
 const WALK: Span = Span(250_000);
+/// How often it reads every socket.
+const THOROUGH_WALK: Span = Span::from_seconds(8);
+/// One part in so many of the time may go into walks.
+const MOST_OF_TIME: i64 = 100;
 /// Events in one message.
 const CHUNK: usize = 1_024;
 /// Old processes without sockets that one look describes.
@@ -50,6 +55,7 @@ pub struct EbpfCollector {
     /// Starts or ends of processes were lost.
     is_process_table_uncertain: bool,
     next_walk: clock::Deadline,
+    next_thorough_walk: clock::Deadline,
     /// Something was told since the last walk.
     is_busy: bool,
     report: TierReport,
@@ -100,6 +106,7 @@ impl EbpfCollector {
             next_list: clock::Deadline::after(Span(0)),
             is_process_table_uncertain: false,
             next_walk: clock::Deadline::after(WALK),
+            next_thorough_walk: clock::Deadline::after(THOROUGH_WALK),
             is_busy: false,
             report,
             looks: 0,
@@ -168,11 +175,34 @@ impl EbpfCollector {
         self.is_process_table_uncertain |= lost.processes > 0;
     }
 
-    /// Lets the kernel tell what lives and has changed, or list it.
-    fn walk(&mut self, is_listing: bool) -> Result<bool, HostError> {
-        self.next_walk = clock::Deadline::after(WALK);
+    /// Lets the kernel tell what lives and has changed, if it is time to.
+    fn walk_when_due(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
+        if self.next_walk.left().is_some() {
+            return Ok(());
+        }
+        let kind = if self.next_thorough_walk.left().is_none() {
+            Walk::Thorough
+        } else {
+            Walk::Quick
+        };
+        self.walk(kind)?;
+        self.drain(sink);
+        Ok(())
+    }
+
+    /// Walks, and says whether it came to its end. However much there is to walk over, it takes a small part of the
+    /// time.
+    fn walk(&mut self, kind: Walk) -> Result<bool, HostError> {
+        let began = clock::monotonic();
         self.is_busy = false;
-        Ok(self.kernel.walk(is_listing)?.was_stopped)
+        let walked = self.kernel.walk(kind)?;
+        let took = clock::monotonic().0 - began.0;
+        self.next_walk = clock::Deadline::after(WALK.max(Span(took * MOST_OF_TIME)));
+        if kind == Walk::Thorough {
+            let after = THOROUGH_WALK.max(Span(took * 4 * MOST_OF_TIME));
+            self.next_thorough_walk = clock::Deadline::after(after);
+        }
+        Ok(!walked.was_stopped)
     }
 
     /// Lists everything that lives. What has ended unseen is known by its absence.
@@ -183,7 +213,7 @@ impl EbpfCollector {
         let deadline = clock::Deadline::after(LIST);
         let mut is_complete = false;
         while !is_complete && deadline.left().is_some() {
-            is_complete = !self.walk(true)?;
+            is_complete = self.walk(Walk::List)?;
             // An end that is told by now comes after what was listed before it.
             self.read(true, sink);
             self.drain(sink);
@@ -244,8 +274,7 @@ impl Collector for EbpfCollector {
         let namespaces = if self.is_list_uncertain && self.next_list.left().is_none() {
             self.list(sink)?
         } else {
-            self.walk(false)?;
-            self.drain(sink);
+            self.walk_when_due(sink)?;
             Vec::new()
         };
         let now = clock::now();
@@ -253,7 +282,6 @@ impl Collector for EbpfCollector {
             self.poll.describer.compare_with_listing();
         }
         self.poll.describer.check(self.looks, now, sink);
-        self.poll.describer.look_after_told(now, sink);
         self.poll.describer.look_after_told(now, sink);
         self.poll.describer.describe_some(OLD_PROCESSES, now, sink);
         self.poll.describer.fetch(sink);
@@ -274,8 +302,8 @@ impl Collector for EbpfCollector {
         let span = Span(i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX));
         let deadline = clock::Deadline::after(span);
         loop {
-            if self.is_busy && self.next_walk.left().is_none() {
-                self.walk(false)?;
+            if self.is_busy {
+                self.walk_when_due(sink)?;
             }
             self.drain(sink);
             self.poll.describer.fetch(sink);

@@ -15,7 +15,7 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::ring::Ring;
-use super::walker::{Walked, Walker};
+use super::walker::{Walk, Walked, Walker};
 use super::{control_group, privileges, processes};
 use crate::HostError;
 
@@ -191,11 +191,11 @@ impl Kernel {
     ///
     /// # Errors
     /// When the kernel refuses to run it.
-    pub(super) fn walk(&mut self, is_listing: bool) -> Result<Walked, HostError> {
+    pub(super) fn walk(&mut self, kind: Walk) -> Result<Walked, HostError> {
         let Some(Program::RawTracePoint(program)) = self.ebpf.program("walk") else {
             return Err(refused("walk", "the object has no such program"));
         };
-        let walked = self.walker.walk(program, is_listing);
+        let walked = self.walker.walk(program, kind);
         walked.map_err(|error| failed("run a kernel program", &error))
     }
 }

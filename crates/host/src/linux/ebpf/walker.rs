@@ -26,6 +26,17 @@ pub(super) struct Walker {
     peers: u32,
 }
 
+/// How to walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Walk {
+    /// Over what the programs keep, and was used.
+    Quick,
+    /// Over all sockets.
+    Thorough,
+    /// As thoroughly, telling all in the ring of lists.
+    List,
+}
+
 /// What a walk found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Walked {
@@ -74,16 +85,17 @@ impl Walker {
         self.round += 1;
     }
 
-    /// Walks once. A list goes to a ring of its own.
+    /// Walks once.
     ///
     /// # Errors
     /// When the kernel refuses to run the program.
-    pub(super) fn walk(&mut self, program: &RawTracePoint, is_listing: bool) -> Result<Walked, ProgramError> {
+    pub(super) fn walk(&mut self, program: &RawTracePoint, kind: Walk) -> Result<Walked, ProgramError> {
         let mut options = RawTracePointRunOptions::new();
         let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         options.args[0] = self.round;
         [options.args[1], options.args[2]] = self.silence().map(nanoseconds);
-        options.args[3] = u64::from(is_listing);
+        options.args[3] = u64::from(kind == Walk::List);
+        options.args[4] = u64::from(kind == Walk::Quick);
         let was_stopped = program.test_run(options)?.return_value != 0;
         let words = self.results.get(&0, 0).unwrap_or_default();
         self.peers = words[6] as u32;

@@ -90,6 +90,7 @@ int frame_sent(u64 *context) {
         if (!socket)
             return 0;
         fill_facts(&socket->facts, sk, 1);
+        socket->is_unreleased = is_packet;
     }
     count(key, socket, &packet);
     return 0;

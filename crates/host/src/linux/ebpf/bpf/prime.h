@@ -45,6 +45,7 @@ INLINE void prime_socket(struct sock *sk, struct task_struct *task) {
         none.remote_port = NETWORK16(sk->__sk_common.skc_dport);
         addresses_of(sk, &none.local, &none.remote, 0);
         socket->flags = IS_OLD;
+        socket->is_unreleased = sk->__sk_common.skc_family == FAMILY_PACKET;
         if (!is_udp(none.protocol)) {
             /* Conversations of the others begin with a packet. */
         } else if (sk->__sk_common.skc_state != STATE_ESTABLISHED) {

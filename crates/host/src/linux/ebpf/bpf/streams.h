@@ -29,6 +29,7 @@ struct stream {
     u8 told_state;
     u8 flags;
     u8 is_listener;
+    u8 is_dirty; /* it was used since it was told */
 };
 struct {
     MAP_INTEGER(type, MAP_HASH);
@@ -195,6 +196,8 @@ INLINE void stream_used(struct sock *sk) {
     u64 key = (u64)sk;
     struct stream *stream = bpf_map_lookup_elem(&streams, &key);
     if (LIKELY(stream)) {
+        if (!stream->is_dirty)
+            stream->is_dirty = 1;
         if (LIKELY(is_known_user(&stream->users, current_process())))
             return;
         note_user(&stream->users);
@@ -215,7 +218,11 @@ INLINE void stream_used(struct sock *sk) {
 /* The same for a socket behind another, which the kernel opened for it. */
 INLINE void stream_used_blindly(u64 key) {
     struct stream *stream = bpf_map_lookup_elem(&streams, &key);
-    if (stream && !is_known_user(&stream->users, current_process()))
+    if (!stream)
+        return;
+    if (!stream->is_dirty)
+        stream->is_dirty = 1;
+    if (!is_known_user(&stream->users, current_process()))
         note_user(&stream->users);
 }
 

@@ -39,6 +39,7 @@ struct datagram_socket {
     u32 told_round;
     u16 bound_port; /* it waits for others on this port */
     u8 has_peers;
+    u8 is_unreleased; /* nobody tells its end: the walker has to find out */
     u8 flags;
     u8 protocol;
     struct address bound;

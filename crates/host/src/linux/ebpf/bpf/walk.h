@@ -1,5 +1,8 @@
 /* The walker: run by user space a few times a second, it tells what lives and has changed, and ends what fell silent.
  *
+ * A quick walk reads only what the programs keep, a thorough one every socket as well: so it finds what no process did,
+ * and costs three times as much.
+ *
  * It tells nothing while the ring is more than half full: then what happens is more important than what lasts, and
  * whatever is not told now is told next time. A round, which user space counts up after a loss, tells everything once
  * more, in a ring of its own, so that what nobody told the end of can be known by its absence. */
@@ -17,7 +20,8 @@ struct walk {
     u32 was_stopped;
     u64 silence, silence_answered; /* after so many nanoseconds a conversation has ended */
     u64 now, behind; /* since boot, and by how much the monotonic clock is behind that */
-    u32 streams, sockets, peers, is_listing;
+    u32 streams, sockets, peers;
+    u8 is_listing, is_quick;
 };
 struct {
     MAP_INTEGER(type, MAP_ARRAY);
@@ -54,6 +58,9 @@ static long walk_stream(void *map, u64 *key, struct stream *stream, struct walk 
     u64 sent, received, cookie = stream->cookie;
     u8 state;
     walk->streams += 1;
+    if (walk->is_quick && !stream->is_dirty && stream->told_state && stream->told_round == walk->round)
+        return 0;
+    stream->is_dirty = 0;
     READ(state, sk->__sk_common.skc_state);
     if (state == STATE_CLOSE || cookie_of(sk) != cookie) {
         /* It ended while it was being found. */
@@ -122,12 +129,15 @@ INLINE int walk_talk(struct walk *walk, struct talk *talk, const struct facts *f
 
 static long walk_socket(void *map, u64 *key, struct datagram_socket *socket, struct walk *walk) {
     struct sock *sk = (struct sock *)*key;
-    unsigned long flags;
+    int is_gone = 0;
     walk->sockets += 1;
     if (!socket->facts.cookie)
         return 0;
-    READ(flags, sk->__sk_common.skc_flags);
-    int is_gone = cookie_of(sk) != socket->facts.cookie || (flags & IS_DEAD);
+    if (!walk->is_quick || socket->is_unreleased) {
+        unsigned long flags;
+        READ(flags, sk->__sk_common.skc_flags);
+        is_gone = cookie_of(sk) != socket->facts.cookie || (flags & IS_DEAD);
+    }
     if (!is_gone && !socket->facts.namespace) {
         fill_facts(&socket->facts, sk, 1);
         if (is_of_kernel(sk))
@@ -171,7 +181,8 @@ static long walk_peer(void *map, struct peer_key *key, struct peer *peer, struct
 SEC("raw_tp")
 int walk(u64 *context) {
     struct walk walk = {.round = context[0], .silence = context[1], .silence_answered = context[2],
-        .is_listing = context[3]};
+        .is_listing = context[3],
+        .is_quick = context[4]};
     u32 key = 0;
     walk.now = bpf_ktime_get_boot_ns();
     walk.behind = walk.now - bpf_ktime_get_ns();
