@@ -80,6 +80,7 @@ fn acts_for_another_test() {
         ["knock", address] => {
             assert!(TcpStream::connect(address).is_err());
         }
+        ["linger"] => linger(),
         ["open"] => crate::privileges::open(),
         _ => panic!("{act}"),
     }
@@ -115,4 +116,23 @@ fn connect(address: SocketAddr, count: usize) {
     }
     println!("said done");
     drop(std::io::stdin().read_to_end(&mut Vec::new()));
+}
+
+/// Ends the first thread, and waits in another. Tests run in threads of their own, so this is not it.
+#[expect(unsafe_code, reason = "only a signal's handler runs in the first thread")]
+fn linger() {
+    extern "C" fn end_thread(_: libc::c_int) {
+        // SAFETY: the system call ends the thread that makes it, and touches no memory.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
+    // SAFETY: the handler makes one system call, which is all that a handler may do.
+    unsafe {
+        libc::signal(
+            libc::SIGUSR1,
+            end_thread as extern "C" fn(libc::c_int) as libc::sighandler_t,
+        );
+        libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::getpid(), libc::SIGUSR1);
+    }
+    drop(std::io::stdin().read_to_end(&mut Vec::new()));
+    std::process::exit(0);
 }

@@ -76,3 +76,27 @@ fn processes_of_a_millisecond_are_all_told_with_their_program() {
     seen.look(&mut collector);
     assert!(seen.lost(Stage::LateLookups) >= late as u64);
 }
+
+#[test]
+fn a_process_whose_first_thread_ended_goes_on() {
+    let Some((mut collector, mut seen)) = start(options()) else {
+        return;
+    };
+    let actor = crate::actors::Actor::start("linger", &[]);
+    let pid = actor.pid();
+    let is_gone = |seen: &crate::Seen| seen.gone.iter().any(|key| key.pid == pid);
+    let is_told = |seen: &crate::Seen| seen.processes.keys().any(|key| key.pid == pid);
+    seen.wait(&mut collector, is_told);
+    // Its first thread has ended when it is only a zombie with others.
+    let status = format!("/proc/{pid}/status");
+    let first_has_ended =
+        || std::fs::read_to_string(&status).is_ok_and(|status| status.contains("State:\tZ"));
+    seen.wait(&mut collector, |_| first_has_ended());
+    seen.look(&mut collector);
+    seen.wait(&mut collector, |_| true);
+    assert!(!is_gone(&seen), "only its first thread ended");
+    drop(actor);
+    seen.look(&mut collector);
+    seen.look(&mut collector);
+    assert!(is_gone(&seen));
+}

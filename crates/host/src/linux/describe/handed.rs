@@ -16,6 +16,11 @@ impl Describer {
         }
     }
 
+    /// The process that has this id, as far as is known.
+    pub(crate) fn with_id(&self, pid: u32) -> Option<ProcessKey> {
+        self.table.with_id(pid).map(|known| known.process.key)
+    }
+
     /// When a process with this key started.
     pub(crate) fn started(&self, key: ProcessKey) -> Time {
         self.reader.started(key)

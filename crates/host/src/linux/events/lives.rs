@@ -7,7 +7,7 @@ use atalaya_model::{Ledger, Process, ProcessKey, Stage, Text, Time};
 
 use super::called;
 use super::samples::Executed;
-use super::watcher::Word;
+use super::watcher::{Exit, Word};
 use crate::clock::KernelClock;
 use crate::collector::Sink;
 use crate::linux::describe::Describer;
@@ -136,9 +136,11 @@ impl Lives {
                 }
                 describer.tell(read, at, sink);
             }
-            Word::Exited { time, process, code } => {
+            Word::Exited(Exit { time, process, code }) => {
                 let at = clock.time_of(time);
-                let Some(key) = self.key_at(process, time) else {
+                // One that was there before the watch may have been described, and is gone now.
+                let key = self.key_at(process, time).or_else(|| describer.with_id(process));
+                let Some(key) = key else {
                     return;
                 };
                 if describer.told(key).is_none() {

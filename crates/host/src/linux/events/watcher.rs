@@ -3,15 +3,16 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::{Builder, JoinHandle};
 
-use atalaya_model::Process;
 use atalaya_model::process::Unread;
+use atalaya_model::{Process, Span};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::process::setpriority_process;
 
 use super::connector::{Connector, Losses, Notice};
 use crate::HostError;
+use crate::clock::Deadline;
 use crate::linux::owners::proc_folder::ProcFolder;
 use crate::linux::process::{CommandLines, ProcessReader};
 
@@ -21,6 +22,15 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 const QUEUE: usize = 16_384;
 /// The thread's priority, as `nice` counts.
 const PRIORITY: i32 = -10;
+/// How long a process may take from its notice to its end, and how often that is looked at. The notice is of the first
+/// thread, and others may go on for long: then a listing will miss the process one day.
+const LEAVING: Span = Span::from_seconds(1);
+const RETRY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+/// Most processes that are on their way out; others are said to have ended at once.
+const MOST_LEAVING: usize = 1_024;
 /// Notices read in one go.
 const AT_ONCE: usize = 256;
 
@@ -40,14 +50,18 @@ pub(super) enum Word {
         process: u32,
         read: Result<Box<Process>, Unread>,
     },
-    Exited {
-        time: u64,
-        process: u32,
-        code: i32,
-    },
+    Exited(Exit),
     Lost(Losses),
     /// There will be nothing more.
     Broken(std::io::Error),
+}
+
+/// A process ended; the code is the exit status, or 128 and the signal's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exit {
+    pub(super) time: u64,
+    pub(super) process: u32,
+    pub(super) code: i32,
 }
 
 /// The thread, ended when this is dropped.
@@ -80,6 +94,7 @@ impl Watcher {
             reader,
             folder,
             words: sender,
+            leaving: Vec::new(),
         };
         let (theirs, stop) = stop;
         let thread = Builder::new()
@@ -116,6 +131,7 @@ struct Work {
     reader: ProcessReader,
     folder: ProcFolder,
     words: Sender<Word>,
+    leaving: Vec<(Deadline, Exit)>,
 }
 
 impl Work {
@@ -127,7 +143,8 @@ impl Work {
                 PollFd::from_borrowed_fd(self.connector.as_fd(), PollFlags::IN),
                 PollFd::new(stop, PollFlags::IN),
             ];
-            match poll(&mut waiting, None) {
+            let timeout = (!self.leaving.is_empty()).then_some(&RETRY);
+            match poll(&mut waiting, timeout) {
                 Ok(_) if !waiting[1].revents().is_empty() => return,
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
@@ -140,10 +157,21 @@ impl Work {
                 reader,
                 folder,
                 words,
+                leaving,
             } = &mut self;
             let mut is_wanted = true;
-            let drained = connector.drain(AT_ONCE, &mut |notice| {
-                is_wanted &= words.send(word(notice, reader, folder)).is_ok();
+            leaving.retain(|(deadline, exit)| {
+                let is_over = folder.is_over(exit.process);
+                if is_over {
+                    is_wanted &= words.send(Word::Exited(*exit)).is_ok();
+                }
+                !is_over && deadline.left().is_some()
+            });
+            let drained = connector.drain(AT_ONCE, &mut |notice| match word(notice, reader, folder) {
+                Word::Exited(exit) if leaving.len() < MOST_LEAVING && !folder.is_over(exit.process) => {
+                    leaving.push((Deadline::after(LEAVING), exit));
+                }
+                word => is_wanted &= words.send(word).is_ok(),
             });
             let lost = match drained {
                 Ok(losses) if losses == Losses::default() => None,
@@ -180,6 +208,6 @@ fn word(notice: Notice, reader: &mut ProcessReader, folder: &ProcFolder) -> Word
             process,
             read: reader.describe(process).map(Box::new),
         },
-        Notice::Exited { time, process, code } => Word::Exited { time, process, code },
+        Notice::Exited { time, process, code } => Word::Exited(Exit { time, process, code }),
     }
 }

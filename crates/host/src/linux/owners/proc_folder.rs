@@ -115,6 +115,13 @@ impl ProcFolder {
         start_in_stat(text).ok_or(Errno::IO)
     }
 
+    /// Has a process ended, and with all of its threads? One that is gone altogether has.
+    pub fn is_over(&self, pid: u32) -> bool {
+        let mut buffer = [0; 1024];
+        let text = self.read_at(Path::new(pid, "stat").as_c_str(), &mut buffer);
+        text.is_err() || text.ok().and_then(is_over_in_stat) == Some(true)
+    }
+
     /// Real and effective user id of a process, for one whose descriptors may not be read.
     ///
     /// # Errors
@@ -270,6 +277,15 @@ fn start_in_stat(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(field).ok()?.trim_ascii().parse().ok()
 }
 
+/// Fields 3 (state) and 20 (threads, with the first of them as long as it was not waited for).
+fn is_over_in_stat(text: &[u8]) -> Option<bool> {
+    let after_name = text.iter().rposition(|byte| *byte == b')')? + 2;
+    let mut fields = text.get(after_name..)?.split(|byte| *byte == b' ');
+    let has_ended = matches!(fields.next()?, b"Z" | b"X");
+    let threads = number(fields.nth(16)?)?;
+    Some(has_ended && threads <= 1)
+}
+
 /// The first two numbers of the line `Uid:`. The name on the first line cannot hold a newline: the kernel escapes it.
 fn users_in_status(text: &[u8]) -> Option<(u32, u32)> {
     let line = text
@@ -323,6 +339,11 @@ mod tests {
     fn a_hostile_name_does_not_move_the_fields() {
         let stat = b"77 (a) R 1 2 3) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 2\n";
         assert_eq!(start_in_stat(stat), Some(4242));
+        for (state, threads, expected) in [("S", 1, false), ("Z", 1, true), ("Z", 2, false), ("X", 0, true)] {
+            let stat =
+                format!("77 (a) Z 1) {state} 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 {threads} 0 4242 1\n");
+            assert_eq!(is_over_in_stat(stat.as_bytes()), Some(expected), "{stat}");
+        }
         let status = b"Name:\tx\\nUid:\t0\nUmask:\t0022\nUid:\t1000\t1001\t0\t0\n";
         assert_eq!(users_in_status(status), Some((1000, 1001)));
         assert_eq!(inode_in_link(b"socket:[", b"socket:[4294967295]"), Some(u32::MAX));
@@ -333,7 +354,7 @@ mod tests {
     proptest! {
         #[test]
         fn parsers_are_total(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (start_in_stat(&bytes), users_in_status(&bytes), inode_in_link(b"net:[", &bytes), number(&bytes));
+            let _ = (start_in_stat(&bytes), is_over_in_stat(&bytes), users_in_status(&bytes), inode_in_link(b"net:[", &bytes), number(&bytes));
         }
     }
 }
