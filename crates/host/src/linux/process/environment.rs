@@ -26,7 +26,8 @@ pub fn preload(folder: &ProcessFolder, buffer: &mut [u8]) -> Result<Option<Vec<u
             Ok(0) => break,
             Ok(count) => {
                 read += count;
-                if search.feed(&buffer[..count]) {
+                // `/proc` gives all there is, if it fits.
+                if search.feed(&buffer[..count]) || count < buffer.len() {
                     break;
                 }
             }
