@@ -61,7 +61,7 @@ fn the_service_manager_hears_of_every_step() {
         .env("WATCHDOG_USEC", "2000000")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = Ending(command.spawn().unwrap());
     let hear = || {
         let mut buffer = [0; 4096];
         let length = manager.recv(&mut buffer).expect("the watch says something");
@@ -84,14 +84,25 @@ fn the_service_manager_hears_of_every_step() {
     let status = heard.iter().rfind(|line| line.starts_with("STATUS=")).unwrap();
     assert!(status.starts_with("STATUS=tier ") && !status.contains('\n'), "{status}");
     let killed = std::process::Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
+        .args(["-TERM", &child.0.id().to_string()])
         .status()
         .unwrap();
     assert!(killed.success());
     while heard.last().is_none_or(|line| line != "STOPPING=1") {
         heard.push(hear());
     }
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+}
+
+/// A child that ends with the test, however that ends.
+struct Ending(std::process::Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // It has usually ended, and been waited for, already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 #[test]
