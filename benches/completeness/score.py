@@ -52,8 +52,15 @@ class Score:
             about = {key: end[key] for key in keys}
             self.failures.append(f"{what}: {about}")
 
-    def share(self, what):
-        return 100 * getattr(self, what) / self.done if self.done else 0.0
+    def complaints(self, explained):
+        """What is not complete, though the watcher says that it lost at most so many."""
+        counts = {what: getattr(self, what) for what in ("right", "named", "outcome")}
+        found = [f"{what} {count} of {self.seen}" for what, count in counts.items() if count < self.seen]
+        if self.seen + explained < self.done:
+            found.append(f"seen {self.seen} of {self.done}")
+        if self.twice:
+            found.append(f"told twice: {self.twice}")
+        return found
 
     def deviation(self):
         """Of all bytes together, as a share; `None` where the watcher counts none."""

@@ -147,6 +147,10 @@ class Atalaya(Watcher):
         """Did it really watch by this tier?"""
         return any(f"by tier `{self.tier}`" in line for line in self.said)
 
+    def explained(self):
+        """How many conversations it says that it may have lost."""
+        return sum(count for what, count in self.gaps.items() if not what.startswith("late_lookups"))
+
     def stored_rows(self):
         """What the history has of it."""
         columns = (
@@ -156,6 +160,8 @@ class Atalaya(Watcher):
         ours = ",".join(map(str, self.world.inodes.values()))
         query = f"SELECT {columns} FROM connections WHERE network_namespace IN ({ours})"
         with closing(sqlite3.connect(self.output.with_suffix(".db"))) as store:
+            for stage, reason, lost in store.execute("SELECT stage, reason, lost FROM gaps"):
+                self.gaps[f"{stage}: {reason}"] += lost
             for transport, side, *ends, namespace, cookie, up, down, pid, start, path, ended, how in store.execute(
                 query
             ):
