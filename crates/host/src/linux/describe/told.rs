@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use atalaya_model::process::{Ancestor, Unread};
 use atalaya_model::{Observation, Process, ProcessKey, Span, Stage, Time};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::table::Known;
 use super::{Describer, YOUNG, question};
@@ -170,7 +172,9 @@ impl Describer {
     /// that live on, tells losses.
     pub(crate) fn look_after_told(&mut self, time: Time, sink: &mut Sink<'_>) {
         for key in std::mem::take(&mut self.missing) {
-            self.end(key, None, time, sink);
+            if is_gone(key.pid) {
+                self.end(key, None, time, sink);
+            }
         }
         self.until_listing = self.until_listing.saturating_sub(1);
         if self.until_listing == 0 {
@@ -388,6 +392,12 @@ impl Describer {
             }
         }
     }
+}
+
+/// Is there nobody with this id? A listing may hide processes of others.
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
 /// A parent outside our own pid namespace has no id here, and the first process has no parent.
