@@ -45,6 +45,9 @@ pub trait Detector: Send {
     /// Looks at a program that uses the network, or that has changed.
     fn sees(&mut self, _scene: &Scene<'_>, _sighting: &Sighting, _out: &mut Findings) {}
 
+    /// Tells what it held back: no more will come.
+    fn finish(&mut self, _scene: &Scene<'_>, _out: &mut Findings) {}
+
     /// Takes back something that it remembered in an earlier run. Ignores what it does not know.
     fn recall(&mut self, _memory: &Memory) {}
 

@@ -107,6 +107,9 @@ impl Detectors {
         let mut sightings = Vec::new();
         self.sightings.flush(time, &self.executables, &mut sightings);
         self.show(&scene, sightings, out);
+        for detector in &mut self.list {
+            detector.finish(&scene, out);
+        }
         let held = std::mem::take(&mut self.held);
         out.findings
             .extend(held.into_iter().map(|(_, finding)| with_latest(state, finding)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use atalaya_model::filter::Glob;
-use atalaya_model::{Connection, Event, Fact, Process, ProcessKey, Severity};
+use atalaya_model::{Connection, Event, Fact, Process, ProcessKey, Severity, Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Findings, Scene};
@@ -15,6 +15,8 @@ use crate::registry::Entry;
 const MAX_TOLD: usize = 4_096;
 /// Most processes whose connection is awaited; of more, the peer is not named.
 const MAX_WAITING: usize = 64;
+/// How long its connection is awaited: kernel programs tell of a process at once, of its sockets a moment later.
+const PATIENCE: Span = Span::from_seconds(2);
 /// Generations above it in which its connection is looked for: who made it often only hands it on.
 const GENERATIONS: usize = 3;
 /// What is said of a peer that nobody saw.
@@ -78,8 +80,8 @@ struct ReverseShell {
     programs: Vec<Glob>,
     servers: Vec<Glob>,
     told: Recent<ProcessKey>,
-    /// Processes that will be told once their connection is known, or a look has shown that it is not.
-    waiting: Vec<Arc<Process>>,
+    /// Processes that will be told once their connection is known, or at last without; since when.
+    waiting: Vec<(Time, Arc<Process>)>,
 }
 
 impl ReverseShell {
@@ -94,7 +96,7 @@ impl ReverseShell {
     }
 
     /// Notes a process, if it is one and neither it nor who started it was noted before.
-    fn meet(&mut self, process: &Arc<Process>) {
+    fn meet(&mut self, time: Time, process: &Arc<Process>) {
         let program = process.label().rsplit('/').next().unwrap_or_default();
         if !process.flags.standard_socket || !self.programs.iter().any(|glob| glob.is_match(program)) {
             return;
@@ -102,7 +104,7 @@ impl ReverseShell {
         // What runs in such a shell inherits its socket: that is the same story.
         let inherited = process.parent.is_some_and(|parent| self.told.contains(&parent));
         if self.told.insert(process.key) && !inherited && self.waiting.len() < MAX_WAITING {
-            self.waiting.push(process.clone());
+            self.waiting.push((time, process.clone()));
         }
     }
 
@@ -152,47 +154,55 @@ impl ReverseShell {
     }
 }
 
-/// The process and who started it, nearest first.
-fn line(process: &Process) -> impl Iterator<Item = ProcessKey> + '_ {
-    let above = process.ancestors.iter().map(|ancestor| ancestor.key);
-    std::iter::once(process.key).chain(above.take(GENERATIONS))
-}
-
-/// The connection that it most likely is: its own newest, else the newest of who started it.
-fn find<'a>(scene: &Scene<'a>, process: &Process) -> Option<&'a Arc<Connection>> {
-    line(process).find_map(|key| {
+/// The connection that it most likely is: its own newest, else the only one of who started it; in the end, the newest.
+fn find<'a>(scene: &Scene<'a>, process: &Process, is_last: bool) -> Option<&'a Arc<Connection>> {
+    let newest = |key: ProcessKey| {
         let connections = scene.state.connections_of(key);
         connections.max_by_key(|connection| (connection.started, connection.id))
+    };
+    newest(process.key).or_else(|| {
+        let above = process.ancestors.iter().take(GENERATIONS);
+        above
+            .map(|ancestor| ancestor.key)
+            .filter(|key| is_last || scene.state.connection_count(*key) == 1)
+            .find_map(newest)
     })
 }
 
 impl Detector for ReverseShell {
     fn look_at(&mut self, scene: &Scene<'_>, event: &Event, out: &mut Findings) {
         if let Fact::ProcessStarted(process) | Fact::ProcessUpdated(process) = &event.fact {
-            self.meet(process);
+            self.meet(scene.time, process);
         }
         if self.waiting.is_empty() {
             return;
         }
-        let (own, ended, looked) = match &event.fact {
+        let (own, ended) = match &event.fact {
             Fact::ConnectionOpened(it) | Fact::ConnectionUpdated(it) | Fact::ConnectionClosed(it) => {
-                (Some(it), None, false)
+                (Some(it), None)
             }
-            Fact::ProcessEnded(process) => (None, Some(process.key), false),
-            Fact::Tick { look } => (None, None, *look),
+            Fact::ProcessEnded(process) => (None, Some(process.key)),
+            Fact::Tick { .. } => (None, None),
             _ => return,
         };
-        let waiting = std::mem::take(&mut self.waiting);
-        for process in waiting {
-            let own = own.filter(|connection| {
-                let user = connection.process.as_ref().map(|user| user.key);
-                line(&process).any(|key| Some(key) == user)
-            });
-            if own.is_some() || looked || ended == Some(process.key) {
-                self.tell(scene, &process, own.or_else(|| find(scene, &process)), out);
+        for (since, process) in std::mem::take(&mut self.waiting) {
+            let is_its = |connection: &&Arc<Connection>| {
+                let user = connection.process.as_ref();
+                user.is_some_and(|user| user.key == process.key)
+            };
+            let is_last = ended == Some(process.key) || scene.time.since(since) >= PATIENCE;
+            let found = own.filter(is_its).or_else(|| find(scene, &process, is_last));
+            if found.is_some() || is_last {
+                self.tell(scene, &process, found, out);
             } else {
-                self.waiting.push(process);
+                self.waiting.push((since, process));
             }
+        }
+    }
+
+    fn finish(&mut self, scene: &Scene<'_>, out: &mut Findings) {
+        for (_, process) in std::mem::take(&mut self.waiting) {
+            self.tell(scene, &process, find(scene, &process, true), out);
         }
     }
 }
@@ -246,6 +256,9 @@ mod tests {
         let findings = stage.look();
         let found = findings.of("reverse_shell");
         assert_eq!(found[0].value("peer"), Some(&"198.51.100.7:443".into()));
+        // Nothing is lost where the watch ends first.
+        stage.starts(Arc::new(shell(10, "/bin/sh", 8)));
+        assert_eq!(stage.flush().of("reverse_shell").len(), 1);
         // One that ends before anybody saw a connection is told as well.
         stage.starts(Arc::new(shell(9, "/bin/sh", 8)));
         let ended = stage.ends(9);
@@ -268,8 +281,9 @@ mod tests {
         let mut left_over = shell(9, "/bin/sh", 1);
         left_over.unit = Some("nginx.service".into());
         stage.starts(Arc::new(left_over));
+        stage.look().silent("reverse_shell");
         let severities: Vec<_> = stage
-            .look()
+            .pass(2)
             .of("reverse_shell")
             .iter()
             .map(|found| found.severity)
