@@ -174,6 +174,7 @@ impl EventsCollector {
         let until = clock.monotonic.saturating_sub(UNSETTLED);
         let mut settled = sockets.partition_point(|sample| sample.time <= until);
         settled = settled.max(sockets.len().saturating_sub(MOST_UNSETTLED));
+        self.conversations.set_time(clock.monotonic);
         for sample in sockets.drain(..settled) {
             self.conversations.take(sample);
         }
@@ -217,9 +218,9 @@ impl EventsCollector {
             },
         )?;
         let met = joined.into_inner().met;
-        if self.poll.namespaces.turns() == 1 {
-            self.conversations.settle(|cookie| met.contains(&cookie));
-        }
+        let is_partial = self.poll.namespaces.turns() > 1;
+        self.conversations
+            .settle(|cookie| is_partial || met.contains(&cookie));
         self.lives.sweep(clock.monotonic);
         Ok(done)
     }

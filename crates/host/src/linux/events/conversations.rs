@@ -18,6 +18,8 @@ const MOST_OPEN: usize = 1 << 18;
 const MOST_ENDED: usize = 1 << 17;
 /// How long an ended one waits for its notice, in nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
+/// How long it is remembered that one was told without its notice, in nanoseconds.
+const REMEMBERED: u64 = 30_000_000_000;
 /// Most errors and broken connections that wait for each other.
 const MOST_BROKEN: usize = 4_096;
 
@@ -77,8 +79,12 @@ pub(super) struct Conversations {
     told: NumberMap<u64, u64>,
     /// Destroyed, waiting for the notice, by cookie. Of some nothing else is known.
     ended: NumberMap<u64, Option<Box<Conversation>>>,
-    /// Their cookies, with the time of the end, rising.
+    /// Their cookies, with the time at which the end was learnt, rising.
     waiting: VecDeque<(u64, u64)>,
+    /// Told without their notice, by cookie, and with the time of that.
+    unnoticed: NumberMap<u64, u64>,
+    /// When the samples that are taken now were read.
+    now: u64,
     /// Errors that were told before the end, by ends.
     errors: HashMap<Ends, i32>,
     /// Ends without order, whose error may still be told.
@@ -98,9 +104,16 @@ pub(super) enum Partner {
     Nothing,
     /// They have not told its end yet.
     Late,
+    /// It waited too long, and was told without its notice.
+    Told,
 }
 
 impl Conversations {
+    /// Samples that were read at this time follow.
+    pub(super) fn set_time(&mut self, now: u64) {
+        self.now = now;
+    }
+
     pub(super) fn take(&mut self, sample: Sample) {
         let Sample { time, process, what } = sample;
         match what {
@@ -242,7 +255,7 @@ impl Conversations {
         let conversation = conversation.filter(|conversation| !conversation.never_left());
         if self.ended.len() < MOST_ENDED {
             self.ended.insert(cookie, conversation);
-            self.waiting.push_back((time, cookie));
+            self.waiting.push_back((self.now.max(time), cookie));
         } else {
             self.refused += 1;
         }
@@ -253,6 +266,7 @@ impl Conversations {
         match self.ended.remove(&cookie) {
             Some(Some(conversation)) => Partner::Conversation(conversation),
             Some(None) => Partner::Nothing,
+            None if self.unnoticed.remove(&cookie).is_some() => Partner::Told,
             None => Partner::Late,
         }
     }
@@ -266,6 +280,9 @@ impl Conversations {
             self.waiting.pop_front();
             if let Some(Some(conversation)) = self.ended.remove(&cookie) {
                 expired.push((cookie, *conversation));
+                if self.unnoticed.len() < MOST_ENDED {
+                    self.unnoticed.insert(cookie, now);
+                }
             }
         }
         expired
@@ -323,6 +340,9 @@ impl Conversations {
     /// not meet (`met` knows the cookies), the end was lost.
     pub(super) fn settle(&mut self, is_met: impl Fn(u64) -> bool) {
         self.errors.clear();
+        let now = self.now;
+        self.unnoticed
+            .retain(|_, told| now.saturating_sub(*told) < REMEMBERED);
         if !std::mem::take(&mut self.is_shaken) {
             return;
         }

@@ -79,6 +79,7 @@ impl EventsCollector {
                 {
                     self.late.push((since, socket));
                 }
+                Partner::Told => {}
                 other => {
                     alone += u64::from(other == Partner::Late);
                     self.poll.remembered.complete(&mut socket);

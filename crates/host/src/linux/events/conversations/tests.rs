@@ -243,7 +243,18 @@ fn without_a_notice_an_end_is_told_after_a_while() {
     let expired = conversations.expired(31 + PATIENCE);
     assert_eq!(expired.len(), 1);
     assert_eq!((expired[0].0, expired[0].1.user), (COOKIE, Some((7, 10))));
+    // The notice that comes after all is not told as another one.
+    assert_eq!(conversations.partner(COOKIE), Partner::Told);
     assert_eq!(conversations.partner(COOKIE), Partner::Late);
+}
+
+#[test]
+fn an_end_that_was_learnt_late_has_as_long_to_wait() {
+    let mut conversations = heard([state(10, 7, Close, SynSent)]);
+    conversations.set_time(5 * PATIENCE);
+    conversations.take(destroyed(30, 7, COOKIE));
+    assert!(conversations.expired(6 * PATIENCE).is_empty());
+    assert_eq!(conversations.expired(6 * PATIENCE + 1).len(), 1);
 }
 
 #[test]
