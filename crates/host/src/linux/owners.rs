@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use atalaya_model::{Evidence, Owners as Named, ProcessKey};
 use rustix::io::Errno;
 
+use super::iterate;
 use index::{Holders, Index};
 use numbers::{NumberMap, NumberSet};
 use proc_folder::ProcFolder;
@@ -50,6 +51,8 @@ pub struct Owners {
     privileged: bool,
     /// Holders are told by [`Owners::note`].
     is_noted: bool,
+    /// With so many files open on this host, the first look reads all descriptors in one pass.
+    one_pass_from: u64,
     own_user: u32,
     /// Descriptors remembered over all processes.
     remembered: usize,
@@ -115,6 +118,7 @@ impl Owners {
             follow,
             privileged,
             is_noted: false,
+            one_pass_from: iterate::WORTH,
             own_user: rustix::process::geteuid().as_raw(),
             remembered: 0,
             budget: MOST_BUDGET,

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use self::remember::Remembered;
 use super::describe::Describer;
+use super::iterate::Sockets;
 use super::namespaces::Namespaces;
 use super::owners::Owners;
 use super::sockets::{Buffer, Part};
@@ -45,8 +46,8 @@ pub struct PollCollector {
     pub(super) ledger: Ledger,
     report: TierReport,
     pub(super) look: u32,
-    /// A single look is in one pass where this host has so many files open.
-    one_pass_from: u64,
+    /// Looks in one pass, where that pays: for one who does not follow.
+    one_pass: Option<Sockets>,
 }
 
 impl PollCollector {
@@ -66,6 +67,7 @@ impl PollCollector {
         let receive_buffer = options.follow.then_some(options.receive_buffer);
         let namespaces =
             Namespaces::open(receive_buffer).map_err(HostError::system("open a socket of kind sock_diag"))?;
+        let one_pass = (!options.follow).then(one_pass::open).flatten();
         let mut collector = Self {
             tier,
             limits: Vec::new(),
@@ -79,7 +81,7 @@ impl PollCollector {
             ledger,
             report: report::empty(tier, Vec::new()),
             look: 0,
-            one_pass_from: one_pass::WORTH,
+            one_pass,
         };
         collector.report = collector.report_now();
         Ok(collector)

@@ -69,12 +69,15 @@ pub(super) struct Iterator {
 }
 
 impl Iterator {
-    /// Loads the only program of `object`, for the iterator whose function in the kernel is `target`.
-    pub(super) fn load(object: &[u8], target: &str) -> io::Result<Self> {
+    /// Loads a program of `object`, for the iterator whose function in the kernel is `target`.
+    pub(super) fn load(object: &[u8], program: &str, target: &str) -> io::Result<Self> {
         let mut object = Object::parse(object).map_err(io::Error::other)?;
         let kernel = std::fs::read("/sys/kernel/btf/vmlinux")?;
         let attach_type = fit(&mut object, &kernel, target)?;
-        let function = object.functions.values().next().ok_or_else(nonsense)?;
+        let mut functions = object.functions.values();
+        let function = functions
+            .find(|function| function.name == program)
+            .ok_or_else(nonsense)?;
         let instructions: &[bpf_insn] = &function.instructions;
         let load = Load {
             kind: TRACING,

@@ -9,6 +9,8 @@ use crate::linux::sockets::message::fin_is_counted;
 
 /// Bytes of one record, `struct held` in `bpf/sockets.bpf.c`.
 pub(super) const RECORD: usize = 120;
+/// Bytes of one descriptor, `struct descriptor` there.
+pub(super) const DESCRIPTOR: usize = 12;
 /// A clock tick of `/proc`, in nanoseconds.
 const TICK: u64 = 10_000_000;
 /// Kind of socket: one that speaks a protocol of its own.
@@ -26,6 +28,25 @@ pub struct Held {
     pub may_be_shared: bool,
     /// Of a listener, how many connections are on their way in.
     pub half_open: u32,
+}
+
+/// A descriptor of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The process.
+    pub pid: u32,
+    /// The descriptor's number.
+    pub number: u32,
+    /// The inode of a socket, of any family; 0 for what is no socket.
+    pub inode: u32,
+}
+
+pub(super) fn descriptor(bytes: &[u8; DESCRIPTOR]) -> Descriptor {
+    Descriptor {
+        pid: word(bytes, 0),
+        number: word(bytes, 4),
+        inode: word(bytes, 8),
+    }
 }
 
 /// Reads one record. `None` for what cannot be (an unknown family or state).
@@ -86,7 +107,7 @@ fn traffic(bytes: &[u8; RECORD], state: SocketState) -> Traffic {
     }
 }
 
-fn at<const N: usize>(bytes: &[u8; RECORD], place: usize) -> [u8; N] {
+fn at<const N: usize>(bytes: &[u8], place: usize) -> [u8; N] {
     bytes
         .get(place..)
         .and_then(<[u8]>::first_chunk)
@@ -94,15 +115,15 @@ fn at<const N: usize>(bytes: &[u8; RECORD], place: usize) -> [u8; N] {
         .unwrap_or([0; N])
 }
 
-fn half(bytes: &[u8; RECORD], place: usize) -> u16 {
+fn half(bytes: &[u8], place: usize) -> u16 {
     u16::from_ne_bytes(at(bytes, place))
 }
 
-fn word(bytes: &[u8; RECORD], place: usize) -> u32 {
+fn word(bytes: &[u8], place: usize) -> u32 {
     u32::from_ne_bytes(at(bytes, place))
 }
 
-fn long(bytes: &[u8; RECORD], place: usize) -> u64 {
+fn long(bytes: &[u8], place: usize) -> u64 {
     u64::from_ne_bytes(at(bytes, place))
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::io::Write as _;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom, Stat, open, openat, readlinkat_raw, seek, statat,
@@ -195,11 +195,14 @@ impl ProcFolder {
     ) -> Result<(), Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = openat(&self.root, Path::new(pid, "fd").as_c_str(), flags, Mode::empty())?;
+        // Of ourselves, not the descriptor that is open only to list them.
+        let own = (pid == std::process::id()).then(|| folder.as_raw_fd() as u32);
         let mut entries = RawDir::new(&folder, &mut self.listing);
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name();
             if let Some(number) = number(name.to_bytes())
+                && own != Some(number)
                 && !each(
                     number,
                     &Descriptor {

@@ -2,6 +2,8 @@
 
 use rustix::io::Errno;
 
+use crate::linux::iterate::{Descriptors, files_open};
+
 use super::{BUDGET, Entry, MOST_MISSED, Owners, REVISIT_BUDGET};
 
 /// Stands for a descriptor that is no socket. No socket has inode 0.
@@ -30,6 +32,10 @@ impl Owners {
     /// Reads the descriptors of processes that were not there before.
     pub(super) fn scan_new(&mut self, started: &[u32]) {
         let first = self.look == 1;
+        if first && self.privileged && self.take_all_at_once().is_some() {
+            self.budget = 5 * BUDGET;
+            return;
+        }
         for pid in started {
             // A child that inherited thousands of descriptors for a moment is not worth its cost at once.
             if !first
@@ -45,6 +51,41 @@ impl Owners {
         if first {
             self.budget = 5 * BUDGET;
         }
+    }
+
+    /// Lets the kernel tell all descriptors of all processes in one pass, where there are many. `None` where it cannot.
+    fn take_all_at_once(&mut self) -> Option<()> {
+        let mut descriptors = (files_open() >= self.one_pass_from)
+            .then(Descriptors::open)?
+            .ok()?;
+        let mut last = 0;
+        let read = descriptors.read(&mut |descriptor| {
+            if descriptor.pid != last {
+                self.end_listing(last);
+                last = descriptor.pid;
+            }
+            if self.listing.len() < MOST_DESCRIPTORS {
+                self.listing.push((descriptor.number, descriptor.inode));
+            }
+        });
+        self.end_listing(last);
+        read.ok()?;
+        // What was open of ourselves for the pass is not any more.
+        drop(descriptors);
+        self.scan(std::process::id(), Depth::All);
+        Some(())
+    }
+
+    /// Takes over what was listed of a process that is known. A process may be told in parts, one for each of its
+    /// threads that has descriptors of its own; the first is that of the process.
+    fn end_listing(&mut self, pid: u32) {
+        if let Some(entry) = self.processes.get_mut(&pid)
+            && !entry.scanned
+        {
+            entry.scanned = true;
+            self.take_over(pid, &[]);
+        }
+        self.listing.clear();
     }
 
     /// Ends a look, once every socket of the dump was [`named`](Self::named): reads processes again that turned out to

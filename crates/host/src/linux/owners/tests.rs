@@ -57,3 +57,48 @@ fn without_following_nothing_is_remembered() {
     assert_eq!(owners.remembered, 0);
     assert_eq!(owners.evidence(12345), Evidence::NoPermission);
 }
+
+#[test]
+fn one_pass_finds_what_reading_each_descriptor_finds() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    if let Err(error) = crate::linux::iterate::Descriptors::open() {
+        println!("skipped: {error}");
+        return;
+    }
+    let own = std::process::id();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (unix, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    let _again = tcp.try_clone().unwrap();
+    let look = |from| {
+        let mut owners = Owners::new(true, true).unwrap();
+        owners.one_pass_from = from;
+        owners.begin_look(1).unwrap();
+        owners
+    };
+    let mut passed = look(0);
+    let mut read = look(u64::MAX);
+    let key = read.key_of(own).unwrap();
+    for owners in [&mut passed, &mut read] {
+        assert_eq!(owners.named(inode(&tcp)), Some(Named::One(key)));
+        assert_eq!(owners.named(inode(&unix)), Some(Named::One(key)));
+    }
+    // Each way has descriptors of its own open while it looks; other tests run beside this one.
+    let sockets = |owners: &Owners| -> Vec<(u32, u32)> {
+        let ours = [inode(&tcp), inode(&unix)];
+        let all = owners.processes[&own].descriptors.iter();
+        all.copied().filter(|(_, inode)| ours.contains(inode)).collect()
+    };
+    assert_eq!(sockets(&passed).len(), 3);
+    assert_eq!(sockets(&passed), sockets(&read));
+    assert!(passed.processes[&own].is_remembered && passed.processes[&own].count >= 6);
+
+    // What comes later is followed as ever.
+    passed.begin_look(1).unwrap();
+    let later = UdpSocket::bind("127.0.0.1:0").unwrap();
+    passed.named(inode(&tcp));
+    passed.resolve([inode(&later)].into_iter());
+    assert_eq!(passed.named(inode(&later)), Some(Named::One(key)));
+}

@@ -7,7 +7,6 @@ use super::remember::Remembered;
 use super::{PollCollector, one_pass};
 use crate::collector::Sink;
 use crate::linux::describe::Describer;
-use crate::linux::iterate::Sockets;
 use crate::linux::owners::Owners;
 use crate::{HostError, clock};
 
@@ -30,13 +29,7 @@ impl PollCollector {
     ) -> Result<(), HostError> {
         self.look += 1;
         let time = clock::now();
-        // Who looks again reads only what has changed: the first look must then know every descriptor by its number.
-        let one_pass = if self.look == 1 && !self.options.follow {
-            one_pass::open(self.one_pass_from)
-        } else {
-            None
-        };
-        let changes = match one_pass {
+        let changes = match self.one_pass {
             Some(_) => self.owners.begin_noted_look(),
             None => self.owners.begin_look(self.namespaces.turns()),
         };
@@ -51,7 +44,7 @@ impl PollCollector {
         }
         self.describer.check(self.look, time, sink);
 
-        let namespaces = self.dump(one_pass, time, known, sink)?;
+        let namespaces = self.dump(time, known, sink)?;
         self.owners.end_look();
 
         self.describer.describe_some(OLD_PROCESSES, time, sink);
@@ -87,7 +80,6 @@ impl PollCollector {
     /// Dumps every namespace that is due, and names those that were read completely.
     fn dump(
         &mut self,
-        one_pass: Option<Sockets>,
         time: Time,
         known: &mut Known<'_>,
         sink: &mut Sink<'_>,
@@ -108,7 +100,8 @@ impl PollCollector {
             sockets: 0,
             sink,
         };
-        let told = one_pass.map(|mut sockets| one_pass::tell_held(&mut sockets, &mut pass));
+        let one_pass = self.one_pass.as_mut();
+        let told = one_pass.map(|sockets| one_pass::tell_held(sockets, &mut pass));
         for namespace in self.namespaces.due(self.look == 1) {
             let inode = namespace.dumper.namespace();
             let dumped = match &told {

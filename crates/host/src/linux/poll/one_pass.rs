@@ -13,14 +13,11 @@ use atalaya_model::{Owners as Named, ProcessKey, Socket, SocketState, Transport}
 
 use super::look::Pass;
 use super::report;
-use crate::linux::iterate::{Held, Sockets};
+use crate::linux::iterate::{Held, Sockets, WORTH, files_open};
 use crate::linux::namespaces::Namespace;
 use crate::linux::owners::index::MOST_HOLDERS;
 use crate::linux::owners::numbers::{NumberMap, NumberSet};
 use crate::linux::sockets::{Buffer, Losses, Part};
-
-/// With fewer open files on this host, loading the program costs more than it saves.
-pub(super) const WORTH: u64 = 3_000;
 
 /// The TCP sockets that are told already.
 #[derive(Debug, Default)]
@@ -40,9 +37,10 @@ struct Known {
     half_open: u64,
 }
 
-/// The iterator, where it works here and is worth its cost: from so many open files on.
-pub(super) fn open(from: u64) -> Option<Sockets> {
-    let is_worth_it = files_open() >= from && report::may_read_every_process();
+/// The iterator, where it works here and is worth its cost. Who follows does without it: later looks read only what has
+/// changed, and must know every descriptor for that.
+pub(super) fn open() -> Option<Sockets> {
+    let is_worth_it = files_open() >= WORTH && report::may_read_every_process();
     is_worth_it.then(Sockets::open)?.ok()
 }
 
@@ -181,13 +179,6 @@ fn number(text: &str, line: &str, name: &str) -> Option<u64> {
     let mut words = line.split_ascii_whitespace();
     words.find(|word| *word == name)?;
     words.next()?.parse().ok()
-}
-
-/// How many files are open on this host.
-fn files_open() -> u64 {
-    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
-    let first = text.split_ascii_whitespace().next();
-    first.and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

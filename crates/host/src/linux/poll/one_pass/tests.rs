@@ -47,7 +47,7 @@ fn look(one_pass: bool, namespaces: &[u32]) -> (BTreeMap<Key, Socket>, usize) {
         ..Options::single_look()
     };
     let mut collector = PollCollector::open(options).unwrap();
-    collector.one_pass_from = if one_pass { 0 } else { u64::MAX };
+    collector.one_pass = one_pass.then(|| Sockets::open().unwrap());
     let (mut sockets, mut twice) = (BTreeMap::new(), 0);
     let mut see = |observation| match observation {
         Observation::Sockets(_, list) => {
