@@ -77,6 +77,7 @@ pub fn record(record: &Record<'_>, language: Language) -> String {
 /// An event as a line with the local time, `None` for ticks.
 pub fn event(event: &Event, style: Style) -> Option<String> {
     let (english, spanish) = match &event.fact {
+        Fact::ConnectionOpened(it) if it.outcome.is_failure() => ("tried", "intentada"),
         Fact::ConnectionOpened(_) => ("opened", "abierta"),
         Fact::ConnectionUpdated(_) => ("updated", "actualizada"),
         Fact::ConnectionClosed(it) if it.outcome.is_failure() => ("failed", "fallida"),

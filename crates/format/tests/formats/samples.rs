@@ -232,7 +232,8 @@ pub(crate) fn events() -> Vec<Event> {
     [
         Fact::ConnectionOpened(connection.clone()),
         Fact::ConnectionClosed(connection),
-        Fact::ConnectionClosed(refused.clone()),
+        Fact::ConnectionOpened(refused.clone()),
+        Fact::ConnectionClosed(refused),
         Fact::ProcessStarted(process),
         Fact::ProcessEnded(Arc::new(ended())),
         Fact::ListenerAppeared(listener),
