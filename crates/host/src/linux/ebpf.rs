@@ -12,6 +12,8 @@ mod privileges;
 mod processes;
 mod ring;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod walker;
 
 pub use collector::EbpfCollector;

@@ -24,6 +24,9 @@ pub(super) struct Walker {
     /// What the table of peers holds, and how many it held at the last walk.
     room: u32,
     peers: u32,
+    /// Instead of what the table's room allows.
+    #[cfg(test)]
+    pub(super) silence: Option<Duration>,
 }
 
 /// How to walk.
@@ -66,11 +69,17 @@ impl Walker {
             round: 0,
             room,
             peers: 0,
+            #[cfg(test)]
+            silence: None,
         }
     }
 
     /// After how much silence a conversation has ended: without an answer, and with one.
     const fn silence(&self) -> [Duration; 2] {
+        #[cfg(test)]
+        if let Some(silence) = self.silence {
+            return [silence; 2];
+        }
         if self.peers > self.room / 4 * 3 {
             [SILENCE_FULL; 2]
         } else if self.peers > self.room / 2 {
