@@ -114,6 +114,8 @@ def run(name, perform, less, binary):
         except (RuntimeError, scenarios.Failed) as error:
             return str(error)
         watcher.settle()
+        if is_ours and watcher.tier == "ebpf":
+            watcher.wait_for(len(ends))
         watcher.stop()
         if not is_ours:
             ends = [end for end in ends if end["namespace"] == world.inodes["here"]]

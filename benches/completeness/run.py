@@ -50,6 +50,8 @@ def run(name, chosen, binary):
             except scenarios.Failed as failed:
                 results[scenario.name] = {"skipped": str(failed)}
         watcher.settle()
+        if name == TIERS[0]:
+            watcher.wait_for(sum(len(ends) for _, ends, _ in performed))
         watcher.stop()
         is_ours = name in TIERS
         rows = watcher.rows() if name != "nethogs" else []

@@ -24,6 +24,10 @@ def seconds(text):
     return timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + float("0" + text[19:-1] or 0)
 
 
+def listed(numbers):
+    return ",".join(map(str, numbers))
+
+
 class Watcher:
     """A program that watches, writing to a file."""
 
@@ -143,6 +147,22 @@ class Atalaya(Watcher):
         # What it says of itself: the tier, and what it saw, lost and cost.
         self.said = [line.strip() for line in self.errors.read_text().splitlines() if line.strip()] or ["nothing"]
 
+    def wait_for(self, count):
+        """Waits, for a while, until it has told the end of so many conversations of ours: what a socket had with
+        further peers is told when the kernel's tables are walked over next, the later the more sockets are open."""
+        end = time.monotonic() + PATIENCE / 2
+        while (self.told or self.store) and self.ended() < count and time.monotonic() < end:
+            time.sleep(0.5)
+
+    def ended(self):
+        ours = set(self.world.inodes.values())
+        if self.store:
+            query = f"SELECT count(*) FROM connections WHERE end_time > 0 AND network_namespace IN ({listed(ours)})"
+            with closing(sqlite3.connect(self.output.with_suffix(".db"))) as store:
+                return store.execute(query).fetchone()[0]
+        pattern = rb'"action":"connection_closed".{0,600}?"namespace":(\d+)'
+        return sum(int(inode) in ours for inode in re.findall(pattern, self.output.read_bytes()))
+
     def is_tier(self):
         """Did it really watch by this tier?"""
         return any(f"by tier `{self.tier}`" in line for line in self.said)
@@ -157,8 +177,7 @@ class Atalaya(Watcher):
             "transport, side, source_ip, source_port, destination_ip, destination_port, network_namespace, cookie, "
             "source_bytes, destination_bytes, pid, process_start, executable, end_time, outcome"
         )
-        ours = ",".join(map(str, self.world.inodes.values()))
-        query = f"SELECT {columns} FROM connections WHERE network_namespace IN ({ours})"
+        query = f"SELECT {columns} FROM connections WHERE network_namespace IN ({listed(self.world.inodes.values())})"
         with closing(sqlite3.connect(self.output.with_suffix(".db"))) as store:
             for stage, reason, lost in store.execute("SELECT stage, reason, lost FROM gaps"):
                 self.gaps[f"{stage}: {reason}"] += lost
