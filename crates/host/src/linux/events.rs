@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use atalaya_model::tier::Limit;
-use atalaya_model::{Ledger, Observation, Socket, Span, Stage, Text, Tier, TierReport};
+use atalaya_model::{Ledger, Observation, Socket, Span, Stage, Text, Tier, TierReport, Transport};
 
 use self::conversations::Conversations;
 use self::join::Joined;
@@ -50,7 +50,6 @@ const WAITS: u32 = 3;
 /// Observes this host by what its kernel records.
 #[derive(Debug)]
 pub struct EventsCollector {
-    // Before `poll`, so that they are dropped first.
     probes: Probes,
     watcher: Watcher,
     poll: PollCollector,
@@ -95,7 +94,7 @@ impl EventsCollector {
         let mut notices = std::mem::take(&mut self.late);
         let now = KernelClock::now();
         self.poll.notices(sink, &mut |remembered, mut socket, sink| {
-            if socket.transport == atalaya_model::Transport::Tcp {
+            if socket.transport == Transport::Tcp {
                 notices.push((now.monotonic, socket));
             } else {
                 remembered.complete(&mut socket);
