@@ -2,7 +2,11 @@
 //!
 //! Each is told by the kernel in one word, as it ends. Prints CPU time for the tracker alone, and with every detector.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "an example says what it did")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "an example says what it did"
+)]
 
 use std::sync::Arc;
 
@@ -18,7 +22,9 @@ use atalaya_track::{Options, Tracker};
 const BATCH: u64 = 1_024;
 
 fn main() {
-    let connections = std::env::args().nth(1).map_or(100_000, |text| text.parse().unwrap());
+    let connections = std::env::args()
+        .nth(1)
+        .map_or(100_000, |text| text.parse().unwrap());
     let made = measure(connections, |batch| drop(std::hint::black_box(batch)));
     let mut tracker = tracker();
     let mut events = Vec::new();
@@ -35,7 +41,11 @@ fn main() {
         out.clear();
     });
     println!("{connections} short connections, {told} events; microseconds of CPU each:");
-    println!("made {made:.2}, tracker {:.2}, engine {:.2}", tracked - made, decided - made);
+    println!(
+        "made {made:.2}, tracker {:.2}, engine {:.2}",
+        tracked - made,
+        decided - made
+    );
 }
 
 /// CPU microseconds per connection.
@@ -77,13 +87,21 @@ fn event(number: u64) -> SocketEvent {
     let client = Endpoint::new([127, 0, 0, 1].into(), 32_768 + (number / 2 % 28_000) as u16);
     let server = Endpoint::new([127, 0, 0, 1].into(), 8_080);
     let is_client = number.is_multiple_of(2);
-    let (local, remote) = if is_client { (client, server) } else { (server, client) };
+    let (local, remote) = if is_client {
+        (client, server)
+    } else {
+        (server, client)
+    };
     SocketEvent {
         time: Time(number as i64 * 50),
         change: Change::Closed(Outcome::Finished),
         started: Time(number as i64 * 50 - 700),
         started_before: false,
-        side: Some(if is_client { Side::Source } else { Side::Destination }),
+        side: Some(if is_client {
+            Side::Source
+        } else {
+            Side::Destination
+        }),
         socket: Socket {
             transport: Transport::Tcp,
             state: SocketState::Established,

@@ -200,7 +200,9 @@ fn shown(path: &Path) -> String {
 /// By what means a tier sees.
 const fn means(tier: Tier) -> &'static str {
     match tier {
-        Tier::Ebpf => "programs in the kernel: every conversation and process, with exact attribution and bytes",
+        Tier::Ebpf => {
+            "programs in the kernel: every conversation and process, with exact attribution and bytes"
+        }
         Tier::Events => "kernel tracepoints, socket-destroy notices, process events, /proc",
         Tier::Poll => "socket tables, socket-destroy notices, /proc",
         Tier::Portable => "the socket table of the operating system",

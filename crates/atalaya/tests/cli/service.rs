@@ -82,7 +82,10 @@ fn the_service_manager_hears_of_every_step() {
         "{heard:?}"
     );
     let status = heard.iter().rfind(|line| line.starts_with("STATUS=")).unwrap();
-    assert!(status.starts_with("STATUS=tier ") && !status.contains('\n'), "{status}");
+    assert!(
+        status.starts_with("STATUS=tier ") && !status.contains('\n'),
+        "{status}"
+    );
     let killed = std::process::Command::new("kill")
         .args(["-TERM", &child.0.id().to_string()])
         .status()

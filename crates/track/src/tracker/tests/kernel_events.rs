@@ -147,7 +147,10 @@ fn one_socket_talks_with_many_peers() {
     assert_eq!(connection(&events[0]).bytes(), Some((9, 0)));
     assert_eq!(bench.tracker.connection_count(), 2);
     // Another way of seeing takes over, and does not know the others.
-    assert!(actions(&bench.look(vec![])).is_empty(), "told since the last look");
+    assert!(
+        actions(&bench.look(vec![])).is_empty(),
+        "told since the last look"
+    );
     assert_eq!(actions(&bench.look(vec![])), ["connection_closed"; 2]);
 }
 
