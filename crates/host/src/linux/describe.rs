@@ -491,6 +491,11 @@ impl Describer {
         std::mem::take(&mut self.unread)
     }
 
+    /// How many processes are known to live.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.table.living().count()).unwrap_or(u32::MAX)
+    }
+
     /// How many processes are being inspected.
     pub(crate) fn pending(&self) -> usize {
         self.inspector.as_ref().map_or(0, Inspector::pending)

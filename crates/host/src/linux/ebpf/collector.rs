@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::decode;
 use super::listeners::Listeners;
 use super::loader::{Kernel, Sizes};
+use super::privileges;
 use super::processes;
 use super::ring::Lost;
 use super::scope::{self, Scope};
@@ -86,7 +87,7 @@ impl EbpfCollector {
         let report = TierReport {
             tier: Tier::Ebpf,
             unavailable: options.unavailable.clone(),
-            limits: kernel.limits.clone(),
+            limits: kernel.limits.iter().cloned().chain(privileges::limit()).collect(),
         };
         let once = Options {
             follow: false,
@@ -288,7 +289,7 @@ impl Collector for EbpfCollector {
         let unread = self.poll.describer.take_unread();
         let look = Look {
             namespaces,
-            processes: 0,
+            processes: self.poll.describer.count(),
             unread_processes: unread
                 .into_iter()
                 .map(|(reason, count)| (Text::from(reason), count))
@@ -336,7 +337,11 @@ impl Pending {
 
     /// Takes one record. False when it makes no sense.
     fn take(&mut self, record: &[u8], poll: &mut PollCollector, sink: &mut Sink<'_>) -> bool {
-        if decode::kind(record).is_some_and(|kind| kind >= 16) {
+        if decode::kind(record).is_some_and(|kind| kind >= processes::FIRST) {
+            if processes::becomes_another(record).is_some_and(|pid| self.names(pid)) {
+                // What it did before, it did as what it was before.
+                self.flush(poll, sink);
+            }
             return processes::take(record, self.boot, &mut poll.describer, sink);
         }
         let Some(mut event) = decode::event(record, self.boot) else {
@@ -351,6 +356,12 @@ impl Pending {
             self.flush(poll, sink);
         }
         true
+    }
+
+    /// Does anything that waits to be passed on name a process with this id?
+    fn names(&self, pid: u32) -> bool {
+        let mut users = self.events.iter().map(|event| &event.socket.owners);
+        users.any(|owners| matches!(owners, Owners::Used(key) if key.pid == pid))
     }
 
     /// Adds what is known here: who listens.

@@ -1,5 +1,7 @@
 //! May this process load kernel programs?
 
+use atalaya_model::Text;
+use atalaya_model::tier::Limit;
 use caps::{CapSet, Capability};
 
 use super::loader::refused;
@@ -16,6 +18,18 @@ pub(super) fn check() -> Result<(), HostError> {
 /// May programs be attached to control groups?
 pub(super) fn may_attach_to_groups() -> bool {
     has(Capability::CAP_NET_ADMIN) || has(Capability::CAP_SYS_ADMIN)
+}
+
+/// What is not seen of processes of other users, if anything.
+pub(super) fn limit() -> Option<Limit> {
+    let may_read = has(Capability::CAP_SYS_PTRACE)
+        && (has(Capability::CAP_DAC_READ_SEARCH) || has(Capability::CAP_DAC_OVERRIDE));
+    (!may_read).then(|| Limit {
+        what: Text::from(
+            "hashes of other users' programs, and who holds their sockets that are older than the watch",
+        ),
+        remedy: Text::from("run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"),
+    })
 }
 
 fn has(capability: Capability) -> bool {

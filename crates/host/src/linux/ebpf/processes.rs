@@ -51,6 +51,12 @@ mod flag {
     pub(super) const HAS_STANDARD_SOCKET: u32 = 1 << 10;
 }
 
+/// The process that a record says to have become another program.
+pub(super) fn becomes_another(record: &[u8]) -> Option<u32> {
+    let mut fields = Fields(record);
+    (fields.u32()? == EXEC).then(|| fields.u32()).flatten()
+}
+
 /// Hands a record about a process to the describer, which passes on what follows from it. `boot` is when the host
 /// booted: records count from there. False where the record makes no sense.
 pub(super) fn take(record: &[u8], boot: Time, describer: &mut Describer, sink: &mut Sink<'_>) -> bool {

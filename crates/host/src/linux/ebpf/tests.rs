@@ -17,7 +17,7 @@ const PEERS: u32 = 16;
 /// `None` where these tests have to be left out, which is said.
 fn kernel() -> Option<Kernel> {
     if !rustix::process::geteuid().is_root() {
-        print_skipped();
+        println!("skipped: not root");
         return None;
     }
     let sizes = Sizes {
@@ -25,11 +25,6 @@ fn kernel() -> Option<Kernel> {
         ..Sizes::with_ring(1 << 20)
     };
     Some(Kernel::load(sizes).unwrap())
-}
-
-#[expect(clippy::print_stdout, reason = "./test repeats it")]
-fn print_skipped() {
-    println!("skipped: not root");
 }
 
 /// What was told of conversations of the socket with this port.
