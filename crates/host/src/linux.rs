@@ -13,6 +13,7 @@ pub mod owners;
 pub mod package;
 pub mod poll;
 pub mod process;
+mod programs;
 pub mod redact;
 pub mod sockets;
 pub mod users;

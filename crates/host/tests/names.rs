@@ -210,6 +210,50 @@ fn two_watchers_are_told_the_same_and_a_full_ring_is_counted() {
     assert_eq!((of(&told, own).len(), drained.lost), (1, 0));
 }
 
+/// Set for the copy of this test that has only two capabilities.
+const INSIDE: &str = "ATALAYA_TEST_INSIDE";
+
+#[test]
+fn two_capabilities_are_enough() {
+    if std::env::var_os(INSIDE).is_some() {
+        let mut names = Names::open().unwrap();
+        assert!(("localhost", 80).to_socket_addrs().is_ok());
+        assert!(!of(&drain(&mut names).0, std::process::id()).is_empty());
+        println!("told");
+        return;
+    }
+    if !is_root() {
+        return;
+    }
+    // A place where another user may start it.
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("test");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    for path in [folder.path(), &copy] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let capabilities = "-all,+bpf,+perfmon";
+    let inside = Command::new("setpriv")
+        .args(["--reuid", "65534", "--clear-groups"])
+        .args(["--inh-caps", capabilities, "--ambient-caps", capabilities])
+        .arg(format!("--bounding-set={capabilities}"))
+        .arg(&copy)
+        .args(["--exact", "--nocapture", "two_capabilities_are_enough"])
+        .env(INSIDE, "1")
+        .output();
+    let Ok(inside) = inside else {
+        println!("skipped: no setpriv");
+        return;
+    };
+    let output = String::from_utf8_lossy(&inside.stdout);
+    let complaint = String::from_utf8_lossy(&inside.stderr);
+    if complaint.contains("perf_event_open") {
+        println!("skipped: before Linux 6.6 more is needed");
+        return;
+    }
+    assert!(output.contains("told"), "{output}{complaint}");
+}
+
 #[test]
 fn the_ring_is_readable_when_it_fills() {
     if !is_root() {

@@ -5,14 +5,15 @@
 //! through `/proc/*/fd` tell together, of every network namespace at once, for an eighth of their cost. What no
 //! process holds (the kernel's own, TIME_WAIT, connections that nobody accepted yet) is not in it.
 
-mod kernel;
 mod record;
-mod types;
 
 use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, statat};
 
+use super::programs::Programs;
+use super::programs::calls::{self, Kind};
 use crate::HostError;
 use record::{DESCRIPTOR, RECORD};
 pub use record::{Descriptor, Held};
@@ -79,7 +80,7 @@ impl Descriptors {
 /// A program in the kernel that writes records of `N` bytes.
 #[derive(Debug)]
 struct Walk<const N: usize> {
-    iterator: kernel::Iterator,
+    link: OwnedFd,
     buffer: Box<[u8]>,
 }
 
@@ -94,15 +95,19 @@ impl<const N: usize> Walk<N> {
                 reason,
             )));
         }
+        let link = || {
+            let program = Programs::read(OBJECT, Some(TARGET))?.load(program, Kind::Iterator)?;
+            calls::link_iterator(program.as_fd())
+        };
         Ok(Self {
-            iterator: kernel::Iterator::load(OBJECT, program, TARGET).map_err(HostError::system(action))?,
+            link: link().map_err(HostError::system(action))?,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         })
     }
 
     fn read(&mut self, each: &mut dyn FnMut(&[[u8; N]])) -> Result<(), HostError> {
         let action = "walk through all descriptors";
-        let mut file = self.iterator.walk().map_err(HostError::system(action))?;
+        let mut file = calls::walk(self.link.as_fd()).map_err(HostError::system(action))?;
         let mut filled = 0;
         loop {
             let rest = self.buffer.get_mut(filled..).unwrap_or_default();

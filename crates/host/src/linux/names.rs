@@ -5,30 +5,37 @@
 //! descriptor, however the program ends. What is not seen: programs in a container with a libc of its own, static
 //! programs, and those that speak DNS themselves. [`Names::limits`] says so.
 //!
-//! How a collector uses it: open it once, after its own programs; call [`Names::drain`] each time that it drains its
+//! How a collector uses it: open it once; call [`Names::drain`] each time that it drains its
 //! own ring, and before it passes on connections, so that names come first; [`Names::as_fd`] is readable early when
 //! the ring is half full. `drain` returns what was lost, for the ledger (`Stage::KernelRing`) and a gap.
 
 mod libraries;
 mod record;
+mod symbols;
 
+use std::collections::HashMap;
 use std::error::Error;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use atalaya_model::observation::Resolution;
 use atalaya_model::tier::Limit;
 use atalaya_model::{Text, Time};
-use aya::maps::{Array, Map, MapData, MapError, RingBuf};
+use aya::Ebpf;
+use aya::maps::{Array, Map, MapData, RingBuf};
 use aya::programs::UProbe;
 use aya::programs::uprobe::UProbeScope;
-use aya::{Ebpf, EbpfLoader};
 
+use super::programs::Programs;
+use super::programs::calls::{self, Kind};
 use crate::HostError;
 
 /// The programs, built from `bpf/names.bpf.c` by `bpf/build`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("names/bpf/names.bpf.o");
+
+const LOAD: &str = "load the programs that watch the resolver";
+const ATTACH: &str = "attach to the resolver of the system's libc";
 
 /// Function of libc, program at its entry, program at its return. `gethostbyname` and `gethostbyname2` call these.
 const PROBES: [(&str, &str, &str); 3] = [
@@ -45,7 +52,13 @@ pub struct Names {
     told: u64,
     libraries: Vec<PathBuf>,
     /// Keeps the programs attached.
-    _programs: Ebpf,
+    _attached: Attached,
+}
+
+/// What keeps the programs attached: probes in many places at once, or one by one.
+enum Attached {
+    AtOnce { _links: Vec<OwnedFd> },
+    EachByItself { _programs: Box<Ebpf> },
 }
 
 /// What one [`Names::drain`] took.
@@ -60,30 +73,61 @@ pub struct Drained {
 }
 
 impl Names {
-    /// Loads the programs and attaches them to every libc of this host. Needs CAP_BPF, CAP_PERFMON, for probes in
-    /// programs of others CAP_SYS_ADMIN, and the kernel's type information (BTF).
+    /// Loads the programs and attaches them to every libc of this host. Needs CAP_BPF and CAP_PERFMON, before Linux 6.6
+    /// CAP_SYS_ADMIN as well, and the kernel's description of its types (BTF).
     ///
     /// # Errors
     /// When the kernel refuses, or no libc is found that has the resolver's functions.
     pub fn open() -> Result<Self, HostError> {
-        Self::open_with(&mut EbpfLoader::new())
-    }
-
-    /// The same by a loader that has read the kernel's type information already: that costs 10 ms.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_with(loader: &mut EbpfLoader<'_>) -> Result<Self, HostError> {
         let found = libraries::found();
         if found.is_empty() {
             let missing = io::Error::new(io::ErrorKind::NotFound, "no libc.so.6 in the usual places");
             return Err(HostError::system("find the system's libc")(missing));
         }
-        let action = "load the programs that watch the resolver";
-        let mut programs = loader.load(OBJECT).map_err(refused(action))?;
+        Self::at_once(&found).or_else(|_| Self::each_by_itself(found))
+    }
+
+    fn at_once(found: &[PathBuf]) -> Result<Self, HostError> {
+        let mut programs = Programs::read(OBJECT, None).map_err(HostError::system(LOAD))?;
+        let mut loaded: HashMap<&str, OwnedFd> = HashMap::new();
+        for program in PROBES.iter().flat_map(|(_, enter, leave)| [enter, leave]) {
+            if !loaded.contains_key(program) {
+                let fresh = programs.load(program, Kind::Probes);
+                loaded.insert(program, fresh.map_err(HostError::system(LOAD))?);
+            }
+        }
+        let (mut libraries, mut links) = (Vec::new(), Vec::new());
+        for library in found {
+            let bytes = std::fs::read(library).map_err(HostError::file("read", library))?;
+            let places = symbols::places(&bytes, PROBES.map(|(function, ..)| function));
+            for ((_, enter, leave), place) in PROBES.iter().zip(places) {
+                // The entry comes first: a return whose entry was not seen counts as lost.
+                for (program, at_return) in [(enter, false), (leave, true)] {
+                    if let (Some(program), Some(place)) = (loaded.get(program), place) {
+                        let link = calls::link_probes(program.as_fd(), library, &[place], at_return);
+                        links.push(link.map_err(HostError::system(ATTACH))?);
+                    }
+                }
+            }
+            // The first function is the one that matters.
+            if places[0].is_some() {
+                libraries.push(library.clone());
+            }
+        }
+        if libraries.is_empty() {
+            return Err(HostError::system(ATTACH)(io::ErrorKind::NotFound.into()));
+        }
+        let mut table = |name| programs.take(name).map_err(HostError::system(LOAD));
+        let (ring, lost) = (Map::RingBuf(table("ring")?), Map::Array(table("lost")?));
+        Self::new(ring, lost, libraries, Attached::AtOnce { _links: links })
+    }
+
+    /// The way of kernels before Linux 6.6.
+    fn each_by_itself(found: Vec<PathBuf>) -> Result<Self, HostError> {
+        let mut programs = Ebpf::load(OBJECT).map_err(refused(LOAD))?;
         for (_, program) in programs.programs_mut() {
-            let program: &mut UProbe = program.try_into().map_err(refused(action))?;
-            program.load().map_err(refused(action))?;
+            let program: &mut UProbe = program.try_into().map_err(refused(LOAD))?;
+            program.load().map_err(refused(LOAD))?;
         }
         let mut libraries = Vec::new();
         for library in found {
@@ -93,14 +137,25 @@ impl Names {
                 Err(_) => {}
             }
         }
-        let ring = take(&mut programs, "ring")?;
-        let lost = take(&mut programs, "lost")?;
-        Ok(Self {
+        let mut table = |name| programs.take_map(name).ok_or_else(|| incomplete(name));
+        let (ring, lost) = (table("ring")?, table("lost")?);
+        let programs = Box::new(programs);
+        Self::new(
             ring,
             lost,
+            libraries,
+            Attached::EachByItself { _programs: programs },
+        )
+    }
+
+    fn new(ring: Map, lost: Map, libraries: Vec<PathBuf>, attached: Attached) -> Result<Self, HostError> {
+        let action = "open a table of the kernel programs";
+        Ok(Self {
+            ring: RingBuf::try_from(ring).map_err(refused(action))?,
+            lost: Array::try_from(lost).map_err(refused(action))?,
             told: 0,
             libraries,
-            _programs: programs,
+            _attached: attached,
         })
     }
 
@@ -167,18 +222,12 @@ fn watch(programs: &mut Ebpf, library: &Path) -> Result<(), HostError> {
 }
 
 fn attach(programs: &mut Ebpf, program: &str, function: &str, library: &Path) -> Result<(), HostError> {
-    let action = "attach to the resolver of the system's libc";
     let program = programs.program_mut(program).ok_or_else(|| incomplete(program))?;
-    let program: &mut UProbe = program.try_into().map_err(refused(action))?;
+    let program: &mut UProbe = program.try_into().map_err(refused(ATTACH))?;
     program
         .attach(function, library, UProbeScope::AllProcesses)
-        .map_err(refused(action))?;
+        .map_err(refused(ATTACH))?;
     Ok(())
-}
-
-fn take<T: TryFrom<Map, Error = MapError>>(programs: &mut Ebpf, name: &'static str) -> Result<T, HostError> {
-    let map = programs.take_map(name).ok_or_else(|| incomplete(name))?;
-    T::try_from(map).map_err(refused("open a table of the kernel programs"))
 }
 
 /// The object in this program is not the one that belongs to it.

@@ -303,7 +303,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::net::UdpSocket;
-    use std::os::fd::AsRawFd as _;
 
     #[test]
     fn own_process_and_descriptors() {

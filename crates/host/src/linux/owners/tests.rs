@@ -64,7 +64,7 @@ fn one_pass_finds_what_reading_each_descriptor_finds() {
         println!("skipped: not root");
         return;
     }
-    if let Err(error) = crate::linux::iterate::Descriptors::open() {
+    if let Err(error) = iterate::Descriptors::open() {
         println!("skipped: {error}");
         return;
     }
