@@ -8,6 +8,7 @@ mod control_group;
 mod decode;
 mod listeners;
 mod loader;
+mod memory;
 mod privileges;
 mod processes;
 mod ring;

@@ -16,7 +16,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::ring::Ring;
 use super::walker::{Walk, Walked, Walker};
-use super::{control_group, privileges, processes};
+use super::{control_group, memory, privileges, processes};
 use crate::HostError;
 
 /// The compiled programs of `bpf/atalaya.bpf.c`.
@@ -122,63 +122,17 @@ impl Kernel {
     pub(super) fn load(sizes: Sizes) -> Result<Self, HostError> {
         privileges::check()?;
         super::scope::check_time()?;
-        let btf = Btf::from_sys_fs().map_err(|error| {
-            failed(
-                "read the kernel's types: it needs CONFIG_DEBUG_INFO_BTF (Linux 5.8 or newer)",
-                &error,
-            )
-        })?;
-        let (first_ephemeral, last_ephemeral) = ephemeral_ports();
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&btf))
-            .map_max_entries("ring", sizes.ring)
-            .map_max_entries("streams", sizes.streams)
-            .map_max_entries("sockets", sizes.sockets)
-            .map_max_entries("peers", sizes.peers)
-            .override_global("high_water", &(sizes.ring / 8), true)
-            .override_global("half_full", &(sizes.ring / 2), true)
-            .override_global("nearly_full", &(sizes.ring / 8 * 7), true)
-            .override_global("first_ephemeral", &first_ephemeral, true)
-            .override_global("last_ephemeral", &last_ephemeral, true)
-            .override_global("process_namespace", &super::scope::process_namespace(), true)
-            .load(OBJECT)
-            .map_err(|error| failed("load the kernel programs", &error))?;
-        let mut limits = Vec::new();
-        // Processes first: whoever is named later has been told before.
-        for tracepoint in processes::TRACEPOINTS.iter().chain([&STREAMS]) {
-            attach(&mut ebpf, tracepoint, &btf).map_err(|error| failed(tracepoint.program, &error))?;
-        }
-        for (tracepoint, without) in &OPTIONAL {
-            if let Err(error) = attach(&mut ebpf, tracepoint, &btf) {
-                limits.push(Limit {
-                    what: Text::from(*without),
-                    remedy: format!("a kernel with the tracepoint {} ({error})", tracepoint.tracepoint)
-                        .into(),
-                });
-            }
-        }
-        if let Err(error) = attach_to_group(&mut ebpf) {
-            let remedy = if privileges::may_attach_to_groups() {
-                format!("the kernel failed to {error}")
-            } else {
-                "grant CAP_NET_ADMIN".to_owned()
-            };
-            limits.push(Limit {
-                what: Text::from("UDP, ICMP and raw sockets"),
-                remedy: remedy.into(),
-            });
-        }
+        let (mut ebpf, limits) = attach_all(sizes)?;
+        // Reading the kernel's types took tens of megabytes for a moment.
+        memory::give_back();
         let ring = Ring::new(
             take(&mut ebpf, "ring").and_then(|map| RingBuf::try_from(map).ok()),
             take(&mut ebpf, "list").and_then(|map| RingBuf::try_from(map).ok()),
             take(&mut ebpf, "losses").and_then(|map| PerCpuArray::try_from(map).ok()),
         );
         let ring = ring.ok_or_else(|| refused("open the ring", "the object has none"))?;
-        let program: &mut RawTracePoint = find(&mut ebpf, "walk")?;
-        program.load().map_err(|error| failed("walk", &error))?;
         let found = take(&mut ebpf, "walks").and_then(|map| Array::try_from(map).ok());
         let walker = found.ok_or_else(|| refused("open the walker", "the object has none"))?;
-        prime(&mut ebpf, &btf)?;
         Ok(Self {
             ebpf,
             ring,
@@ -198,6 +152,59 @@ impl Kernel {
         let walked = self.walker.walk(program, kind);
         walked.map_err(|error| failed("run a kernel program", &error))
     }
+}
+
+/// Loads and attaches every program, and lets them know what exists already. Gives what is not seen on this kernel.
+fn attach_all(sizes: Sizes) -> Result<(Ebpf, Vec<Limit>), HostError> {
+    let btf = Btf::from_sys_fs().map_err(|error| {
+        failed(
+            "read the kernel's types: it needs CONFIG_DEBUG_INFO_BTF (Linux 5.8 or newer)",
+            &error,
+        )
+    })?;
+    let (first_ephemeral, last_ephemeral) = ephemeral_ports();
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .map_max_entries("ring", sizes.ring)
+        .map_max_entries("streams", sizes.streams)
+        .map_max_entries("sockets", sizes.sockets)
+        .map_max_entries("peers", sizes.peers)
+        .override_global("high_water", &(sizes.ring / 8), true)
+        .override_global("half_full", &(sizes.ring / 2), true)
+        .override_global("nearly_full", &(sizes.ring / 8 * 7), true)
+        .override_global("first_ephemeral", &first_ephemeral, true)
+        .override_global("last_ephemeral", &last_ephemeral, true)
+        .override_global("process_namespace", &super::scope::process_namespace(), true)
+        .load(OBJECT)
+        .map_err(|error| failed("load the kernel programs", &error))?;
+    let mut limits = Vec::new();
+    // Processes first: whoever is named later has been told before.
+    for tracepoint in processes::TRACEPOINTS.iter().chain([&STREAMS]) {
+        attach(&mut ebpf, tracepoint, &btf).map_err(|error| failed(tracepoint.program, &error))?;
+    }
+    for (tracepoint, without) in &OPTIONAL {
+        if let Err(error) = attach(&mut ebpf, tracepoint, &btf) {
+            limits.push(Limit {
+                what: Text::from(*without),
+                remedy: format!("a kernel with the tracepoint {} ({error})", tracepoint.tracepoint).into(),
+            });
+        }
+    }
+    if let Err(error) = attach_to_group(&mut ebpf) {
+        let remedy = if privileges::may_attach_to_groups() {
+            format!("the kernel failed to {error}")
+        } else {
+            "grant CAP_NET_ADMIN".to_owned()
+        };
+        limits.push(Limit {
+            what: Text::from("UDP, ICMP and raw sockets"),
+            remedy: remedy.into(),
+        });
+    }
+    let program: &mut RawTracePoint = find(&mut ebpf, "walk")?;
+    program.load().map_err(|error| failed("walk", &error))?;
+    prime(&mut ebpf, &btf)?;
+    Ok((ebpf, limits))
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Option<Map> {
