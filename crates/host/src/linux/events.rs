@@ -11,6 +11,7 @@ mod lives;
 mod outcome;
 mod perf;
 mod probes;
+mod recorder;
 mod samples;
 mod tracefs;
 mod watcher;
@@ -24,7 +25,7 @@ use atalaya_model::{Ledger, Observation, Socket, Span, Stage, Text, Tier, TierRe
 use self::conversations::Conversations;
 use self::join::Joined;
 use self::lives::Lives;
-use self::probes::Probes;
+use self::recorder::Recorder;
 use self::samples::Samples;
 use self::watcher::{Watcher, Word};
 use super::owners::numbers::NumberSet;
@@ -50,7 +51,7 @@ const WAITS: u32 = 3;
 /// Observes this host by what its kernel records.
 #[derive(Debug)]
 pub struct EventsCollector {
-    probes: Probes,
+    recorder: Recorder,
     watcher: Watcher,
     poll: PollCollector,
     lives: Lives,
@@ -67,19 +68,19 @@ impl EventsCollector {
     /// # Errors
     /// Why this tier does not work here: no tracepoints, no permission, no process connector.
     pub fn open(options: Options) -> Result<Self, HostError> {
-        let probes = Probes::open(options.ring)?;
+        let recorder = Recorder::start(options.ring)?;
         let command_lines = CommandLines {
             keep_secrets: !options.redact,
             key: options.command_line_key.as_ref().map(|key| key.0),
         };
         let watcher = Watcher::start(command_lines)?;
-        let limits = limits(&probes);
+        let limits = limits(&recorder);
         let folder = ProcFolder::open().map_err(|error| HostError::file("read", "/proc")(error.into()))?;
         let lives = Lives::new(folder, options.ledger.clone());
         let mut poll = PollCollector::open_for(Tier::Events, options)?;
         poll.set_limits(limits);
         Ok(Self {
-            probes,
+            recorder,
             watcher,
             poll,
             lives,
@@ -149,7 +150,7 @@ impl EventsCollector {
 
     /// Tracepoints, in the order of their time over all CPUs.
     fn take_samples(&mut self, clock: &KernelClock, sink: &mut Sink<'_>) {
-        let losses = self.probes.take(&mut self.unsettled);
+        let losses = self.recorder.take(&mut self.unsettled);
         let ledger = &self.poll.ledger;
         ledger.received(
             Stage::KernelRing,
@@ -204,8 +205,6 @@ impl EventsCollector {
             &mut |socket| joined.borrow_mut().user_of(socket),
             &mut |observation| match observation {
                 Observation::Sockets(time, sockets) => {
-                    // A large table takes its time, and the rings fill meanwhile.
-                    self.probes.empty(&mut self.unsettled);
                     let alive = joined.borrow_mut().meet(time, &sockets);
                     if !alive.is_empty() {
                         sink(Observation::SocketEvents(alive));
@@ -246,7 +245,7 @@ impl Collector for EventsCollector {
 
     fn look(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
         self.drain(sink)?;
-        self.probes.follow_cpus()?;
+        self.recorder.follow_cpus()?;
         let done = self.look_and_meet(sink)?;
         // What ended during the look is told before the look concludes it from absence.
         self.drain(sink)?;
@@ -273,7 +272,7 @@ impl Collector for EventsCollector {
             };
             let is_pending = self.poll.describer.pending() > 0 || !self.late.is_empty();
             let slice = left.min(if is_pending { FETCH } else { PROCESSES });
-            if !self.poll.wait_for_notice(self.probes.descriptors(), slice)? {
+            if !self.poll.wait_for_notice(slice)? {
                 return Ok(());
             }
             if let Some(left) = deadline.left() {
@@ -292,9 +291,9 @@ impl Collector for EventsCollector {
 }
 
 /// What this tier adds to the limits of looking.
-fn limits(probes: &Probes) -> Vec<Limit> {
+fn limits(recorder: &Recorder) -> Vec<Limit> {
     let mut limits = Vec::new();
-    if !probes.knows_functions() {
+    if !recorder.knows_functions() {
         limits.push(Limit {
             what: Text::from(
                 "whether the last of the bytes received was one: the kernel hides the addresses of its functions",

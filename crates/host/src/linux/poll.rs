@@ -5,7 +5,6 @@ mod one_pass;
 mod remember;
 mod report;
 
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use atalaya_model::tier::Limit;
@@ -171,13 +170,8 @@ impl PollCollector {
         }));
     }
 
-    /// Waits until a notice comes, one of `others` has something to say, `timeout` is over, or a signal arrives
-    /// (`false`).
-    pub(super) fn wait_for_notice<'o>(
-        &mut self,
-        others: impl Iterator<Item = BorrowedFd<'o>>,
-        timeout: Duration,
-    ) -> Result<bool, HostError> {
+    /// Waits until a notice comes, `timeout` is over, or a signal arrives (`false`).
+    pub(super) fn wait_for_notice(&mut self, timeout: Duration) -> Result<bool, HostError> {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -187,7 +181,6 @@ impl PollCollector {
             .iter()
             .map(|notices| PollFd::new(*notices, PollFlags::IN))
             .collect();
-        waiting.extend(others.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
         match poll(&mut waiting, Some(&timeout)) {
             Ok(_) => Ok(true),
             Err(Errno::INTR) => Ok(false),
@@ -220,7 +213,7 @@ impl Collector for PollCollector {
             } else {
                 left
             };
-            if !self.wait_for_notice(std::iter::empty(), slice)? {
+            if !self.wait_for_notice(slice)? {
                 return Ok(());
             }
             if let Some(left) = deadline.left() {

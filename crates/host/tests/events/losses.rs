@@ -7,29 +7,36 @@ use atalaya_model::{Owners, Stage};
 
 use crate::{Seen, options, start};
 
-/// Connections from this process to itself, while nobody reads. Returns their port.
-fn connect(count: usize) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    for _ in 0..count {
-        let client = TcpStream::connect(address).unwrap();
-        drop((listener.accept().unwrap(), client));
-    }
-    address.port()
+/// Connections from this process to itself, from as many threads as leave nobody else a CPU. Returns their ports.
+fn connect(threads: usize, each: usize) -> Vec<u16> {
+    let connect = move || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..each {
+            let client = TcpStream::connect(address).unwrap();
+            drop((listener.accept().unwrap(), client));
+        }
+        address.port()
+    };
+    let threads: Vec<_> = (0..threads)
+        .map(|_| std::thread::Builder::new().spawn(connect).unwrap())
+        .collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
 /// How many ends were told, by tracepoints, and without them.
-fn told(seen: &Seen, port: u16) -> (usize, usize) {
-    let is_ours = |port_: u16| port_ == port;
+fn told(seen: &Seen, ports: &[u16]) -> (usize, usize) {
+    let is_ours = |port: u16| ports.contains(&port);
     let alone = seen.closed.iter().filter(|socket| {
         is_ours(socket.local.port) && socket.remote.port != 0 || is_ours(socket.remote.port)
     });
-    (seen.ends(port).count(), alone.count())
+    let joined = ports.iter().map(|port| seen.ends(*port).count());
+    (joined.sum(), alone.count())
 }
 
 #[test]
 fn a_ring_that_is_too_small_is_told_and_the_connections_are_all_the_same() {
-    const COUNT: usize = 400;
+    const COUNT: usize = 4 * 300;
     let tiny = Options {
         ring: 4096,
         ..options()
@@ -37,15 +44,15 @@ fn a_ring_that_is_too_small_is_told_and_the_connections_are_all_the_same() {
     let Some((mut collector, mut seen)) = start(tiny) else {
         return;
     };
-    let port = connect(COUNT);
+    let ports = connect(4, COUNT / 4);
     // What was lost is told with the next record of the same CPU.
     seen.wait(&mut collector, |seen| {
-        connect(1);
-        let (joined, alone) = told(seen, port);
+        connect(1, 1);
+        let (joined, alone) = told(seen, &ports);
         joined + alone >= 2 * COUNT && seen.lost(Stage::KernelRing) > 0
     });
     seen.look(&mut collector);
-    let (joined, alone) = told(&seen, port);
+    let (joined, alone) = told(&seen, &ports);
     println!(
         "{joined} joined, {alone} without tracepoints, {} records lost",
         seen.lost(Stage::KernelRing)
@@ -71,7 +78,7 @@ fn connections_whose_notice_was_lost_are_told_without_their_bytes() {
     let Some((mut collector, mut seen)) = start(tiny) else {
         return;
     };
-    let port = connect(COUNT);
+    let port = connect(1, COUNT)[0];
     seen.wait(&mut collector, |seen| seen.ends(port).count() >= 2 * COUNT);
     seen.look(&mut collector);
     let without = seen

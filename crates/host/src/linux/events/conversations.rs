@@ -131,7 +131,7 @@ impl Conversations {
                     SocketState::SynSent => self.begin(socket, time, ends, Some(Side::Source), user),
                     SocketState::Listen => self.begin(socket, time, ends, None, user),
                     SocketState::Established if from == SocketState::SynReceived => {
-                        if !self.open.contains_key(&socket) {
+                        if !self.lives(socket) {
                             // Who was interrupted, or sent the last segment of the handshake, is not who accepts.
                             self.begin(socket, time, ends, Some(Side::Destination), None);
                         }
@@ -192,13 +192,20 @@ impl Conversations {
 
     /// The conversation of a socket; a new one where its beginning was not heard.
     fn heard(&mut self, socket: u64, time: u64, ends: Ends) -> Option<&mut Conversation> {
-        if !self.open.contains_key(&socket) {
+        if !self.lives(socket) {
             self.begin(socket, time, ends, None, None);
             let conversation = self.open.get_mut(&socket)?;
             conversation.began_before = true;
             conversation.is_listener = false;
         }
         self.open.get_mut(&socket)
+    }
+
+    /// After a loss an address may have passed on to another socket unheard.
+    fn lives(&self, socket: u64) -> bool {
+        self.open
+            .get(&socket)
+            .is_some_and(|conversation| conversation.end.is_none())
     }
 
     fn forget(&mut self, socket: u64) {
@@ -262,11 +269,17 @@ impl Conversations {
     }
 
     /// A notice came: what had been told of its socket?
-    pub(super) fn partner(&mut self, cookie: u64) -> Partner {
-        match self.ended.remove(&cookie) {
-            Some(Some(conversation)) => Partner::Conversation(conversation),
-            Some(None) => Partner::Nothing,
-            None if self.unnoticed.remove(&cookie).is_some() => Partner::Told,
+    pub(super) fn partner(&mut self, notice: &Socket) -> Partner {
+        match self.ended.remove(&notice.cookie) {
+            // A notice of a failed attempt has lost the ends. Other ends are of an earlier socket, whose end was lost.
+            Some(Some(conversation))
+                if notice.remote.port == 0
+                    || (notice.local, notice.remote) == (conversation.local, conversation.remote) =>
+            {
+                Partner::Conversation(conversation)
+            }
+            Some(_) => Partner::Nothing,
+            None if self.unnoticed.remove(&notice.cookie).is_some() => Partner::Told,
             None => Partner::Late,
         }
     }

@@ -72,7 +72,7 @@ impl EventsCollector {
         let mut closed = Vec::new();
         let mut alone = 0;
         for (since, mut socket) in notices {
-            match self.conversations.partner(socket.cookie) {
+            match self.conversations.partner(&socket) {
                 Partner::Conversation(conversation) => closed.push((*conversation, socket)),
                 Partner::Late
                     if clock.monotonic.saturating_sub(since) < PATIENCE && self.late.len() < MOST_LATE =>

@@ -70,11 +70,12 @@ impl Probes {
         Ok(probes)
     }
 
-    /// Records on the CPUs that are online now. Those that come later are not heard before this.
+    /// Records on the CPUs that are online now, and says whether they are others than before. Those that come later are
+    /// not heard before this.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(super) fn follow_cpus(&mut self) -> Result<(), HostError> {
+    pub(super) fn follow_cpus(&mut self) -> Result<bool, HostError> {
         let online = online().map_err(HostError::file("read", CPUS))?;
         self.record_on(&online).map_err(|error| {
             let error = match error.raw_os_error() {
@@ -88,9 +89,11 @@ impl Probes {
         })
     }
 
-    fn record_on(&mut self, online: &[u32]) -> io::Result<()> {
+    fn record_on(&mut self, online: &[u32]) -> io::Result<bool> {
         // The events of a CPU that went are dead, also when it comes back.
+        let before = self.rings.len();
         self.rings.retain(|recorder| online.contains(&recorder.cpu));
+        let mut is_other = self.rings.len() != before;
         let share = self.size / online.len().max(1);
         let share = if self.size >= SMALLEST {
             share.max(SMALLEST)
@@ -102,13 +105,16 @@ impl Probes {
                 continue;
             }
             match self.record(*cpu, share) {
-                Ok(recorder) => self.rings.push(recorder),
+                Ok(recorder) => {
+                    self.rings.push(recorder);
+                    is_other = true;
+                }
                 // It went offline meanwhile.
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(is_other)
     }
 
     fn record(&mut self, cpu: u32, size: usize) -> io::Result<Recorder> {
@@ -250,9 +256,10 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(cpus(&probes), online);
-        probes.record_on(&[]).unwrap();
+        assert!(!probes.record_on(&online).unwrap());
+        assert!(probes.record_on(&[]).unwrap());
         assert!(cpus(&probes).is_empty());
-        probes.record_on(&online).unwrap();
+        assert!(probes.record_on(&online).unwrap());
         assert_eq!(cpus(&probes), online);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         drop(std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap());

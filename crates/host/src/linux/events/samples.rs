@@ -213,6 +213,14 @@ pub(super) struct Executed {
 }
 
 impl Samples {
+    /// Moves everything out of `others`.
+    pub(super) fn append(&mut self, others: &mut Self) {
+        self.sockets.append(&mut others.sockets);
+        self.executed.append(&mut others.executed);
+        // A storm is no reason to keep its room for ever.
+        others.sockets.shrink_to(1 << 10);
+    }
+
     fn push(&mut self, sample: Sample) {
         match (sample.what, sample.process) {
             (What::Executed { path }, Some(process)) => self.executed.push(Executed {

@@ -65,10 +65,14 @@ fn heard(samples: impl IntoIterator<Item = Sample>) -> Conversations {
 }
 
 fn partner(conversations: &mut Conversations) -> Conversation {
-    match conversations.partner(COOKIE) {
+    match conversations.partner(&notice()) {
         Partner::Conversation(conversation) => *conversation,
         other => panic!("{other:?}"),
     }
+}
+
+fn notice() -> Socket {
+    dumped(COOKIE, Close, end(40_000), end(80))
 }
 
 fn dumped(cookie: u64, state: SocketState, local: Endpoint, remote: Endpoint) -> Socket {
@@ -108,7 +112,7 @@ fn who_connects_is_the_user_and_the_port_comes_later() {
     assert_eq!(told.user, Some((7, 10)));
     assert_eq!(told.end.unwrap().has_fin, Some(true));
     assert_eq!(told.outcome(), Outcome::Finished);
-    assert_eq!(conversations.partner(COOKIE), Partner::Late);
+    assert_eq!(conversations.partner(&notice()), Partner::Late);
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn a_connect_that_found_no_port_is_no_conversation() {
         state_of(SOCKET, 11, 7, (SynSent, Close), unbound),
         destroyed(20, 7, COOKIE),
     ]);
-    assert_eq!(conversations.partner(COOKIE), Partner::Nothing);
+    assert_eq!(conversations.partner(&notice()), Partner::Nothing);
 }
 
 #[test]
@@ -175,7 +179,7 @@ fn what_began_before_the_watch_is_said_to() {
     assert_eq!(told.user, Some((9, 20)));
     // One that was never connected has no history at all.
     conversations.take(destroyed(50, 9, COOKIE));
-    assert_eq!(conversations.partner(COOKIE), Partner::Nothing);
+    assert_eq!(conversations.partner(&notice()), Partner::Nothing);
 }
 
 #[test]
@@ -244,8 +248,8 @@ fn without_a_notice_an_end_is_told_after_a_while() {
     assert_eq!(expired.len(), 1);
     assert_eq!((expired[0].0, expired[0].1.user), (COOKIE, Some((7, 10))));
     // The notice that comes after all is not told as another one.
-    assert_eq!(conversations.partner(COOKIE), Partner::Told);
-    assert_eq!(conversations.partner(COOKIE), Partner::Late);
+    assert_eq!(conversations.partner(&notice()), Partner::Told);
+    assert_eq!(conversations.partner(&notice()), Partner::Late);
 }
 
 #[test]
@@ -269,6 +273,28 @@ fn after_a_loss_what_no_look_meets_is_forgotten() {
     conversations.shake();
     conversations.settle(|_| false);
     assert!(conversations.open.is_empty() && conversations.told.is_empty());
+}
+
+#[test]
+fn an_address_that_passed_on_unheard_is_not_taken_for_the_earlier_socket() {
+    let later = (end(50_000), end(80));
+    let before = || [state(10, 7, Close, SynSent), state(20, 0, SynSent, Close)];
+    // The end of the first and the beginning of the second were lost.
+    let mut conversations = heard(before());
+    conversations.take(state_of(SOCKET, 90, 9, (Established, FinWait1), later));
+    conversations.take(destroyed(99, 0, COOKIE));
+    assert_eq!(conversations.partner(&notice()), Partner::Nothing);
+    let mut conversations = heard(before());
+    conversations.take(state_of(SOCKET, 90, 9, (Established, FinWait1), later));
+    conversations.take(destroyed(99, 0, COOKIE));
+    let notice = dumped(COOKIE, Close, later.0, later.1);
+    let Partner::Conversation(told) = conversations.partner(&notice) else {
+        panic!("it has no partner");
+    };
+    assert_eq!(
+        (told.began, told.began_before, told.user),
+        (90, true, Some((9, 90)))
+    );
 }
 
 #[test]
