@@ -11,10 +11,12 @@ use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use atalaya_host::collector::{Collector as _, Options};
+use atalaya_host::linux::ebpf::EbpfCollector;
 use atalaya_host::linux::names::{Drained, Names};
 use atalaya_host::linux::owners::proc_folder::ProcFolder;
-use atalaya_model::observation::Resolution;
-use atalaya_model::{ProcessKey, Time};
+use atalaya_model::observation::{Resolution, SocketEvent};
+use atalaya_model::{Observation, Owners, ProcessKey, Time};
 
 fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
@@ -270,4 +272,51 @@ fn the_ring_is_readable_when_it_fills() {
         assert!(("localhost", 0).to_socket_addrs().is_ok());
     }
     assert!(is_readable(&names));
+}
+
+#[test]
+fn the_name_comes_before_the_connection() {
+    if !is_root() {
+        return;
+    }
+    let options = Options {
+        hash: false,
+        packages: false,
+        every_process: false,
+        ..Options::default()
+    };
+    let mut collector = match EbpfCollector::open(options) {
+        Ok(collector) => collector,
+        Err(error) => {
+            println!("skipped: failed to {error}");
+            return;
+        }
+    };
+    collector.look(&mut |_| {}).unwrap();
+    let script = "import socket
+server = socket.create_server(('127.0.0.1', 0))
+client = socket.create_connection(('localhost', server.getsockname()[1]))
+server.accept()[0].close()";
+    let Some(pid) = run("python3", &["-c", script]) else {
+        return;
+    };
+    let mut told = Vec::new();
+    for _ in 0..100 {
+        collector
+            .wait(Duration::from_millis(20), &mut |observation| match observation {
+                Observation::Resolved(resolution) if resolution.process.pid == pid => told.push("name"),
+                Observation::SocketEvents(events) => {
+                    let of_it = |owners: &Owners| matches!(owners, Owners::Used(key) if key.pid == pid);
+                    let is_ours = |event: &&SocketEvent| of_it(&event.socket.owners);
+                    told.extend(events.iter().filter(is_ours).map(|_| "connection"));
+                }
+                _ => {}
+            })
+            .unwrap();
+        if told.contains(&"connection") {
+            break;
+        }
+    }
+    assert_eq!(told.first(), Some(&"name"), "{told:?}");
+    assert!(told.contains(&"connection"), "{told:?}");
 }

@@ -3,11 +3,10 @@
 //! Two probes on each function of the host's libc, one at its entry and one at its return (`bpf/names.bpf.c`), write
 //! what was asked and answered into a ring. They live as long as [`Names`]; the kernel takes them away with the last
 //! descriptor, however the program ends. What is not seen: programs in a container with a libc of its own, static
-//! programs, and those that speak DNS themselves. [`Names::limits`] says so.
+//! programs, and those that speak DNS themselves. [`open_or_say`] says so.
 //!
-//! How a collector uses it: open it once; call [`Names::drain`] each time that it drains its
-//! own ring, and before it passes on connections, so that names come first; [`Names::as_fd`] is readable early when
-//! the ring is half full. `drain` returns what was lost, for the ledger (`Stage::KernelRing`) and a gap.
+//! How a collector uses it: open it once by [`open_or_say`]; call [`Names::tell`] right before it passes on connections
+//! that it has read already, so that names come first; [`Names::as_fd`] is readable early when the ring is half full.
 
 mod libraries;
 mod record;
@@ -21,7 +20,7 @@ use std::{fmt, io};
 
 use atalaya_model::observation::Resolution;
 use atalaya_model::tier::Limit;
-use atalaya_model::{Text, Time};
+use atalaya_model::{Gap, Ledger, Observation, Span, Stage, Text, Time};
 use aya::Ebpf;
 use aya::maps::{Array, Map, MapData, RingBuf};
 use aya::programs::UProbe;
@@ -30,6 +29,7 @@ use aya::programs::uprobe::UProbeScope;
 use super::programs::Programs;
 use super::programs::calls::{self, Kind};
 use crate::HostError;
+use crate::collector::Sink;
 
 /// The programs, built from `bpf/names.bpf.c` by `bpf/build`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("names/bpf/names.bpf.o");
@@ -177,20 +177,52 @@ impl Names {
         drained
     }
 
+    /// Passes on every answer that waits, counts what was lost, and tells it as a gap. `boot` is when the host booted.
+    pub fn tell(&mut self, boot: Time, ledger: &Ledger, sink: &mut Sink<'_>) {
+        let clock = |nanos: u64| boot.after(Span(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX)));
+        let drained = self.drain(&clock, &mut |resolution| sink(Observation::Resolved(resolution)));
+        let ring = Stage::KernelRing;
+        ledger.received(ring, drained.passed + drained.idle + drained.lost);
+        ledger.passed(ring, drained.passed + drained.idle);
+        if drained.lost > 0 {
+            ledger.dropped(ring, drained.lost);
+            sink(Observation::Gap(Gap {
+                time: crate::clock::now(),
+                stage: ring,
+                count: drained.lost,
+                reason: Text::from("answers of the resolver found their ring full"),
+            }));
+        }
+    }
+
     /// The libraries that are watched.
     pub fn libraries(&self) -> &[PathBuf] {
         &self.libraries
     }
+}
 
-    /// What is not seen this way.
-    pub fn limits() -> [Limit; 1] {
-        [Limit {
-            what: Text::from(
-                "the names that programs ask for which bring their own resolver (static ones, and those in containers \
-                 with a libc of their own)",
-            ),
-            remedy: Text::from("none in this version"),
-        }]
+/// Watches the resolver if that works here, and says what is not seen this way.
+pub fn open_or_say() -> (Option<Names>, Limit) {
+    match Names::open() {
+        Ok(names) => {
+            let limit = Limit {
+                what: Text::from(
+                    "names asked for by programs with a resolver of their own (static ones, and those in containers \
+                     with a libc of their own)",
+                ),
+                remedy: Text::from("none in this version"),
+            };
+            (Some(names), limit)
+        }
+        Err(error) => {
+            let limit = Limit {
+                what: Text::from(format!("the names that programs ask for: failed to {error}")),
+                remedy: Text::from(
+                    "Linux 6.6 with CAP_BPF and CAP_PERFMON; before that, CAP_SYS_ADMIN as well",
+                ),
+            };
+            (None, limit)
+        }
     }
 }
 

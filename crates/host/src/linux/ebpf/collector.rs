@@ -19,6 +19,7 @@ use super::ring::Lost;
 use super::scope::{self, Scope};
 use super::walker::Walk;
 use crate::collector::{Collector, Options, Sink};
+use crate::linux::names::{self, Names};
 use crate::linux::owners::numbers::NumberSet;
 use crate::linux::poll::{FETCH, PollCollector};
 use crate::{HostError, clock};
@@ -70,6 +71,8 @@ struct Pending {
     listeners: Listeners,
     scope: Scope,
     namespaces: NumberSet<u32>,
+    /// Which names processes ask for.
+    resolver: Option<Names>,
     /// While a complete list is made: every event is also a row of it.
     is_listing: bool,
     boot: Time,
@@ -84,10 +87,12 @@ impl EbpfCollector {
         let kernel = Kernel::load(Sizes::with_ring(options.ring))?;
         let wakes =
             wakes_of(&kernel).map_err(|error| HostError::system("wait for the ring")(error.into()))?;
+        let (resolver, unnamed) = options.names.then(names::open_or_say).unzip();
+        let limits = kernel.limits.iter().cloned().chain(privileges::limit());
         let report = TierReport {
             tier: Tier::Ebpf,
             unavailable: options.unavailable.clone(),
-            limits: kernel.limits.iter().cloned().chain(privileges::limit()).collect(),
+            limits: limits.chain(unnamed).collect(),
         };
         let once = Options {
             follow: false,
@@ -96,6 +101,7 @@ impl EbpfCollector {
         let poll = PollCollector::open_for(Tier::Ebpf, once)?;
         let pending = Pending {
             scope: Scope::of(scope::process_namespace(), poll.namespaces.own()),
+            resolver: resolver.flatten(),
             ..Pending::default()
         };
         Ok(Self {
@@ -387,8 +393,12 @@ impl Pending {
         }
     }
 
-    /// Passes on what has gathered, after the processes that it names.
+    /// Passes on what has gathered, after the processes that it names, and the names that these asked for.
     fn flush(&mut self, poll: &mut PollCollector, sink: &mut Sink<'_>) {
+        // A name that was asked for before any of these is told by now.
+        if let Some(resolver) = &mut self.resolver {
+            resolver.tell(self.boot, &poll.ledger, sink);
+        }
         let Some(time) = self.events.last().map(|event| event.time) else {
             return;
         };
