@@ -285,3 +285,109 @@ impl Copy<'_> {
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aya_obj::btf::Btf;
+    use proptest::prelude::*;
+
+    fn description(types: &[u8], strings: &[u8]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_ne_bytes().to_vec();
+        bytes.extend([1, 0]);
+        let lengths = (types.len() as u32, strings.len() as u32);
+        bytes.extend(
+            [HEADER as u32, 0, lengths.0, lengths.0, lengths.1]
+                .map(u32::to_ne_bytes)
+                .concat(),
+        );
+        bytes.extend(types);
+        bytes.extend(strings);
+        bytes
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    }
+
+    /// `struct outer { struct { int wanted; }; struct unseen { int wanted; } other; struct later *wanted; }`, and a
+    /// function `walk`.
+    fn kernel() -> Vec<u8> {
+        let strings = b"\0outer\0wanted\0other\0later\0walk\0int\0";
+        let [outer, wanted, other, later, walk, int] = [1, 7, 14, 20, 26, 31];
+        let types = [
+            &[int, INT << 24, 4, 32][..],
+            &[0, STRUCT << 24 | 1, 4, wanted, 1, 0],
+            &[other, STRUCT << 24 | 1, 4, wanted, 1, 0],
+            &[later, STRUCT << 24, 0],
+            &[0, POINTER << 24, 4],
+            &[outer, STRUCT << 24 | 3, 16, 0, 2, 0, other, 3, 32, wanted, 5, 64],
+            &[walk, FUNCTION << 24, 0],
+        ];
+        description(&words(&types.concat()), strings)
+    }
+
+    #[test]
+    fn only_what_is_named_is_left() {
+        let kernel = kernel();
+        let kernel = Types::index(&kernel).unwrap();
+        assert_eq!(
+            (kernel.function(b"walk"), kernel.function(b"wal")),
+            (Some(7), None)
+        );
+        let program = description(
+            &words(&[1, STRUCT << 24 | 1, 4, 13, 0, 0]),
+            b"\0outer___new\0wanted\0",
+        );
+        let reduced = kernel.reduced_to(&Types::index(&program).unwrap());
+        let reduced = Types::index(&reduced).unwrap();
+        let named = |name: &[u8]| {
+            let mut all = reduced.all();
+            all.find(|(_, item)| reduced.name(item.name) == name && is_record(*item))
+        };
+        let (_, outer) = named(b"outer").unwrap();
+        let members: Vec<&[u8]> = reduced
+            .members(outer)
+            .map(|member| reduced.name(member[0]))
+            .collect();
+        assert_eq!(members, [&b""[..], b"wanted"]);
+        assert_eq!(outer.size, 16);
+        assert!(named(b"other").is_none() && named(b"later").is_none());
+        assert_eq!(reduced.all().count(), 4);
+    }
+
+    #[test]
+    fn the_description_of_this_kernel() {
+        let Ok(kernel) = std::fs::read("/sys/kernel/btf/vmlinux") else {
+            return;
+        };
+        let kernel = Types::index(&kernel).unwrap();
+        assert!(kernel.all().count() > 10_000);
+        let program = description(
+            &words(&[1, STRUCT << 24 | 1, 4, 13, 0, 0]),
+            b"\0task_struct\0tgid\0",
+        );
+        let reduced = kernel.reduced_to(&Types::index(&program).unwrap());
+        assert!(reduced.len() < 4_096, "{}", reduced.len());
+        assert!(Btf::parse(&reduced, aya::Endianness::default()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(types in proptest::collection::vec(any::<u8>(), 0..300), kind in 0u8..24) {
+            let mut types = types;
+            for head in types.chunks_mut(12) {
+                if let Some(of) = head.get_mut(7) {
+                    *of = kind;
+                }
+            }
+            let bytes = description(&types, b"\0a\0b\0");
+            if let Some(index) = Types::index(&bytes) {
+                let reduced = index.reduced_to(&index);
+                prop_assert!(Types::index(&reduced).is_some());
+                prop_assert_eq!(index.function(b"nothing"), None);
+            }
+            let _ = Types::index(&types);
+        }
+    }
+}
