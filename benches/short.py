@@ -142,7 +142,7 @@ def line(name, result, watcher, took):
     if not result.done:
         return f"| {label} | | | | | {said}"
     clients, servers = (result.ends.get(end, (0, 0)) for end in ("client", "server"))
-    exact = "–" if result.bytes_told is None else share(result.exact, result.done)
+    exact = share(result.exact, result.done) if name in ATALAYA else "–"
     cells = [share(result.seen, result.done), share(*reversed(clients)), share(*reversed(servers)), exact]
     return f"| {label} | {' | '.join(cells)} | {said}"
 
