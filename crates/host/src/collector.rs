@@ -86,7 +86,7 @@ impl Default for Options {
             redact: true,
             command_line_key: None,
             receive_buffer: 64 << 20,
-            ring: 8 << 20,
+            ring: 4 << 20,
             names: true,
             unavailable: Vec::new(),
             ledger: Ledger::default(),

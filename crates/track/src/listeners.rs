@@ -1,10 +1,10 @@
 //! The table of listeners, and which ports have one.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use atalaya_model::{Endpoint, Listener, ProcessKey, Transport};
+use foldhash::HashMap;
 
 /// (network namespace, cookie); (`u32::MAX`, id) for a listener that has no cookie.
 pub(crate) type ListenerKey = (u32, u64);

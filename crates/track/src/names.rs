@@ -1,9 +1,10 @@
 //! Which names processes were given addresses for, so that their connections can be called by name.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use atalaya_model::{NameSource, ProcessKey, Resolution, Text};
+use foldhash::HashMap;
 
 /// Most pairs of process and address remembered; the oldest go first.
 const MOST: usize = 65_536;

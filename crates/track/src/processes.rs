@@ -1,9 +1,10 @@
 //! The table of processes, each with the slots of its open connections.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use atalaya_model::{Process, ProcessKey, Span, Time};
+use foldhash::{HashMap, HashMapExt};
 
 /// How long an ended process can still be looked up: late hashes and destroy notices refer to it.
 const KEPT_AFTER_END: Span = Span::from_seconds(30);

@@ -1,9 +1,9 @@
 //! The table of connections: one slot a conversation, found by its socket and, where that may have many, its peer.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use atalaya_model::{Connection, Endpoint, Socket, Transport};
+use foldhash::HashMap;
 
 /// What tells one conversation from all others. One without a cookie has namespace `u32::MAX` and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

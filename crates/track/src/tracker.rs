@@ -1,11 +1,12 @@
 //! The tracker itself: every observation has its place here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use atalaya_model::{
     Endpoint, Event, Fact, Gap, Networks, Observation, Process, ProcessKey, Socket, Span, Stage, Text, Time,
 };
+use foldhash::{HashMap, HashMapExt};
 
 use crate::listeners::Listeners;
 use crate::names::Names;
