@@ -67,7 +67,13 @@ pub(super) fn greeting(plan: &Plan, parts: &Parts) -> Vec<String> {
             until.local_clock()
         ));
     }
-    for limit in &parts.tier.limits {
+    // What nobody here can change stands in `atalaya status` and the README.
+    let changeable = parts
+        .tier
+        .limits
+        .iter()
+        .filter(|limit| !limit.remedy.starts_with("none"));
+    for limit in changeable {
         lines.push(format!(
             "not seen: {} (to change that: {})",
             limit.what, limit.remedy

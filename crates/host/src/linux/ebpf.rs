@@ -3,6 +3,7 @@
 //! The programs are in `ebpf/bpf`, written in C; their object is committed beside them. This side loads them, reads
 //! their ring in batches, and turns records into observations.
 
+mod attached;
 mod collector;
 mod control_group;
 mod decode;

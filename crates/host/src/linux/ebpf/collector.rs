@@ -277,6 +277,7 @@ impl Collector for EbpfCollector {
         if self.looks == 1 {
             return self.look_first(sink);
         }
+        self.kernel.check()?;
         self.drain(sink);
         let namespaces = if self.is_list_uncertain && self.next_list.left().is_none() {
             self.list(sink)?

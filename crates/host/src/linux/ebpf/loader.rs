@@ -3,20 +3,17 @@
 
 use std::error::Error;
 use std::io;
-use std::os::fd::OwnedFd;
 
 use atalaya_model::Text;
 use atalaya_model::tier::Limit;
 use aya::maps::{Array, Map, PerCpuArray, RingBuf};
-use aya::programs::cgroup_skb::CgroupSkbAttachType;
-use aya::programs::{
-    BtfTracePoint, CgroupAttachMode, CgroupSock, Iter, Program, ProgramError, RawTracePoint,
-};
+use aya::programs::{BtfTracePoint, Iter, Program, ProgramError, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
+use super::attached::Attached;
 use super::ring::Ring;
 use super::walker::{Walk, Walked, Walker};
-use super::{control_group, memory, privileges, processes};
+use super::{memory, privileges, processes};
 use crate::HostError;
 
 /// The compiled programs of `bpf/atalaya.bpf.c`.
@@ -62,15 +59,6 @@ const OPTIONAL: [(Tracepoint, &str); 3] = [
     ),
 ];
 
-/// Programs of the root control group.
-const OF_GROUP: [&str; 5] = [
-    "datagram_sent",
-    "datagram_received",
-    "datagram_bound4",
-    "datagram_bound6",
-    "released",
-];
-
 /// How much the programs may keep.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
@@ -106,6 +94,8 @@ impl Sizes {
 pub(super) struct Kernel {
     /// Keeps the programs, their maps and their attachments.
     ebpf: Ebpf,
+    /// Keeps the attachments to the control groups; `None` where datagrams are not seen.
+    groups: Option<Attached>,
     /// What they tell.
     pub(super) ring: Ring,
     /// What runs over what they keep.
@@ -122,7 +112,7 @@ impl Kernel {
     pub(super) fn load(sizes: Sizes) -> Result<Self, HostError> {
         privileges::check()?;
         super::scope::check_time()?;
-        let (mut ebpf, limits) = attach_all(sizes)?;
+        let (mut ebpf, groups, limits) = attach_all(sizes)?;
         // Reading the kernel's types took tens of megabytes for a moment.
         memory::give_back();
         let ring = Ring::new(
@@ -135,10 +125,19 @@ impl Kernel {
         let walker = found.ok_or_else(|| refused("open the walker", "the object has none"))?;
         Ok(Self {
             ebpf,
+            groups,
             ring,
             walker: Walker::new(walker, sizes.peers),
             limits,
         })
+    }
+
+    /// Are the programs still where they were attached? Whoever may, can take them away.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub(super) fn check(&self) -> Result<(), HostError> {
+        self.groups.as_ref().map_or(Ok(()), Attached::check)
     }
 
     /// Runs the walker once: it tells what lives and has changed, and ends what fell silent.
@@ -155,7 +154,7 @@ impl Kernel {
 }
 
 /// Loads and attaches every program, and lets them know what exists already. Gives what is not seen on this kernel.
-fn attach_all(sizes: Sizes) -> Result<(Ebpf, Vec<Limit>), HostError> {
+fn attach_all(sizes: Sizes) -> Result<(Ebpf, Option<Attached>, Vec<Limit>), HostError> {
     let btf = Btf::from_sys_fs().map_err(|error| {
         failed(
             "read the kernel's types: it needs CONFIG_DEBUG_INFO_BTF (Linux 5.8 or newer)",
@@ -190,7 +189,8 @@ fn attach_all(sizes: Sizes) -> Result<(Ebpf, Vec<Limit>), HostError> {
             });
         }
     }
-    if let Err(error) = attach_to_group(&mut ebpf) {
+    let groups = Attached::to_root(&mut ebpf);
+    if let Err(error) = &groups {
         let remedy = if privileges::may_attach_to_groups() {
             format!("the kernel failed to {error}")
         } else {
@@ -204,7 +204,7 @@ fn attach_all(sizes: Sizes) -> Result<(Ebpf, Vec<Limit>), HostError> {
     let program: &mut RawTracePoint = find(&mut ebpf, "walk")?;
     program.load().map_err(|error| failed("walk", &error))?;
     prime(&mut ebpf, &btf)?;
-    Ok((ebpf, limits))
+    Ok((ebpf, groups.ok(), limits))
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Option<Map> {
@@ -242,37 +242,6 @@ fn attach(ebpf: &mut Ebpf, wanted: &Tracepoint, btf: &Btf) -> Result<(), Program
     let program: &mut BtfTracePoint = program.try_into()?;
     program.load(wanted.tracepoint, btf)?;
     program.attach()?;
-    Ok(())
-}
-
-/// Attaches to the root of the control groups, for all processes.
-fn attach_to_group(ebpf: &mut Ebpf) -> Result<(), HostError> {
-    let root = control_group::open_root()?;
-    let of_group = |ebpf: &mut Ebpf, name: &'static str, root: &OwnedFd| -> Result<(), ProgramError> {
-        // The links of several programs, and several watchers, live side by side in any mode.
-        let mode = CgroupAttachMode::Single;
-        match ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)? {
-            Program::CgroupSkb(program) => {
-                program.load()?;
-                let kind = if name == "datagram_sent" {
-                    CgroupSkbAttachType::Egress
-                } else {
-                    CgroupSkbAttachType::Ingress
-                };
-                program.attach(root, kind, mode)?;
-            }
-            Program::CgroupSock(program) => {
-                let program: &mut CgroupSock = program;
-                program.load()?;
-                program.attach(root, mode)?;
-            }
-            _ => return Err(ProgramError::UnexpectedProgramType),
-        }
-        Ok(())
-    };
-    for name in OF_GROUP {
-        of_group(ebpf, name, &root).map_err(|error| failed(name, &error))?;
-    }
     Ok(())
 }
 

@@ -126,6 +126,38 @@ pub(in crate::linux) fn link_iterator(program: BorrowedFd<'_>) -> io::Result<Own
     )
 }
 
+/// What a program of a control group is called for (`enum bpf_attach_type`).
+#[derive(Clone, Copy, Debug)]
+pub(in crate::linux) enum Group {
+    /// Packets that sockets receive.
+    Ingress = 0,
+    /// Packets that sockets send.
+    Egress = 1,
+    /// After a socket was bound to an IPv4 address.
+    Bound4 = 12,
+    /// After a socket was bound to an IPv6 address.
+    Bound6 = 13,
+    /// As a socket is closed.
+    Release = 34,
+}
+
+/// Attaches a program to a control group and all below it. It goes with its descriptor.
+pub(in crate::linux) fn link_group(
+    program: BorrowedFd<'_>,
+    group: BorrowedFd<'_>,
+    purpose: Group,
+) -> io::Result<OwnedFd> {
+    call(
+        LINK,
+        &IteratorAttributes {
+            program: program.as_raw_fd() as u32,
+            target: group.as_raw_fd() as u32,
+            attach_to: purpose as u32,
+            ..IteratorAttributes::default()
+        },
+    )
+}
+
 /// Begins a walk; the program writes while the file is read.
 pub(in crate::linux) fn walk(link: BorrowedFd<'_>) -> io::Result<File> {
     let attributes = OpenAttributes {
@@ -190,6 +222,7 @@ mod tests {
         let file = File::open("/dev/null").unwrap();
         let file = std::os::fd::AsFd::as_fd(&file);
         assert!(link_iterator(file).is_err() && walk(file).is_err());
+        assert!(link_group(file, file, Group::Egress).is_err());
         assert!(link_probes(file, Path::new("/dev/null"), &[0], false).is_err());
     }
 }
