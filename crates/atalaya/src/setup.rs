@@ -55,6 +55,8 @@ pub fn collector(
         hash: options.hash && collect.hashes,
         packages: options.packages && collect.packages,
         redact: collect.redact,
+        // Who asks for a tier without kernel programs gets none.
+        programs: !matches!(choice, TierChoice::Poll | TierChoice::Events),
         ..options
     };
     let forced = match choice.forced() {

@@ -67,6 +67,8 @@ pub struct Options {
     pub receive_buffer: usize,
     /// Bytes of the ring through which kernel programs speak; a power of two, a page at least.
     pub ring: usize,
+    /// Load programs into the kernel where that is cheaper than asking it, in tiers that do without, too.
+    pub programs: bool,
     /// Note the names that programs ask the system's resolver for.
     pub names: bool,
     /// Better tiers that are off, each with the reason; told in the report.
@@ -87,6 +89,7 @@ impl Default for Options {
             command_line_key: None,
             receive_buffer: 64 << 20,
             ring: 4 << 20,
+            programs: true,
             names: true,
             unavailable: Vec::new(),
             ledger: Ledger::default(),

@@ -132,6 +132,11 @@ impl Owners {
         })
     }
 
+    /// Reads descriptors from `/proc` only, however many there are.
+    pub(super) const fn without_programs(&mut self) {
+        self.one_pass_from = u64::MAX;
+    }
+
     /// `/proc`.
     pub const fn folder(&self) -> &ProcFolder {
         &self.folder

@@ -61,12 +61,17 @@ impl PollCollector {
     /// As [`open`](Self::open), for a better tier that looks as this one does.
     pub(super) fn open_for(tier: Tier, options: Options) -> Result<Self, HostError> {
         let ledger = options.ledger.clone();
-        let owners = Owners::new(options.follow, report::may_read_every_process())
+        let mut owners = Owners::new(options.follow, report::may_read_every_process())
             .map_err(|error| HostError::file("read", "/proc")(error.into()))?;
         let receive_buffer = options.follow.then_some(options.receive_buffer);
         let namespaces =
             Namespaces::open(receive_buffer).map_err(HostError::system("open a socket of kind sock_diag"))?;
-        let one_pass = (!options.follow).then(one_pass::open).flatten();
+        let one_pass = (!options.follow && options.programs)
+            .then(one_pass::open)
+            .flatten();
+        if !options.programs {
+            owners.without_programs();
+        }
         let mut collector = Self {
             tier,
             limits: Vec::new(),
