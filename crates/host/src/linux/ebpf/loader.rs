@@ -155,6 +155,9 @@ impl Kernel {
 
 /// Loads and attaches every program, and lets them know what exists already. Gives what is not seen on this kernel.
 fn attach_all(sizes: Sizes) -> Result<(Ebpf, Option<Attached>, Vec<Limit>), HostError> {
+    // The loader reads the kernel's types as it is made. They take much memory: one copy at a time.
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
     let btf = Btf::from_sys_fs().map_err(|error| {
         failed(
             "read the kernel's types: it needs CONFIG_DEBUG_INFO_BTF (Linux 5.8 or newer)",
@@ -162,7 +165,7 @@ fn attach_all(sizes: Sizes) -> Result<(Ebpf, Option<Attached>, Vec<Limit>), Host
         )
     })?;
     let (first_ephemeral, last_ephemeral) = ephemeral_ports();
-    let mut ebpf = EbpfLoader::new()
+    let mut ebpf = loader
         .btf(Some(&btf))
         .map_max_entries("ring", sizes.ring)
         .map_max_entries("streams", sizes.streams)
