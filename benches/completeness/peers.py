@@ -102,7 +102,7 @@ def score_totals(ends, watcher):
         result.ends[end["end"]][0] += 1
         result.ends[end["end"]][1] += end["pid"] in named
         result.bytes_done += end["sent"] + end["received"]
-    result.bytes_told = sum(int(sum(processes[pid])) for pid in named)
+    result.bytes_told = sum(int(sum(processes[pid])) for pid in named) if named else None
     return result
 
 
