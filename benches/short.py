@@ -180,7 +180,8 @@ def main():
                 complaints.append(f"{name}: bytes exact for {result.exact} of {result.seen}")
             lost = ", ".join(f"{count} {what}" for what, count in watcher.gaps.items()) or "nothing"
             doubled = f", told twice: {result.twice}" if result.twice else ""
-            notes.append(f"{name}: {result.done:,} ends; gaps: {lost}{doubled}; {watcher.said[-1]}")
+            ends = f"{result.done:,} ends; gaps: {lost}{doubled}; " if result.done else ""
+            notes.append(f"{name}: {ends}{watcher.said[-1]}")
         if options.verbose:
             notes += [f"  {failure}" for failure in result.failures[:8]]
     print("\n" + "\n".join(notes))
