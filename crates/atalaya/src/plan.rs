@@ -7,6 +7,7 @@ use atalaya_detect::registry::ENTRIES;
 use atalaya_format::escape;
 use atalaya_host::collector::Options as CollectorOptions;
 use atalaya_host::privileges::Privileges;
+use atalaya_model::tier::Limit;
 use atalaya_model::{Tier, TierReport};
 use serde::Serialize;
 
@@ -21,6 +22,9 @@ use crate::terminal::ignore_closed_pipe;
 pub struct Plan {
     /// How the host would be observed.
     pub tier: TierReport,
+    /// What this tier itself does not see; what missing privileges add to that has its own lines.
+    #[serde(skip)]
+    pub not_seen: Vec<Limit>,
     /// Effective user id.
     pub user_id: u32,
     /// Capabilities that are there.
@@ -85,11 +89,14 @@ impl Plan {
             .iter()
             .map(|json| ("json".to_owned(), file(&json.file)));
         let console = ("console".to_owned(), "standard output".to_owned());
+        let not_seen = tier.limits;
+        let limits = not_seen.iter().cloned().chain(privileges.limits(&program));
         Ok(Self {
             tier: TierReport {
-                limits: privileges.limits(&program),
+                limits: limits.collect(),
                 ..tier
             },
+            not_seen,
             user_id: privileges.user_id,
             present: privileges.present.iter().map(ToString::to_string).collect(),
             missing: privileges
@@ -137,6 +144,10 @@ impl Plan {
         )?;
         for (tier, why) in &self.tier.unavailable {
             writeln!(out, "                {} unavailable: {why}", tier.name())?;
+        }
+        for limit in &self.not_seen {
+            writeln!(out, "                not seen: {}", limit.what)?;
+            writeln!(out, "                  to change that: {}", limit.remedy)?;
         }
         writeln!(out, "runs as         {user}")?;
         writeln!(out, "privileges      present: {}", none_or(&self.present))?;

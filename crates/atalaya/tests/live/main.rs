@@ -34,6 +34,8 @@ mod seeds;
 #[cfg(test)]
 mod sockets;
 #[cfg(test)]
+mod tiers;
+#[cfg(test)]
 mod watch;
 #[cfg(test)]
 mod world;

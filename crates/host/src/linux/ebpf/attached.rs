@@ -8,7 +8,7 @@ use aya::Ebpf;
 use aya::programs::{Program, ProgramError};
 
 use super::control_group;
-use super::loader::{failed, refused};
+use super::loader::{reason, refused};
 use crate::HostError;
 use crate::linux::programs::calls::{self, Group};
 
@@ -29,7 +29,10 @@ impl Attached {
     pub(super) fn to_root(ebpf: &mut Ebpf) -> Result<Self, HostError> {
         let root = control_group::open_root()?;
         let links = PROGRAMS.iter().map(|(name, purpose)| {
-            attach(ebpf, name, *purpose, &root).map_err(|error| failed(name, &*error))
+            attach(ebpf, name, *purpose, &root).map_err(|error| {
+                let text = format!("{name}: {}", reason(&*error));
+                refused("attach a program to the control groups", text)
+            })
         });
         links.collect::<Result<_, _>>().map(Self)
     }

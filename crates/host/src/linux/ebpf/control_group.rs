@@ -8,6 +8,15 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::HostError;
 
+/// What to do where they are mounted nowhere, and this user may not.
+pub(super) const REMEDY: &str = "run as root, or mount the control groups of version 2 anywhere: \
+    `sudo mkdir -p /run/cgroup2 && sudo mount -t cgroup2 none /run/cgroup2`";
+
+/// Are they mounted anywhere?
+pub(super) fn is_mounted() -> bool {
+    std::fs::read("/proc/self/mountinfo").is_ok_and(|mounts| find(&mounts).is_some())
+}
+
 /// Opens the root of the hierarchy, where it is mounted.
 ///
 /// # Errors
@@ -81,9 +90,7 @@ fn open_detached() -> Result<OwnedFd, HostError> {
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
     };
     mount().map_err(|error| {
-        let reason = format!(
-            "it is mounted nowhere, and may not be mounted ({error}): `sudo mount -t cgroup2 none FOLDER`"
-        );
+        let reason = format!("they are mounted nowhere, and may not be mounted ({error}): {REMEDY}");
         HostError::system("find the control groups (version 2)")(io::Error::other(reason))
     })
 }

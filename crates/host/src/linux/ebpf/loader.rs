@@ -13,7 +13,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use super::attached::Attached;
 use super::ring::Ring;
 use super::walker::{Walk, Walked, Walker};
-use super::{memory, privileges, processes};
+use super::{control_group, memory, privileges, processes};
 use crate::HostError;
 
 /// The compiled programs of `bpf/atalaya.bpf.c`.
@@ -160,7 +160,7 @@ fn attach_all(sizes: Sizes) -> Result<(Ebpf, Option<Attached>, Vec<Limit>), Host
     loader.btf(None);
     let btf = Btf::from_sys_fs().map_err(|error| {
         failed(
-            "read the kernel's types: it needs CONFIG_DEBUG_INFO_BTF (Linux 5.8 or newer)",
+            "read the kernel's types: it needs Linux 5.17 or newer with CONFIG_DEBUG_INFO_BTF",
             &error,
         )
     })?;
@@ -182,7 +182,7 @@ fn attach_all(sizes: Sizes) -> Result<(Ebpf, Option<Attached>, Vec<Limit>), Host
     let mut limits = Vec::new();
     // Processes first: whoever is named later has been told before.
     for tracepoint in processes::TRACEPOINTS.iter().chain([&STREAMS]) {
-        attach(&mut ebpf, tracepoint, &btf).map_err(|error| failed(tracepoint.program, &error))?;
+        attach(&mut ebpf, tracepoint, &btf).map_err(|error| unattached(tracepoint, &error))?;
     }
     for (tracepoint, without) in &OPTIONAL {
         if let Err(error) = attach(&mut ebpf, tracepoint, &btf) {
@@ -194,10 +194,12 @@ fn attach_all(sizes: Sizes) -> Result<(Ebpf, Option<Attached>, Vec<Limit>), Host
     }
     let groups = Attached::to_root(&mut ebpf);
     if let Err(error) = &groups {
-        let remedy = if privileges::may_attach_to_groups() {
-            format!("the kernel failed to {error}")
-        } else {
+        let remedy = if !privileges::may_attach_to_groups() {
             "grant CAP_NET_ADMIN".to_owned()
+        } else if control_group::is_mounted() {
+            format!("find out why it failed to {error}")
+        } else {
+            control_group::REMEDY.to_owned()
         };
         limits.push(Limit {
             what: Text::from("UDP, ICMP and raw sockets"),
@@ -205,7 +207,9 @@ fn attach_all(sizes: Sizes) -> Result<(Ebpf, Option<Attached>, Vec<Limit>), Host
         });
     }
     let program: &mut RawTracePoint = find(&mut ebpf, "walk")?;
-    program.load().map_err(|error| failed("walk", &error))?;
+    program
+        .load()
+        .map_err(|error| failed("load the kernel program that walks", &error))?;
     prime(&mut ebpf, &btf)?;
     Ok((ebpf, groups.ok(), limits))
 }
@@ -255,8 +259,31 @@ fn ephemeral_ports() -> (u32, u32) {
     numbers.next().zip(numbers.next()).unwrap_or((32_768, 60_999))
 }
 
-/// What failed and why, with the last words of the kernel's verifier where it has any.
+/// Why a program that is needed is not at its tracepoint.
+fn unattached(wanted: &Tracepoint, error: &ProgramError) -> HostError {
+    let action = "attach the kernel programs";
+    let Tracepoint { program, tracepoint } = wanted;
+    if matches!(error, ProgramError::Btf(_)) {
+        let kernel = rustix::system::uname();
+        let release = kernel.release().to_string_lossy();
+        return refused(
+            action,
+            format!(
+                "this kernel ({release}) does not describe its tracepoint {tracepoint} ({error}): \
+                 it needs Linux 5.17 or newer with CONFIG_DEBUG_INFO_BTF"
+            ),
+        );
+    }
+    refused(action, format!("{program} at {tracepoint}: {}", reason(error)))
+}
+
+/// What failed and why.
 pub(super) fn failed(action: &'static str, error: &dyn Error) -> HostError {
+    refused(action, reason(error))
+}
+
+/// Why, with the last words of the kernel's verifier where it has any.
+pub(super) fn reason(error: &dyn Error) -> String {
     let mut reason = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -267,11 +294,10 @@ pub(super) fn failed(action: &'static str, error: &dyn Error) -> HostError {
         cause = error.source();
     }
     let (first, last) = (reason.lines().next(), reason.lines().last());
-    let text = match (first, last) {
+    match (first, last) {
         (Some(first), Some(last)) if first != last => format!("{first} … {last}"),
         _ => reason,
-    };
-    refused(action, text)
+    }
 }
 
 /// What does not work, in our own words.
