@@ -3,10 +3,12 @@
 
     python3 benches/watch.py [--seconds 60] [--connections 1000] [--new 10]
 
-All watch at the same time, so that all see the same. Prints a table: share of one core, peak memory.
+All watch at the same time, so that all see the same. Prints a table: share of one core over the whole run and, for
+Atalaya, once it has begun (from the fifth second on, by its own word); peak memory.
 """
 
 import argparse
+import json
 import os
 import socket
 import subprocess
@@ -39,6 +41,13 @@ def churn(new, stop):
             server.close()
 
 
+def used(control):
+    """CPU seconds of the watcher behind this socket so far, and when."""
+    command = [str(measure.ATALAYA), "status", "--output", "json", "--socket", control]
+    status = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return status["cpu"] / 1e6, time.monotonic()
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=int, default=60)
@@ -61,14 +70,26 @@ def main():
     seconds = options.seconds
     folder = tempfile.TemporaryDirectory()
     watch = [str(measure.ATALAYA), "watch", "--quiet", "--interval", "1s", "--duration", f"{seconds}s"]
-    commands = {
-        "atalaya watch --interval 1s --no-store": watch + ["--no-store", "--socket", os.path.join(folder.name, "a")],
-        "atalaya watch --interval 1s --store": watch
-        + ["--store", os.path.join(folder.name, "b.db"), "--socket", os.path.join(folder.name, "b")],
+    controls = {}
+
+    def atalaya(*flags):
+        name = "atalaya watch " + " ".join(flags)
+        controls[name] = os.path.join(folder.name, f"{len(controls)}.sock")
+        kept = ["--store", os.path.join(folder.name, f"{len(controls)}.db")] if "--store" in flags else []
+        plain = [flag for flag in flags if flag != "--store"]
+        return name, watch + plain + kept + ["--socket", controls[name]]
+
+    commands = dict(
+        [
+            atalaya("--tier", "ebpf", "--no-store"),
+            atalaya("--tier", "ebpf", "--store"),
+            atalaya("--tier", "poll", "--no-store"),
+        ]
+    ) | {
         "psutil every 1 s": [measure.python(), "-c", PSUTIL_LOOP.replace("SECONDS", str(seconds))],
         "ss -tunap every 1 s": ["sh", "-c", SS_LOOP.replace("SECONDS", str(seconds))],
     }
-    results = {}
+    results, begun, steady = {}, {}, {}
 
     def run(name, command):
         results[name] = measure.cost(command)
@@ -76,16 +97,24 @@ def main():
     threads = [threading.Thread(target=run, args=item) for item in commands.items()]
     for thread in threads:
         thread.start()
+    time.sleep(5)
+    for name, control in controls.items():
+        begun[name] = used(control)
+    time.sleep(max(0, seconds - 8))
+    for name, control in controls.items():
+        cpu, when = used(control)
+        steady[name] = 100 * (cpu - begun[name][0]) / (when - begun[name][1])
     for thread in threads:
         thread.join()
     stop.set()
     crowd.stdin.close()
     crowd.wait()
     print(f"{measure.machine()}; {seconds} s, {options.connections} open connections, {options.new} new a second\n")
-    print("| watcher | % of a core | peak MB |\n|---|---|---|")
+    print("| watcher | % of a core | once begun | peak MB |\n|---|---|---|---|")
     for name, (cpu, wall, memory, code) in results.items():
         note = "" if code == 0 else f" (ended with {code})"
-        print(f"| `{name}`{note} | {100 * cpu / wall:.2f} | {memory:.0f} |")
+        later = f"{steady[name]:.2f}" if name in steady else ""
+        print(f"| `{name}`{note} | {100 * cpu / wall:.2f} | {later} | {memory:.0f} |")
 
 
 main()

@@ -88,7 +88,7 @@ impl Default for Options {
             redact: true,
             command_line_key: None,
             receive_buffer: 64 << 20,
-            ring: 4 << 20,
+            ring: 8 << 20,
             programs: true,
             names: true,
             unavailable: Vec::new(),

@@ -7,6 +7,7 @@ pub mod ebpf;
 pub mod events;
 pub mod hash;
 pub mod iterate;
+mod memory;
 pub mod names;
 pub mod namespaces;
 pub mod owners;

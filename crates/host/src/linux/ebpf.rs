@@ -9,7 +9,6 @@ mod control_group;
 mod decode;
 mod listeners;
 mod loader;
-mod memory;
 mod privileges;
 mod processes;
 mod ring;

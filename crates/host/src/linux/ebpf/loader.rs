@@ -13,8 +13,9 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use super::attached::Attached;
 use super::ring::Ring;
 use super::walker::{Walk, Walked, Walker};
-use super::{control_group, memory, privileges, processes};
+use super::{control_group, privileges, processes};
 use crate::HostError;
+use crate::linux::memory;
 
 /// The compiled programs of `bpf/atalaya.bpf.c`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("bpf/atalaya.bpf.o");

@@ -13,6 +13,7 @@ use rustix::process::{Flock, FlockType, fcntl_getlk};
 use super::Lookup;
 use super::index::PathIndex;
 use crate::linux::hash::{FileIdentity, MAX_FILE};
+use crate::linux::memory;
 use crate::linux::redact::hexadecimal;
 
 /// Most of one list or digest file that is read, in bytes.
@@ -79,7 +80,10 @@ impl Dpkg {
     pub(super) fn owner(&mut self, path: &str) -> Lookup {
         if self.index.is_none() {
             match self.build() {
-                Ok(index) => self.index = Some(index),
+                Ok(index) => {
+                    self.index = Some(index);
+                    memory::give_back();
+                }
                 Err(_) => return Lookup::Unowned,
             }
         }

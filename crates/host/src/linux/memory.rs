@@ -1,7 +1,7 @@
 //! Memory that was needed for a moment.
 
 /// Gives freed memory back to the system, where the C library would keep it for later.
-pub(super) fn give_back() {
+pub(in crate::linux) fn give_back() {
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "a function of the C library")]
     // SAFETY: it takes no pointer, and may be called by any thread at any time.
