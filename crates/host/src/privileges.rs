@@ -96,16 +96,22 @@ impl Privileges {
             let names: Vec<&str> = self.missing.iter().map(|(name, _)| &**name).collect();
             return format!("start it with {} in its bounding set", names.join(", ")).into();
         }
+        if self
+            .missing
+            .iter()
+            .all(|(name, _)| !GRANTED.contains(&name.to_lowercase()))
+        {
+            return "sudo atalaya watch".into();
+        }
         format!("sudo atalaya watch, or once: sudo {}", grant(program)).into()
     }
 }
 
-/// The `setcap` command that lets any user run the program at `path` with all that matters.
+/// What `setcap` is told so that any user may watch with the program. Not CAP_SYS_ADMIN, which is little less than root.
+pub const GRANTED: &str = "cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep";
+
+/// The `setcap` command that lets any user watch with the program at `path`.
 pub fn grant(path: &Path) -> String {
-    let names: Vec<String> = WANTED
-        .iter()
-        .map(|wanted| wanted.capability.to_string().to_lowercase())
-        .collect();
     let path = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
     let path = if path.chars().all(plain) {
@@ -113,7 +119,7 @@ pub fn grant(path: &Path) -> String {
     } else {
         format!("'{}'", path.replace('\'', r"'\''"))
     };
-    format!("setcap {}+ep {path}", names.join(","))
+    format!("setcap {GRANTED} {path}")
 }
 
 #[cfg(test)]
@@ -132,8 +138,10 @@ mod tests {
         assert_eq!(
             &*limits[0].remedy,
             "sudo atalaya watch, or once: sudo setcap \
-             cap_sys_ptrace,cap_dac_read_search,cap_net_admin,cap_sys_admin,cap_bpf,cap_perfmon+ep /usr/bin/atalaya"
+             cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep /usr/bin/atalaya"
         );
+        let granted = Privileges::of(1000, |capability| capability != Capability::CAP_SYS_ADMIN);
+        assert_eq!(&*granted.remedy(Path::new("atalaya")), "sudo atalaya watch");
         assert!(grant(Path::new("/a b/it's")).ends_with(r"+ep '/a b/it'\''s'"));
     }
 

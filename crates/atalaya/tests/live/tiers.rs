@@ -3,18 +3,18 @@
 //! What is bad is done to the mounts of a namespace of the program's own, or to its privileges; the network and the
 //! processes are the machine's, because some means work only there.
 
+mod place;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use atalaya_model::{Fact, Tier, TierReport, Time};
-use atalaya_store::Reader;
+use atalaya_model::{Tier, TierReport};
 use serde_json::Value;
-use tempfile::TempDir;
 
+use self::place::Place;
 use crate::actor::{self, Actor};
 use crate::program::Program;
 use crate::watch::{ATALAYA, Watch};
@@ -31,153 +31,17 @@ const NO_GROUPS: &str = "for point in $(sed -n \
                          's/^[^ ]* [^ ]* [^ ]* [^ ]* \\([^ ]*\\) .* - cgroup2 .*/\\1/p' /proc/self/mountinfo); do \
                          umount -l \"$point\"; done";
 
-/// Where the program runs, and as whom.
-struct Place {
-    folder: TempDir,
-    /// Done to the mounts first.
-    mounts: String,
-    /// What starts the program.
-    words: Vec<String>,
-    program: PathBuf,
-}
-
 impl Place {
-    /// `None`, said, where the machine does not allow it.
-    fn new(mounts: &[&str]) -> Option<Self> {
-        if run("id", &["-u"]) != "0\n" {
-            skip("bad environments need root (sudo -E ./test)");
-            return None;
-        }
-        let folder = tempfile::Builder::new().prefix("atalaya-").tempdir().unwrap();
-        // For any user, as the program may run as any.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let place = Self {
-            folder,
-            mounts: mounts.join("\n"),
-            words: Vec::new(),
-            program: ATALAYA.into(),
-        };
-        let tried = place.command("true").output().unwrap();
-        if tried.status.success() {
-            return Some(place);
-        }
-        let why = String::from_utf8_lossy(&tried.stderr).into_owned();
-        skip(&format!("the environment cannot be made here: {why}"));
-        None
-    }
-
-    /// As root, but never with these capabilities (`bpf,sys_admin`).
-    fn without(mut self, capabilities: &str) -> Self {
-        let each: Vec<String> = capabilities.split(',').map(|name| format!("-{name}")).collect();
-        self.words = vec!["setpriv".to_owned(), format!("--bounding-set={}", each.join(","))];
-        self
-    }
-
-    /// As the user nobody, with exactly these capabilities.
-    fn for_nobody(mut self, capabilities: &[&str]) -> Self {
-        let set: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
-        let words = [
-            "setpriv".to_owned(),
-            "--reuid=65534".to_owned(),
-            "--regid=65534".to_owned(),
-            "--clear-groups".to_owned(),
-            format!("--inh-caps=-all{set}"),
-            format!("--ambient-caps=-all{set}"),
-            format!("--bounding-set=-all{set}"),
-        ];
-        self.words = words.into();
-        self
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A command that will run in this place.
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("unshare");
-        let script = format!("set -e\n{}\nexec \"$@\"", self.mounts);
-        command
-            .args(["--mount", "sh", "-c", &script, "sh"])
-            .args(&self.words)
-            .arg(program)
-            .env("HOME", self.folder.path())
-            .env("LANG", "C.UTF-8")
-            .env_remove("NO_COLOR")
-            .env_remove("XDG_RUNTIME_DIR")
-            .env_remove("XDG_DATA_HOME")
-            .env_remove("XDG_CONFIG_HOME")
-            .env_remove("NOTIFY_SOCKET")
-            .current_dir(self.folder.path());
-        command
-    }
-
-    /// Runs the program to its end: exit code, standard output, standard error.
-    fn done(&self, flags: &[&str]) -> (Option<i32>, String, String) {
-        let output = self.command(&self.program).args(flags).output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stdout).into_owned(),
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        )
-    }
-
-    /// Starts a watch with a store and a control socket in the folder.
-    fn watch(&self, events: &str) -> Program {
-        let mut command = self.command(&self.program);
-        command
-            .args([
-                "watch",
-                "--no-learning",
-                "--interval",
-                "200ms",
-                "--output",
-                "json",
-            ])
-            .args([
-                "--events",
-                events,
-                "--store",
-                "store.db",
-                "--socket",
-                "control.sock",
-            ]);
-        Program::start(command)
-    }
-
-    /// What `status` says of that watch, once it answers.
-    fn status(&self, output: &str) -> String {
-        let mut text = String::new();
-        until("the watcher answers", || {
-            let command = ["status", "--output", output, "--socket", "control.sock"];
-            let (code, answer, _) = self.done(&command);
-            text = answer;
-            code == Some(0)
-        });
-        text
-    }
-
-    /// What the store has of the last change of tier, when the watch is over.
-    fn stored(&self) -> (Option<Tier>, TierReport) {
-        let reader = Reader::open(&self.path("store.db")).unwrap();
-        let runs = reader.runs(10).unwrap();
-        assert_eq!(runs.len(), 1, "{runs:?}");
-        let mut last = None;
-        for event in reader.history(Time(0)..Time(i64::MAX)) {
-            if let Fact::TierChanged(report) = event.unwrap().fact {
-                last = Some(TierReport::clone(&report));
-            }
-        }
-        (runs[0].tier, last.expect("a change of tier in the store"))
-    }
-
     /// Wherever a user can look it is this tier, for these reasons: those of each better tier that is off.
     fn sees_by(&self, tier: Tier, reasons: &[(&str, &[&str])]) -> TierReport {
         let name = tier.name();
-        let (code, text, said) = self.done(&["plan"]);
+        let (code, planned, said) = self.done(&["plan"]);
         assert_eq!(code, Some(0), "{said}");
-        assert!(text.contains(&format!("\ntier            {name} (")), "{text}");
-        tells(&text, reasons, |better| format!("{better} unavailable: "));
+        assert!(
+            planned.contains(&format!("\ntier            {name} (")),
+            "{planned}"
+        );
+        tells(&planned, reasons, |better| format!("{better} unavailable: "));
 
         let (_, plan, said) = self.done(&["plan", "--output", "json"]);
         let plan: Value = serde_json::from_str(&plan).unwrap_or_else(|error| panic!("{error}: {said}"));
@@ -205,6 +69,14 @@ impl Place {
         let said = watch.said();
         assert!(said.contains(&format!("by tier `{name}`")), "{said}");
         tells(&said, reasons, |better| format!("tier `{better}` is off: "));
+
+        // Whatever is to be granted, it is the same: the one would take away what the other gave.
+        for text in [&planned, &text, &said] {
+            for (at, _) in text.match_indices("setcap ") {
+                let granted = &text[at + "setcap ".len()..];
+                assert!(granted.starts_with(&format!("{}+ep", documented())), "{granted}");
+            }
+        }
 
         let (run, stored) = self.stored();
         assert_eq!((run, stored.tier), (Some(tier), tier));

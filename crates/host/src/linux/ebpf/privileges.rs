@@ -6,6 +6,7 @@ use caps::{CapSet, Capability};
 
 use super::loader::refused;
 use crate::HostError;
+use crate::privileges::GRANTED;
 
 /// Names the capabilities that are missing, before the kernel says no more than that it is not permitted.
 ///
@@ -47,8 +48,7 @@ fn missing(has: impl Fn(Capability) -> bool) -> Result<(), HostError> {
     if missing.is_empty() {
         return Ok(());
     }
-    let remedy = "run as root, or `sudo setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep` \
-                  on the program";
+    let remedy = format!("run as root, or `sudo setcap {GRANTED}` on the program");
     Err(refused(
         "load the kernel programs",
         format!("no {}: {remedy}", missing.join(" and ")),

@@ -5,6 +5,7 @@ use atalaya_model::{Text, Tier, TierReport};
 use caps::{CapSet, Capability};
 
 use crate::linux::namespaces::Namespaces;
+use crate::privileges::GRANTED;
 
 /// May the descriptors of every process be read?
 pub(super) fn may_read_every_process() -> bool {
@@ -43,10 +44,8 @@ pub(super) fn of(
     if !may_read_every_process() {
         report.limits.push(Limit {
             what: Text::from("the process of sockets that belong to other users"),
-            remedy: Text::from(
-                "run as root (`sudo atalaya watch`), or `sudo setcap cap_sys_ptrace,cap_dac_read_search,cap_net_admin,\
-                 cap_sys_admin+ep` on the program",
-            ),
+            remedy: format!("run as root (`sudo atalaya watch`), or `sudo setcap {GRANTED}` on the program")
+                .into(),
         });
     }
     report.limits.extend(namespaces.limits());
