@@ -204,3 +204,38 @@ for protocol in (253, 132):
         assert_eq!((event.side, user(&event)), (Some(Side::Destination), pid));
     }
 }
+
+#[test]
+fn packets_shorter_than_their_headers_say_have_no_bytes() {
+    let Some(mut watch) = Watch::start() else { return };
+    let mut script = Script::start_alone(
+        "true",
+        r"
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+raw.sendto(struct.pack('!BBHHHBBH4s4s', 0x45, 0, 24, 1, 0, 64, 17, 0, bytes([127, 0, 0, 1]), bytes([127, 0, 0, 9]))
+    + struct.pack('!HH', 5, 7010), ('127.0.0.9', 0))
+raw.sendto(struct.pack('!BBHHHBBH4s4s', 0x45, 0, 28, 1, 0, 64, 17, 0, bytes([127, 0, 0, 1]), bytes([127, 0, 0, 9]))
+    + struct.pack('!HHHH', 5, 7011, 8, 0), ('127.0.0.9', 0))
+raw.close()
+# The extension header claims to be 2048 bytes long.
+raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+here = socket.inet_pton(socket.AF_INET6, '::1')
+raw.sendto(struct.pack('!IHBB16s16s', 0x60000000, 8, 60, 64, here, here) + bytes([58, 255, 0, 0, 0, 0, 0, 0]), ('::1', 0))
+raw.close()
+",
+    );
+    script.listen();
+    let namespace = script.number("namespace");
+    let (ours, theirs) = ("127.0.0.1:5".parse().unwrap(), "127.0.0.9:7011".parse().unwrap());
+    watch.closed_in(Some(namespace), Transport::Udp, ours, theirs);
+    let all = || {
+        let events = watch.told.events.iter();
+        events.filter(|event| event.socket.namespace == namespace)
+    };
+    assert!(all().any(|event| event.socket.remote.port == 7010));
+    assert!(
+        all().all(|event| bytes(event) == (0, 0)),
+        "{:?}",
+        all().collect::<Vec<_>>()
+    );
+}

@@ -2,6 +2,7 @@
 
 use atalaya_model::Transport;
 use atalaya_model::connection::Side;
+use atalaya_model::observation::{Change, SocketEvent};
 
 use crate::script::Script;
 use crate::watch::{Watch, bytes, packets, user};
@@ -53,4 +54,32 @@ wait()
         );
         assert_eq!((event.side, user(&event)), (Some(Side::Source), pid));
     }
+}
+
+#[test]
+fn each_of_many_short_lived_injectors_is_told() {
+    let Some(mut watch) = Watch::start() else { return };
+    // A packet socket often gets the address of the one before, whose end nobody has told yet.
+    let mut script = Script::start_alone(
+        "ip link add left type veth peer name right && ip link set left up && ip link set right up",
+        r"
+packet = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 28, 1, 0, 64, 17, 0,
+    socket.inet_aton('203.0.113.1'), socket.inet_aton('203.0.113.9')) + struct.pack('!HHHH', 1111, 2222, 8, 0)
+for _ in range(40):
+    injector = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    injector.bind(('left', 0))
+    injector.send(bytes(12) + b'\x08\0' + packet)
+    injector.close()
+",
+    );
+    script.listen();
+    let namespace = script.number("namespace");
+    watch.until("40 ends", |told| {
+        let is = |event: &&SocketEvent| {
+            event.socket.namespace == namespace && matches!(event.change, Change::Closed(_))
+        };
+        let ends: Vec<_> = told.events.iter().filter(is).collect();
+        assert!(ends.iter().all(|event| packets(event) == (1, 0)), "{ends:?}");
+        ends.len() == 40
+    });
 }

@@ -1,6 +1,6 @@
 //! The programs alone, with small tables and short silences.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use atalaya_model::observation::{Change, SocketEvent};
@@ -16,13 +16,18 @@ const PEERS: u32 = 16;
 
 /// `None` where these tests have to be left out, which is said.
 fn kernel() -> Option<Kernel> {
+    kernel_for(PEERS, 1 << 20)
+}
+
+/// The same with room for so many peers, and so many bytes of records.
+fn kernel_for(peers: u32, ring: usize) -> Option<Kernel> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: not root");
         return None;
     }
     let sizes = Sizes {
-        peers: PEERS,
-        ..Sizes::with_ring(1 << 20)
+        peers,
+        ..Sizes::with_ring(ring)
     };
     Some(Kernel::load(sizes).unwrap())
 }
@@ -35,6 +40,18 @@ fn told(kernel: &mut Kernel, port: u16) -> Vec<SocketEvent> {
     });
     events.retain(|event| event.socket.transport == Transport::Udp && event.socket.local.port == port);
     events
+}
+
+/// How many conversations with this port were told to have ended.
+fn ended(kernel: &mut Kernel, port: u16) -> u64 {
+    let mut count = 0;
+    kernel.ring.drain(&mut |record| {
+        let event = decode::event(record, Time(0));
+        count += u64::from(event.is_some_and(|event| {
+            event.socket.remote.port == port && matches!(event.change, Change::Closed(_))
+        }));
+    });
+    count
 }
 
 #[test]
@@ -64,6 +81,60 @@ fn silence_ends_a_conversation_and_a_packet_begins_another() {
     }
     drop(socket);
     assert_eq!(told(&mut kernel, port), []);
+}
+
+#[test]
+fn the_next_socket_at_an_address_does_not_take_over_conversations() {
+    const SOCKETS: u64 = 2_000;
+    let Some(mut kernel) = kernel_for(1 << 14, 1 << 22) else {
+        return;
+    };
+    kernel.ring.lost();
+    let servers = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let addresses = servers.each_ref().map(|server| server.local_addr().unwrap());
+    let mut ends = 0;
+    for _ in 0..SOCKETS {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for address in addresses {
+            socket.send_to(b"1", address).unwrap();
+        }
+        drop(socket);
+        ends += ended(&mut kernel, addresses[1].port());
+    }
+    kernel.walk(Walk::Quick).unwrap();
+    ends += ended(&mut kernel, addresses[1].port());
+    // Others on this host may fill the ring.
+    let lost = kernel.ring.lost().ends;
+    assert!(
+        ends <= SOCKETS && ends + lost >= SOCKETS,
+        "{ends} and {lost} lost"
+    );
+}
+
+#[test]
+fn ends_that_the_walker_tells_wait_for_room() {
+    const CONVERSATIONS: u64 = 2_000;
+    // Room for 200 before it is half full.
+    let Some(mut kernel) = kernel_for(1 << 14, 1 << 16) else {
+        return;
+    };
+    let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..CONVERSATIONS {
+        let ip = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number as u32);
+        socket.send_to(b"1", (ip, port)).unwrap();
+    }
+    drop(socket);
+    let mut ends = ended(&mut kernel, port);
+    for _ in 0..1_000 {
+        if ends == CONVERSATIONS {
+            break;
+        }
+        kernel.walk(Walk::Quick).unwrap();
+        ends += ended(&mut kernel, port);
+    }
+    assert_eq!(ends, CONVERSATIONS, "{:?}", kernel.ring.lost());
 }
 
 #[test]

@@ -80,6 +80,9 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *packet) {
         return 0;
     }
 
+    /* Whoever writes raw packets may write what he likes. */
+    if (skb->len < offset)
+        return 0;
     u32 length = skb->len - offset;
     packet->packets = skb->gso_segs > 1 ? skb->gso_segs : 1;
     packet->may_begin = 1;
@@ -94,7 +97,7 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *packet) {
         packet->local_port = NETWORK16(ports[is_sent ? 0 : 1]);
         packet->remote_port = NETWORK16(ports[is_sent ? 1 : 0]);
         /* A packet that is cut later has one header now. */
-        packet->bytes = length - 8;
+        packet->bytes = length > 8 ? length - 8 : 0;
         return 1;
     }
     packet->bytes = length;

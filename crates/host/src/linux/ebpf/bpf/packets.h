@@ -83,10 +83,16 @@ int frame_sent(u64 *context) {
         return 0;
     packet.now = bpf_ktime_get_ns();
     u64 key = (u64)sk;
+    u64 cookie = sk->__sk_common.skc_cookie.counter;
     struct datagram_socket *socket = bpf_map_lookup_elem(&sockets, &key);
+    if (socket && UNLIKELY(socket->facts.cookie != cookie && socket->facts.cookie)) {
+        end_former(&socket->facts, &socket->users, &socket->first, packet.now);
+        bpf_map_delete_elem(&sockets, &key);
+        socket = 0;
+    }
     if (!socket) {
-        /* It may have none yet; then it gets one as its sender comes back from sending. */
-        socket = keep_socket(key, sk->__sk_common.skc_cookie.counter, packet.protocol);
+        /* It may have no cookie yet; then it gets one as its sender comes back from sending. */
+        socket = keep_socket(key, cookie, packet.protocol);
         if (!socket)
             return 0;
         fill_facts(&socket->facts, sk, 1);

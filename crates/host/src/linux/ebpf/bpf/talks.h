@@ -140,6 +140,18 @@ INLINE void talk_counts(struct talk *talk, const struct packet *packet) {
 static const struct datagram_socket no_socket;
 static const struct peer no_peer;
 
+INLINE void tell_talk(u32 kind, const struct facts *facts, const struct users *users, const struct talk *talk,
+                      u32 flags, u64 now);
+
+/* Ends a conversation of a socket that is gone, whose address another has by now. `now` is as `last`. */
+static __attribute__((noinline)) void end_former(struct facts *facts, struct users *users, struct talk *talk, u64 now) {
+    if (__sync_val_compare_and_swap(&talk->stage, IS_READY, IS_BEGUN) != IS_READY)
+        return;
+    u64 end = bpf_ktime_get_boot_ns() - (now - talk->last);
+    tell_talk(KIND_CLOSED, facts, users, talk, 0, end > talk->started ? end : talk->started);
+    __sync_lock_test_and_set(&talk->stage, IS_FREE);
+}
+
 /* A conversation beyond the first of its socket. */
 INLINE void peer_counts(u64 key, struct datagram_socket *socket, const struct packet *packet) {
     struct peer_key peer_key = {
@@ -153,6 +165,8 @@ INLINE void peer_counts(u64 key, struct datagram_socket *socket, const struct pa
     }
     if (!peer)
         return;
+    if (UNLIKELY(peer->facts.cookie != socket->facts.cookie && peer->facts.cookie && socket->facts.cookie))
+        end_former(&peer->facts, &peer->users, &peer->talk, packet->now);
     if (__sync_val_compare_and_swap(&peer->talk.stage, IS_FREE, IS_BEGUN) == IS_FREE) {
         if (!socket->facts.namespace)
             fill_facts(&socket->facts, socket_of(&socket->facts), 1);

@@ -74,8 +74,10 @@ static long walk_stream(void *map, u64 *key, struct stream *stream, struct walk 
         stream->told_owner == stream->users.now && stream->told_round == walk->round)
         return 0;
     struct record *record = walk_reserve(walk, stream->is_listener ? KIND_LISTEN : KIND_ALIVE);
-    if (!record)
+    if (!record) {
+        stream->is_dirty = 1; /* the next walk must not pass it over */
         return 1;
+    }
     record->cookie = cookie;
     record->state = state;
     fill_entry(record, stream, walk->now);
@@ -101,6 +103,11 @@ INLINE int walk_talk(struct walk *walk, struct talk *talk, const struct facts *f
     int is_answered = talk->sent_packets && talk->received_packets;
     int is_silent = (s64)(walk->now - last) > (s64)(is_answered ? walk->silence_answered : walk->silence);
     if (is_over || is_silent) {
+        /* It does not get lost by waiting: the next walk finds it as it is. */
+        if (ring_is_half_full()) {
+            walk->was_stopped = 1;
+            return 1;
+        }
         if (__sync_val_compare_and_swap(&talk->stage, IS_READY, IS_BEGUN) != IS_READY)
             return 0;
         u64 end = last > talk->started ? last : talk->started; /* the clock of `last` is behind by some milliseconds */
