@@ -84,10 +84,11 @@ impl EbpfCollector {
     /// # Errors
     /// Why this tier does not work here, and what would help.
     pub fn open(options: Options) -> Result<Self, HostError> {
+        // What reading the kernel's types leaves behind goes with what loading the programs does, before rings are mapped.
+        let (resolver, unnamed) = options.names.then(names::open_or_say).unzip();
         let kernel = Kernel::load(Sizes::with_ring(options.ring))?;
         let wakes =
             wakes_of(&kernel).map_err(|error| HostError::system("wait for the ring")(error.into()))?;
-        let (resolver, unnamed) = options.names.then(names::open_or_say).unzip();
         let limits = kernel.limits.iter().cloned().chain(privileges::limit());
         let report = TierReport {
             tier: Tier::Ebpf,
