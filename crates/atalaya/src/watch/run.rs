@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use atalaya_alert::{Item, Silence};
@@ -167,6 +168,9 @@ impl Watch {
                 Some(*time)
             }
             Observation::Tier(_, report) => {
+                if report.tier != self.parts.tier.tier {
+                    tracing::warn!("{}", status::fallen(self.parts.tier.tier, report));
+                }
                 self.parts.tier = report.clone();
                 None
             }
@@ -381,9 +385,24 @@ impl Watch {
         }
     }
 
+    /// What has happened so far is told, also what the collector has not read yet.
+    fn hear_the_last(&mut self) {
+        self.parts.finish.store(true, Ordering::Relaxed);
+        let span = Span(i64::try_from(FAREWELL.as_micros()).unwrap_or(i64::MAX));
+        let deadline = clock::Deadline::after(span);
+        while let Some(left) = deadline.left() {
+            match self.parts.observations.recv_timeout(left) {
+                Ok(Collected::Observation(observation)) => self.observe(*observation),
+                Ok(Collected::Failed(_)) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Ends cleanly: everything that waits is written.
     fn end(mut self) -> Exit {
         self.tell_manager(Notifier::stopping);
+        self.hear_the_last();
         self.parts.engine.finish(clock::now(), &mut self.out);
         self.hand_out();
         if self.parts.outlets.want_snapshots() && !self.counts.alerts_of_look.is_empty() {

@@ -3,7 +3,7 @@
 use atalaya_format::numbers;
 use atalaya_host::{clock, usage};
 use atalaya_model::live::Status;
-use atalaya_model::{Alert, Event, Fact, Severity, Stage, TierReport};
+use atalaya_model::{Alert, Event, Fact, Severity, Stage, Tier, TierReport};
 
 use super::Plan;
 use super::parts::Parts;
@@ -80,6 +80,18 @@ pub(super) fn greeting(plan: &Plan, parts: &Parts) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What a person is told when the tier `before` had to be given up.
+pub(super) fn fallen(before: Tier, report: &TierReport) -> String {
+    let reason = report.unavailable.iter().rev().find(|(tier, _)| *tier == before);
+    let why = reason.map_or("it does not work any more", |(_, why)| why);
+    format!(
+        "tier `{}` is off: {why}; watching goes on by tier `{}`, which sees less (`atalaya status` says what not); \
+         a new start of the watch tries the better one again",
+        before.name(),
+        report.tier.name()
+    )
 }
 
 /// The one line that is always there on a terminal.

@@ -423,6 +423,10 @@ fn a_tier_that_is_taken_away_is_followed_by_the_next() {
     sees_this_process(&mut watch);
     watch.signal("TERM");
     assert_eq!(watch.wait().code(), Some(0), "{}", watch.said());
+    // Who looks at a terminal, or in the journal, reads it as well.
+    let said = watch.said();
+    tells(&said, &why, |better| format!("tier `{better}` is off: "));
+    assert!(said.contains("goes on by tier `events`"), "{said}");
     let (run, stored) = place.stored();
     assert_eq!((run, stored.tier), (Some(Tier::Events), Tier::Events));
 }
