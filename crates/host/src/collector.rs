@@ -31,6 +31,14 @@ pub trait Collector: Send {
     /// When waiting itself fails.
     fn wait(&mut self, timeout: Duration, sink: &mut Sink<'_>) -> Result<(), HostError>;
 
+    /// The watch ends: passes on what has happened and was not told yet.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
+        self.wait(Duration::ZERO, sink)
+    }
+
     /// How many processes have facts (hash, package) still being worked out; [`wait`](Self::wait) passes them on.
     fn pending(&self) -> usize;
 

@@ -136,6 +136,10 @@ impl Collector for Ladder {
         })
     }
 
+    fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
+        self.current.finish(sink)
+    }
+
     fn pending(&self) -> usize {
         self.current.pending()
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use atalaya_alert::outlet::options::EventKind;
 use atalaya_alert::{Console, Item, Outlets, Surroundings};
@@ -34,6 +35,8 @@ use crate::terminal::Terminal;
 /// Messages between collector and engine, at most; a full channel makes the collector wait, and the kernel's buffer
 /// holds what happens meanwhile.
 const OBSERVATIONS: usize = 64;
+/// How soon the collector notices that the watch ends.
+const SLICE: std::time::Duration = std::time::Duration::from_millis(200);
 /// Commands that wait for the engine, at most.
 const COMMANDS: usize = 64;
 
@@ -58,6 +61,8 @@ pub(super) enum Signal {
 pub(super) struct Parts {
     pub(super) engine: Engine,
     pub(super) observations: Receiver<Collected>,
+    /// Asks the collector to tell what it still knows, and to end.
+    pub(super) finish: Arc<AtomicBool>,
     pub(super) commands: Receiver<Command>,
     pub(super) signals: Receiver<Signal>,
     /// Where whoever wants the watch to end says so.
@@ -161,10 +166,12 @@ pub(super) fn start(
     );
     engine.recall(&memory);
     engine.recall_alerts(alerts);
-    let observations = spawn_collector(collector, plan.interval)?;
+    let finish = Arc::new(AtomicBool::new(false));
+    let observations = spawn_collector(collector, plan.interval, Arc::clone(&finish))?;
     Ok(Parts {
         engine,
         observations,
+        finish,
         commands,
         signals,
         ask,
@@ -308,13 +315,14 @@ fn text_events(events: &[EventKind]) -> Vec<EventKind> {
 fn spawn_collector(
     mut collector: Box<dyn atalaya_host::collector::Collector>,
     interval: Span,
+    finish: Arc<AtomicBool>,
 ) -> Result<Receiver<Collected>, Failure> {
     let (sender, receiver) = bounded(OBSERVATIONS);
     let work = move || {
         let mut next = clock::monotonic();
         // A closed channel means that the watch has ended.
         let mut open = true;
-        while open {
+        while open && !finish.load(Ordering::Relaxed) {
             let looked = collector.look(&mut |observation| {
                 open &= sender.send(Collected::Observation(Box::new(observation))).is_ok();
             });
@@ -323,7 +331,13 @@ fn spawn_collector(
             }
             // The next look is due one interval after this one was; one that took longer delays the next.
             next = Span((next.0 + interval.0).max(clock::monotonic().0));
-            open &= wait(&mut *collector, next, &sender);
+            open &= wait(&mut *collector, next, &sender, &finish);
+        }
+        let last = collector.finish(&mut |observation| {
+            open &= open && sender.send(Collected::Observation(Box::new(observation))).is_ok();
+        });
+        if let Err(error) = last {
+            tracing::debug!(%error, "the last word of the collector is missing");
         }
     };
     let started = std::thread::Builder::new().name("collector".into()).spawn(work);
@@ -336,14 +350,16 @@ fn wait(
     collector: &mut dyn atalaya_host::collector::Collector,
     until: Span,
     sender: &Sender<Collected>,
+    finish: &AtomicBool,
 ) -> bool {
     let mut open = true;
-    while open {
+    while open && !finish.load(Ordering::Relaxed) {
         let left = until.0 - clock::monotonic().0;
         let Ok(left @ 1..) = u64::try_from(left) else {
             break;
         };
-        let waited = collector.wait(std::time::Duration::from_micros(left), &mut |observation| {
+        let slice = std::time::Duration::from_micros(left).min(SLICE);
+        let waited = collector.wait(slice, &mut |observation| {
             open &= sender.send(Collected::Observation(Box::new(observation))).is_ok();
         });
         if let Err(error) = waited {

@@ -78,7 +78,7 @@ impl Place {
             }
         }
 
-        let (run, stored) = self.stored();
+        let (run, stored, _) = self.stored();
         assert_eq!((run, stored.tier), (Some(tier), tier));
         let stored_reasons = serde_json::to_value(&stored.unavailable).unwrap();
         listed(&stored_reasons, reasons, |item| [&item[0], &item[1]]);
@@ -427,8 +427,9 @@ fn a_tier_that_is_taken_away_is_followed_by_the_next() {
     let said = watch.said();
     tells(&said, &why, |better| format!("tier `{better}` is off: "));
     assert!(said.contains("goes on by tier `events`"), "{said}");
-    let (run, stored) = place.stored();
+    let (run, stored, gaps) = place.stored();
     assert_eq!((run, stored.tier), (Some(Tier::Events), Tier::Events));
+    assert!(gaps.iter().any(|gap| gap.contains("tier ebpf broke")), "{gaps:?}");
 }
 
 #[test]

@@ -139,17 +139,19 @@ impl Place {
         text
     }
 
-    /// What the store has of the last change of tier, when the watch is over.
-    pub(super) fn stored(&self) -> (Option<Tier>, TierReport) {
+    /// What the store has when the watch is over: the tier of the run, the last change of tier, and reasons of gaps.
+    pub(super) fn stored(&self) -> (Option<Tier>, TierReport, Vec<String>) {
         let reader = Reader::open(&self.path("store.db")).unwrap();
         let runs = reader.runs(10).unwrap();
         assert_eq!(runs.len(), 1, "{runs:?}");
-        let mut last = None;
+        let (mut last, mut gaps) = (None, Vec::new());
         for event in reader.history(Time(0)..Time(i64::MAX)) {
-            if let Fact::TierChanged(report) = event.unwrap().fact {
-                last = Some(TierReport::clone(&report));
+            match event.unwrap().fact {
+                Fact::TierChanged(report) => last = Some(TierReport::clone(&report)),
+                Fact::Gap(gap) => gaps.push(gap.reason.to_string()),
+                _ => {}
             }
         }
-        (runs[0].tier, last.expect("a change of tier in the store"))
+        (runs[0].tier, last.expect("a change of tier in the store"), gaps)
     }
 }

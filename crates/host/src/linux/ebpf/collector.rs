@@ -326,6 +326,15 @@ impl Collector for EbpfCollector {
         }
     }
 
+    fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), HostError> {
+        self.drain(sink);
+        // Some ends are known to the walker only.
+        self.walk(Walk::Thorough)?;
+        self.drain(sink);
+        self.poll.describer.fetch(sink);
+        Ok(())
+    }
+
     fn pending(&self) -> usize {
         self.poll.describer.pending()
     }
