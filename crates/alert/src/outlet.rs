@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use atalaya_format::Context;
 use atalaya_format::text::Style;
-use atalaya_model::{AlertRecord, Event, Ledger, Severity, Stage, Text, Time};
+use atalaya_model::{AlertRecord, Event, Fact, Ledger, Severity, Stage, Text, Time};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 
 pub use options::{
@@ -290,8 +290,8 @@ impl Outlets {
         Ok(())
     }
 
-    /// Hands an item to every outlet that chose its kind. Never waits, except briefly for an alert, or for a reader of
-    /// JSON on standard output.
+    /// Hands an item to every outlet that chose its kind. Never waits, except briefly for what is shed last (alerts,
+    /// gaps, changes of tier, starts of processes), or for a reader of JSON on standard output.
     pub fn send(&self, item: &Item) {
         for handle in &self.0 {
             if handle.wants(item) {
@@ -370,20 +370,22 @@ impl Handle {
 
     fn send(&self, item: Item) {
         self.ledger.received(Stage::Outlet, 1);
-        let is_alert = matches!(item, Item::Alert(_));
+        let share = patience(&item);
+        let may_wait = (share.is_none() || self.waits) && !self.shared.stuck.load(Ordering::Relaxed);
+        if !may_wait && share.is_some_and(|share| self.queue.len() * 8 >= QUEUE * share) {
+            // What room there is left is for what matters more.
+            self.lose_one();
+            return;
+        }
         let sent = match self.queue.try_send(item) {
             // An outlet that kept us waiting in vain does not get to do so again until it moves.
-            Err(TrySendError::Full(item))
-                if (is_alert || self.waits) && !self.shared.stuck.load(Ordering::Relaxed) =>
-            {
-                match self.queue.send_timeout(item, ALERT_WAIT) {
-                    Err(SendTimeoutError::Timeout(_)) => {
-                        self.shared.stuck.store(true, Ordering::Relaxed);
-                        false
-                    }
-                    sent => sent.is_ok(),
+            Err(TrySendError::Full(item)) if may_wait => match self.queue.send_timeout(item, ALERT_WAIT) {
+                Err(SendTimeoutError::Timeout(_)) => {
+                    self.shared.stuck.store(true, Ordering::Relaxed);
+                    false
                 }
-            }
+                sent => sent.is_ok(),
+            },
             Ok(()) => {
                 self.shared.stuck.store(false, Ordering::Relaxed);
                 true
@@ -395,9 +397,31 @@ impl Handle {
             }
         };
         if !sent {
-            self.shared.lost.fetch_add(1, Ordering::Relaxed);
-            self.ledger.dropped(Stage::Outlet, 1);
+            self.lose_one();
         }
+    }
+
+    fn lose_one(&self) {
+        self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        self.ledger.dropped(Stage::Outlet, 1);
+    }
+}
+
+/// Up to how many eighths of the queue an item may still be added; `None` for those that are shed last: alerts, gaps,
+/// changes of tier, and starts of processes.
+fn patience(item: &Item) -> Option<usize> {
+    let event = match item {
+        Item::Event(event) => event,
+        Item::Alert(_) => return None,
+        Item::Quiet(_) | Item::Snapshot(..) => return Some(8),
+    };
+    match event.fact {
+        Fact::ConnectionUpdated(_) | Fact::ProcessUpdated(_) | Fact::ListenerUpdated(_) => Some(4),
+        Fact::ConnectionOpened(_) | Fact::ListenerAppeared(_) => Some(6),
+        Fact::ConnectionClosed(_) | Fact::ProcessEnded(_) | Fact::ListenerGone(_) | Fact::Tick { .. } => {
+            Some(7)
+        }
+        Fact::ProcessStarted(_) | Fact::Gap(_) | Fact::TierChanged(_) => None,
     }
 }
 

@@ -204,6 +204,32 @@ fn a_stuck_outlet_loses_events_at_once_and_alerts_after_a_while_and_counts_both(
 }
 
 #[test]
+fn connections_leave_room_for_what_matters_more() {
+    let ledger = Ledger::default();
+    let (gate, waiting) = bounded::<()>(0);
+    let memory = Memory(Arc::default(), Some(waiting));
+    let sink = worker::Stream(Box::new(memory.clone()));
+    let outlets = start(Box::new(sink), &[EventKind::All], &calm(&ledger));
+    let connection = connected("any", "203.0.113.9:4444").connections.remove(0);
+    let closed = Item::Event(Arc::new(Event::new(NOW, Fact::ConnectionClosed(connection))));
+    for _ in 0..4 * QUEUE + 100_000 {
+        outlets.send(&closed);
+    }
+    let lost = ledger.lost();
+    assert!(lost > 0);
+    for _ in 0..50 {
+        outlets.send(&gap());
+        outlets.send(&alert(1, Severity::High));
+    }
+    assert_eq!(ledger.lost(), lost, "an eighth of the queue is theirs");
+    drop(gate);
+    outlets.close(PATIENCE);
+    let text = memory.text();
+    let count = |word: &str| text.lines().filter(|line| *line == word).count();
+    assert_eq!((count("gap"), count("high")), (50, 50));
+}
+
+#[test]
 fn closing_does_not_wait_for_ever() {
     let ledger = Ledger::default();
     let (_gate, waiting) = bounded::<()>(0);
