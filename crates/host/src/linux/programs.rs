@@ -1,10 +1,10 @@
 //! Small kernel programs, loaded without reading all that the kernel tells of its types.
 //!
 //! The loader library would do the same, but first reads the whole description, which takes longer than a look by such
-//! a program; see [`types`]. And it knows no probes in many functions at once, which need fewer privileges.
+//! a program; see [`btf`]. And it knows no probes in many functions at once, which need fewer privileges.
 
+mod btf;
 pub(super) mod calls;
-mod types;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -14,8 +14,8 @@ use aya::maps::MapData;
 use aya_obj::btf::Btf;
 use aya_obj::{Map, Object};
 
+use btf::Types;
 use calls::{Kind, Load};
-use types::Types;
 
 /// The programs of one object, fitted to this kernel, with their tables.
 pub(super) struct Programs {
