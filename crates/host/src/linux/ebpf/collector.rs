@@ -280,12 +280,10 @@ impl Collector for EbpfCollector {
         }
         self.kernel.check()?;
         self.drain(sink);
-        let namespaces = if self.is_list_uncertain && self.next_list.left().is_none() {
-            self.list(sink)?
-        } else {
+        let is_list_due = self.is_list_uncertain && self.next_list.left().is_none();
+        if !is_list_due {
             self.walk_when_due(sink)?;
-            Vec::new()
-        };
+        }
         let now = clock::now();
         if std::mem::take(&mut self.is_process_table_uncertain) {
             self.poll.describer.compare_with_listing();
@@ -296,14 +294,21 @@ impl Collector for EbpfCollector {
         self.poll.describer.fetch(sink);
         let unread = self.poll.describer.take_unread();
         let look = Look {
-            namespaces,
+            namespaces: Vec::new(),
             processes: self.poll.describer.count(),
             unread_processes: unread
                 .into_iter()
                 .map(|(reason, count)| (Text::from(reason), count))
                 .collect(),
         };
-        sink(Observation::LookDone(now, look));
+        sink(Observation::LookDone(now, look.clone()));
+        if is_list_due {
+            // A look of its own: what was told before does not count as listed, for its end may be what was lost.
+            let namespaces = self.list(sink)?;
+            if !namespaces.is_empty() {
+                sink(Observation::LookDone(clock::now(), Look { namespaces, ..look }));
+            }
+        }
         Ok(())
     }
 
