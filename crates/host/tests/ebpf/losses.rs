@@ -86,6 +86,9 @@ fn a_list_that_follows_a_loss_is_complete() {
         ring: 1 << 14,
         ..options()
     };
+    // Nobody holds the other end of this one, and the programs have not seen it begin.
+    let waiting = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(waiting.local_addr().unwrap()).unwrap();
     let mut watch = Watch::with(tiny);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let held: Vec<_> = (0..400)
@@ -106,9 +109,11 @@ fn a_list_that_follows_a_loss_is_complete() {
         watch
             .collector
             .look(&mut |observation| match observation {
-                Observation::Sockets(_, sockets) => {
-                    listed.extend(sockets.iter().map(|socket| socket.local.port))
-                }
+                Observation::Sockets(_, sockets) => listed.extend(
+                    sockets
+                        .iter()
+                        .map(|socket| (socket.local.port, socket.remote.port)),
+                ),
                 Observation::LookDone(_, look) if !look.namespaces.is_empty() => {
                     // What was told before is not taken for listed.
                     assert!(is_look_of_its_own);
@@ -127,8 +132,15 @@ fn a_list_that_follows_a_loss_is_complete() {
         listed.clear();
     }
     assert!(is_done, "no complete list");
-    let missing = held
-        .iter()
-        .filter(|(client, _)| !listed.contains(&client.local_addr().unwrap().port()));
+    let missing = held.iter().filter(|(client, _)| !listed.contains(&ports(client)));
     assert_eq!(missing.count(), 0);
+    let (near, far) = ports(&client);
+    assert!(listed.contains(&(far, near)), "it waits to be accepted");
+}
+
+fn ports(stream: &TcpStream) -> (u16, u16) {
+    (
+        stream.local_addr().unwrap().port(),
+        stream.peer_addr().unwrap().port(),
+    )
 }

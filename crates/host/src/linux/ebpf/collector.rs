@@ -1,5 +1,6 @@
 //! The collector of this tier.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use atalaya_model::observation::{Change, Look, SocketEvent};
@@ -42,6 +43,8 @@ const LIST: Span = Span::from_seconds(2);
 const PAUSE: Span = Span::from_seconds(10);
 /// Most network namespaces remembered, for saying that nothing is left in them.
 const MOST_NAMESPACES: usize = 65_536;
+/// Most sockets remembered that nobody held at the first look.
+const MOST_UNHELD: usize = 4_096;
 
 /// Observes this host by programs in its kernel.
 #[derive(Debug)]
@@ -71,6 +74,9 @@ struct Pending {
     listeners: Listeners,
     scope: Scope,
     namespaces: NumberSet<u32>,
+    /// Sockets of the first look, by cookie, that nobody held: the kernel's own, or waiting to be accepted. The programs
+    /// do not know them until they are used or end, and cannot list them.
+    unheld: HashMap<u64, Socket>,
     /// Which names processes ask for.
     resolver: Option<Names>,
     /// While a complete list is made: every event is also a row of it.
@@ -228,6 +234,8 @@ impl EbpfCollector {
         }
         // What was lost meanwhile makes the next look list again.
         if is_complete && !self.is_list_uncertain {
+            let unheld = self.pending.unheld.values().cloned().collect();
+            sink(Observation::Sockets(clock::now(), unheld));
             return Ok(self.pending.namespaces.iter().copied().collect());
         }
         self.is_list_uncertain = true;
@@ -248,6 +256,7 @@ impl EbpfCollector {
                     for socket in &sockets {
                         pending.listeners.note(socket);
                         pending.note_namespace(socket.namespace);
+                        pending.note_unheld(socket);
                     }
                     sink(Observation::Sockets(time, sockets));
                 }
@@ -372,6 +381,7 @@ impl Pending {
         if !self.scope.takes(&event.socket) {
             return true;
         }
+        self.unheld.remove(&event.socket.cookie);
         self.complete(&mut event);
         self.events.push(event);
         if self.events.len() >= CHUNK {
@@ -400,6 +410,12 @@ impl Pending {
             && let Some(process) = self.listeners.process_for(socket)
         {
             socket.owners = Owners::Accepting(process);
+        }
+    }
+
+    fn note_unheld(&mut self, socket: &Socket) {
+        if matches!(socket.owners, Owners::Unknown(_)) && self.unheld.len() < MOST_UNHELD {
+            self.unheld.insert(socket.cookie, socket.clone());
         }
     }
 
