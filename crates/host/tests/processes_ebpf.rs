@@ -583,7 +583,7 @@ fn hostile_names_and_arguments_do_no_harm() {
     let line = process.command_line.as_deref().unwrap();
     assert_eq!(
         (line, &process.command_line_hash),
-        ("/bin/true first second", &None)
+        ("/bin/true first second …", &None)
     );
 }
 

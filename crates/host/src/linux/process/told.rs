@@ -71,6 +71,9 @@ impl ProcessReader {
         if program.has_more_arguments {
             let whole = without_the_cut_word(content);
             self.arguments(&mut process, whole);
+            // That there was more is part of the truth: padding hides what stands behind it.
+            let shown = process.command_line.as_deref().unwrap_or_default();
+            process.command_line = Some(format!("{shown} …").trim_start().into());
             // Of a part there is no hash that could be compared.
             process.command_line_hash = None;
         } else if !content.is_empty() {
@@ -243,7 +246,7 @@ mod tests {
             has_more_arguments: true,
             ..Program::default()
         });
-        assert_eq!(process.command_line.as_deref(), Some("curl a b"));
+        assert_eq!(process.command_line.as_deref(), Some("curl a b …"));
         assert_eq!(process.command_line_hash, None);
     }
 
