@@ -31,8 +31,9 @@ const READ: Duration = Duration::from_millis(100);
 const WALK: Span = Span(250_000);
 /// How often it reads every socket.
 const THOROUGH_WALK: Span = Span::from_seconds(8);
-/// One part in so many of the time may go into walks.
-const MOST_OF_TIME: i64 = 100;
+/// One part in so many of the time may go into walks. Most of a walk is empty places of the tables: a quiet host pays for
+/// them, too.
+const MOST_OF_TIME: i64 = 300;
 /// Events in one message.
 const CHUNK: usize = 1_024;
 /// Old processes without sockets that one look describes.

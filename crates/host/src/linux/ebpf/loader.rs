@@ -84,8 +84,8 @@ impl Sizes {
         Self {
             ring: u32::try_from(bytes).unwrap_or(u32::MAX),
             streams: 1 << 17,
-            sockets: 1 << 16,
-            peers: 1 << 16,
+            sockets: 1 << 15,
+            peers: 1 << 15,
         }
     }
 }
