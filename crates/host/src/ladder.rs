@@ -30,7 +30,8 @@ impl std::fmt::Debug for Ladder {
 }
 
 impl Ladder {
-    /// Opens the best tier that works here, or `forced` and no other.
+    /// Opens the best tier that works here, or `forced` and no other. When that breaks while running, the next goes on all
+    /// the same: to see less is better than to see nothing.
     ///
     /// # Errors
     /// When none works, or the forced one does not.

@@ -107,14 +107,7 @@ impl Tracker {
         connection.started_before = event.started_before;
         connection.service = self.service(socket.transport, turn.destination.port);
         connection.outcome = outcome;
-        let named = connection
-            .process
-            .as_ref()
-            .and_then(|process| self.names.find(process.key, socket.remote.ip));
-        if let Some((name, source)) = named {
-            connection.name = Some(name);
-            connection.name_source = Some(source);
-        }
+        self.names.name(&mut connection, socket.remote.ip);
         connection.seen = event.time;
         let opened = Arc::new(connection.clone());
         connection.ended = Some(event.time);

@@ -307,18 +307,11 @@ impl Tracker {
         let connection = &row.connection;
         let ends = Ends::of_new(connection);
         let turn = self.turn(ends, known);
-        let named = connection
-            .process
-            .as_ref()
-            .and_then(|process| self.names.find(process.key, ends.remote.ip));
         let service = self.service(ends.transport, turn.destination.port);
         if let Some(connection) = self.sockets.connection_mut(slot) {
             turn.apply(connection);
             connection.service = service;
-            if let Some((name, source)) = named {
-                connection.name = Some(name);
-                connection.name_source = Some(source);
-            }
+            self.names.name(connection, ends.remote.ip);
         }
         self.sockets.set_phase(slot, Phase::Open);
         if let Some(row) = self.sockets.get(slot) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use atalaya_model::{NameSource, ProcessKey, Resolution, Text};
+use atalaya_model::{Connection, NameSource, ProcessKey, Resolution, Text};
 use foldhash::HashMap;
 
 /// Most pairs of process and address remembered; the oldest go first.
@@ -34,7 +34,16 @@ impl Names {
         }
     }
 
-    pub(crate) fn find(&self, process: ProcessKey, ip: IpAddr) -> Option<(Text, NameSource)> {
+    /// Calls a connection by the name that its process asked for.
+    pub(crate) fn name(&self, connection: &mut Connection, remote: IpAddr) {
+        let process = connection.process.as_ref();
+        if let Some((name, source)) = process.and_then(|process| self.find(process.key, remote)) {
+            connection.name = Some(name);
+            connection.name_source = Some(source);
+        }
+    }
+
+    fn find(&self, process: ProcessKey, ip: IpAddr) -> Option<(Text, NameSource)> {
         if self.names.is_empty() {
             return None;
         }
