@@ -417,6 +417,7 @@ fn patience(item: &Item) -> Option<usize> {
     };
     match event.fact {
         Fact::ConnectionUpdated(_) | Fact::ProcessUpdated(_) | Fact::ListenerUpdated(_) => Some(4),
+        Fact::Protocol(_) => Some(6),
         Fact::ConnectionOpened(_) | Fact::ListenerAppeared(_) => Some(6),
         Fact::ConnectionClosed(_) | Fact::ProcessEnded(_) | Fact::ListenerGone(_) | Fact::Tick { .. } => {
             Some(7)

@@ -276,6 +276,7 @@ fn connection(id: u64, process: &Arc<Process>, source: &str, destination: &str, 
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

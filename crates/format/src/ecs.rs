@@ -54,6 +54,6 @@ pub fn record_of(event: &Event) -> Option<Record<'_>> {
         Fact::ProcessStarted(p) | Fact::ProcessUpdated(p) | Fact::ProcessEnded(p) => Record::Process(p),
         Fact::ListenerAppeared(l) | Fact::ListenerUpdated(l) | Fact::ListenerGone(l) => Record::Listener(l),
         Fact::Gap(gap) => Record::Gap(gap),
-        Fact::TierChanged(_) | Fact::Tick { .. } => return None,
+        Fact::Protocol(_) | Fact::TierChanged(_) | Fact::Tick { .. } => return None,
     })
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attribution, Endpoint, Process, ProcessKey, Scope, SocketState, Span, Text, Time, Transport};
+use crate::{
+    Attribution, Endpoint, Process, ProcessKey, Scope, SocketState, Span, Text, Time, Transport, Wire,
+};
 
 /// One conversation, seen from one socket: a loopback conversation has two rows, one for each end.
 ///
@@ -61,6 +63,9 @@ pub struct Connection {
     pub attribution: Attribution,
     /// Other processes that hold the same socket, at most 64.
     pub shared_with: Box<[ProcessKey]>,
+    /// What packets told of it; `None` where no packets were read.
+    #[serde(default)]
+    pub wire: Option<Box<Wire>>,
 }
 
 /// What went over a connection so far, from the observed socket's point of view.
@@ -185,6 +190,12 @@ impl Outcome {
 pub enum NameSource {
     /// The process asked the system's resolver for this name shortly before, and was given this address.
     Resolver,
+    /// A DNS answer on the wire gave this address for the name shortly before.
+    Dns,
+    /// The client named the server in its TLS or QUIC hello.
+    Tls,
+    /// The client named the host in its HTTP request.
+    Http,
 }
 
 impl NameSource {
@@ -192,6 +203,9 @@ impl NameSource {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Resolver => "resolver",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::Http => "http",
         }
     }
 }

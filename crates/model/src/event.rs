@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Connection, Gap, Listener, Process, TierReport, Time};
+use crate::{Connection, Gap, Listener, Process, Protocol, TierReport, Time};
 
 /// One fact with the time at which it became true, or was noticed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum Fact {
     ListenerUpdated(Arc<Listener>),
     /// A listener is gone.
     ListenerGone(Arc<Listener>),
+    /// Something was said inside a conversation: a name asked for, a TLS hello, an HTTP request.
+    Protocol(Arc<Protocol>),
     /// Something was lost, and is counted.
     Gap(Gap),
     /// How we see has changed.
@@ -56,7 +58,7 @@ impl Event {
 }
 
 impl Fact {
-    /// The kind by which `--events` chooses: `connection`, `process`, `listener`, `gap`, `tier`, `tick`.
+    /// The kind by which `--events` chooses: `connection`, `process`, `listener`, `protocol`, `gap`, `tier`, `tick`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::ConnectionOpened(_) | Self::ConnectionUpdated(_) | Self::ConnectionClosed(_) => {
@@ -64,6 +66,7 @@ impl Fact {
             }
             Self::ProcessStarted(_) | Self::ProcessUpdated(_) | Self::ProcessEnded(_) => "process",
             Self::ListenerAppeared(_) | Self::ListenerUpdated(_) | Self::ListenerGone(_) => "listener",
+            Self::Protocol(_) => "protocol",
             Self::Gap(_) => "gap",
             Self::TierChanged(_) => "tier",
             Self::Tick { .. } => "tick",
@@ -82,6 +85,7 @@ impl Fact {
             Self::ListenerAppeared(_) => "listener_appeared",
             Self::ListenerUpdated(_) => "listener_updated",
             Self::ListenerGone(_) => "listener_gone",
+            Self::Protocol(_) => "protocol_spoken",
             Self::Gap(_) => "gap",
             Self::TierChanged(_) => "tier_changed",
             Self::Tick { .. } => "tick",

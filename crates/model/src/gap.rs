@@ -38,6 +38,12 @@ pub enum Stage {
     LateLookups,
     /// Executables that could not be hashed.
     Hashes,
+    /// Frames that the kernel could not put into the packet ring.
+    PacketRing,
+    /// Frames that could not be read: damaged, of an unknown kind, or fragments that never came together.
+    Packets,
+    /// Payload that was not followed: streams beyond a limit, or with pieces missing.
+    Streams,
     /// The channel from collector to engine.
     EngineQueue,
     /// Tables at their limit.
@@ -54,7 +60,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the data's way.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::KernelRing,
         Self::KernelTables,
         Self::SocketEvents,
@@ -62,6 +68,9 @@ impl Stage {
         Self::Processes,
         Self::LateLookups,
         Self::Hashes,
+        Self::PacketRing,
+        Self::Packets,
+        Self::Streams,
         Self::EngineQueue,
         Self::Tables,
         Self::Store,
@@ -80,6 +89,9 @@ impl Stage {
             Self::Processes => "processes",
             Self::LateLookups => "late_lookups",
             Self::Hashes => "hashes",
+            Self::PacketRing => "packet_ring",
+            Self::Packets => "packets",
+            Self::Streams => "streams",
             Self::EngineQueue => "engine_queue",
             Self::Tables => "tables",
             Self::Store => "store",

@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod alert;
+pub mod application;
 pub mod attribution;
 pub mod community_id;
 pub mod connection;
@@ -22,6 +23,7 @@ pub mod memory;
 pub mod observation;
 pub mod problem;
 pub mod process;
+pub mod protocol;
 pub mod setting;
 pub mod state;
 pub mod tier;
@@ -29,9 +31,11 @@ pub mod time;
 pub mod transport;
 pub mod usage;
 pub mod value;
+pub mod wire;
 
 pub use address::{Endpoint, Networks, Scope};
 pub use alert::{Alert, AlertRecord, Severity, Verdict};
+pub use application::{Application, Basis};
 pub use attribution::{Attribution, Certainty, Evidence};
 pub use connection::{Connection, Direction, NameSource, Outcome, Side};
 pub use event::{Event, Fact};
@@ -41,11 +45,13 @@ pub use listener::Listener;
 pub use observation::{Change, Observation, Owners, Resolution, Socket, SocketEvent};
 pub use problem::Problem;
 pub use process::{Process, ProcessKey};
+pub use protocol::{Message, Protocol};
 pub use tier::{Tier, TierReport};
 pub use time::{Span, Time};
 pub use transport::{SocketState, Transport};
 pub use usage::{ProcessUse, Usage};
 pub use value::Value;
+pub use wire::{ConnectionState, Lane, Wire};
 
 /// Shared, immutable text. Cloning is a reference count, so the same path or name is kept once.
 pub type Text = std::sync::Arc<str>;

@@ -122,5 +122,6 @@ fn connection(n: u32, process: &Arc<Process>) -> Connection {
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }

@@ -85,6 +85,7 @@ fn connection(number: u64, time: Time, process: &Arc<Process>) -> Connection {
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

@@ -50,6 +50,9 @@ pub(crate) const STAGE: &[Stage] = &[
     Stage::Watch,
     Stage::KernelTables,
     Stage::LateLookups,
+    Stage::PacketRing,
+    Stage::Packets,
+    Stage::Streams,
 ];
 pub(crate) const OUTCOME: &[Outcome] = &[
     Outcome::Unknown,
@@ -61,7 +64,12 @@ pub(crate) const OUTCOME: &[Outcome] = &[
     Outcome::Unreachable,
     Outcome::Abandoned,
 ];
-pub(crate) const NAME_SOURCE: &[NameSource] = &[NameSource::Resolver];
+pub(crate) const NAME_SOURCE: &[NameSource] = &[
+    NameSource::Resolver,
+    NameSource::Dns,
+    NameSource::Tls,
+    NameSource::Http,
+];
 pub(crate) const TIER: &[Tier] = &[Tier::Portable, Tier::Poll, Tier::Events, Tier::Ebpf];
 pub(crate) const DIGEST: &[Digest] = &[Digest::Unknown, Digest::Agrees, Digest::Differs];
 pub(crate) const UNREAD: &[Unread] = &[Unread::Gone, Unread::NoPermission, Unread::Failed];

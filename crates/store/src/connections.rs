@@ -434,6 +434,7 @@ pub(crate) fn read(
             row.get(now(const { (place("attribution"), place("last_attribution")) }))?,
         )?,
         shared_with: from_keys(row.get(now(const { (place("shared_with"), place("last_shared_with")) }))?),
+        wire: None,
     };
     Ok((time, conversation))
 }

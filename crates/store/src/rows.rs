@@ -224,7 +224,7 @@ impl Rows {
                 let id = self.identities.next(connection, Table::TierChange, time)?;
                 losses::insert_tier(connection, self.run, id, report)?;
             }
-            Fact::Tick { .. } => return Ok(()),
+            Fact::Protocol(_) | Fact::Tick { .. } => return Ok(()),
         }
         if !matches!(event.fact.kind(), "connection") {
             written.rows += 1;

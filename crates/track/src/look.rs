@@ -113,6 +113,7 @@ impl Tracker {
             process: owner.process,
             attribution: owner.attribution,
             shared_with: owner.shared_with,
+            wire: None,
         }
     }
 

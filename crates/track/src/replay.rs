@@ -37,7 +37,7 @@ impl Tracker {
                     self.address_released(listener.network_namespace, listener.local.ip);
                 }
             }
-            Fact::Gap(_) | Fact::TierChanged(_) => {}
+            Fact::Protocol(_) | Fact::Gap(_) | Fact::TierChanged(_) => {}
             Fact::Tick { .. } => self.processes.forget_ended(event.time),
         }
     }

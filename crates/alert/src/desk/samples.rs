@@ -62,6 +62,7 @@ pub(crate) fn connected(rule: &str, to: &str) -> Finding {
         process: Some(Arc::new(process())),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     };
     Finding {
         connections: vec![Arc::new(connection)],

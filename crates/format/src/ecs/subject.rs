@@ -132,6 +132,7 @@ impl<'a> Subject<'a> {
                 Fact::ProcessStarted(_) | Fact::ListenerAppeared(_) => began(false),
                 Fact::ProcessEnded(_) | Fact::ListenerGone(_) => ended(false),
                 Fact::ProcessUpdated(_) | Fact::TierChanged(_) => r#"["change"]"#,
+                Fact::Protocol(_) => r#"["protocol","info"]"#,
                 Fact::ListenerUpdated(_) | Fact::Gap(_) | Fact::Tick { .. } => r#"["info"]"#,
             },
             Self::Record(Record::Connection(_)) => r#"["connection","info"]"#,

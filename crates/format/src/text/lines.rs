@@ -88,6 +88,7 @@ pub fn event(event: &Event, style: Style) -> Option<String> {
         Fact::ListenerAppeared(_) => ("listens", "escucha"),
         Fact::ListenerUpdated(_) => ("updated", "actualizado"),
         Fact::ListenerGone(_) => ("listens no more", "ya no escucha"),
+        Fact::Protocol(_) => ("said", "dicho"),
         Fact::Gap(_) => ("lost", "perdido"),
         Fact::TierChanged(_) => ("tier", "modo"),
         Fact::Tick { .. } => return None,

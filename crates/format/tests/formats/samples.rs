@@ -98,6 +98,7 @@ pub(crate) fn connection(process: Process) -> Connection {
         process: Some(Arc::new(process)),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

@@ -97,6 +97,7 @@ fn connection() -> Connection {
         process: Some(process()),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

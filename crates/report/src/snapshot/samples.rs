@@ -93,6 +93,7 @@ pub(super) fn connection(source: &str, destination: &str) -> Connection {
         process: None,
         attribution: Evidence::KernelOwned.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

@@ -54,6 +54,7 @@ fn connection(number: u64) -> Connection {
         process: Some(process(number)),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

@@ -183,6 +183,7 @@ fn a_written_filter_asks_the_store() {
         process: Some(Arc::new(process)),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     };
     let mut writer = open(&path);
     let opened =

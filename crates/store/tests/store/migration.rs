@@ -191,6 +191,7 @@ fn refused_attempt() -> Connection {
         process: Some(Arc::new(process)),
         attribution: Evidence::KernelEvent.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

@@ -60,6 +60,7 @@ fn connection(number: u32, time: Time) -> Connection {
         process: Some(process(number)),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

@@ -244,6 +244,7 @@ pub(crate) fn connection(id: u64) -> BoxedStrategy<Connection> {
                 process,
                 attribution,
                 shared_with: shared_with.into(),
+                wire: None,
             },
         )
         .boxed()

@@ -47,6 +47,7 @@ fn connection(id: u64, process: &Arc<Process>, port: u16, started: Time) -> Conn
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
+        wire: None,
     }
 }
 

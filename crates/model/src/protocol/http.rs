@@ -1,0 +1,61 @@
+//! HTTP requests and responses: their heads.
+
+use serde::{Deserialize, Serialize};
+
+/// One request and its response. What was not seen is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Http {
+    /// 10 for HTTP/1.0, 11, 20; 9 where no version was said.
+    pub version: u8,
+    /// Number of the request in its connection, from 1.
+    pub depth: u32,
+    /// Stream of HTTP/2.
+    pub stream: Option<u32>,
+    /// `GET`; at most 32 bytes.
+    pub method: Option<Box<str>>,
+    /// The host it asks for, as said in the head; at most 255 bytes.
+    pub host: Option<Box<str>>,
+    /// What it asks for; the query string only where the owner asked for it; at most 2,048 bytes.
+    pub path: Option<Box<str>>,
+    /// A query string was there and is not kept.
+    pub query_left_out: bool,
+    /// At most 512 bytes.
+    pub user_agent: Option<Box<str>>,
+    /// Without query string, as `path`.
+    pub referrer: Option<Box<str>>,
+    /// At most 255 bytes.
+    pub origin: Option<Box<str>>,
+    /// Status code.
+    pub status: Option<u16>,
+    /// The words beside it, at most 128 bytes.
+    pub reason: Option<Box<str>>,
+    /// An interim response (1xx) before the final one: code and words.
+    pub interim: Option<(u16, Box<str>)>,
+    /// The user's name of basic authentication; never the password.
+    pub user: Option<Box<str>>,
+    /// Heads that tell of proxies, as `NAME -> value`; at most 8.
+    pub proxied: Box<[Box<str>]>,
+    /// Declared media type of the request's body.
+    pub request_type: Option<Box<str>>,
+    /// Declared media type of the response's body.
+    pub response_type: Option<Box<str>>,
+    /// Media type of the request's body by its first bytes.
+    pub request_mime: Option<Box<str>>,
+    /// Media type of the response's body by its first bytes.
+    pub response_mime: Option<Box<str>>,
+    /// Bytes of the request's body that were seen.
+    pub request_bytes: u64,
+    /// Bytes of the response's body that were seen.
+    pub response_bytes: u64,
+    /// The connection became another protocol (CONNECT, Upgrade).
+    pub upgraded: Option<Box<str>>,
+}
+
+/// The settings frame with which a side of HTTP/2 began.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Http2Settings {
+    /// By the client; the server's otherwise.
+    pub by_client: bool,
+    /// Number and value of each, at most 16.
+    pub settings: Box<[(u16, u32)]>,
+}

@@ -1,0 +1,1 @@
+//! Capture files: read with all their oddities, and written.
