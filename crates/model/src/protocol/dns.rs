@@ -17,8 +17,11 @@ pub struct Dns {
     pub asked: Option<Time>,
     /// The flags of the question as sent (the second 16 bits of the header).
     pub flags: u16,
-    /// What was asked for, as said in the question, else in the answer; at most 16.
+    /// What was asked for, as said in the question, else in the answer; at most 16. In a dynamic update: the zone.
     pub questions: Box<[Question]>,
+    /// Records that the question itself carried: what a dynamic update demands and changes, what a notify tells, what
+    /// an mDNS host knows already.
+    pub sent: Option<Box<Sections>>,
     /// The answer; `None` where none was seen.
     pub response: Option<Response>,
 }
@@ -26,8 +29,12 @@ pub struct Dns {
 /// A name that was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
-    /// In lower case, without the final dot; `\` escapes bytes that are no letters, digits, `-`, `_`.
+    /// In lower case, without the final dot (so the root is empty). Printable ASCII stands for itself but for `.` and
+    /// `\` inside a label, which are `\.` and `\\`; any other byte is `\` and three decimal digits, as in zone files. A
+    /// NetBIOS name is decoded, with its kind: `workgroup<1d>`.
     pub name: Box<str>,
+    /// The name as it was sent, where that had capitals (some resolvers mix them at random).
+    pub as_sent: Option<Box<str>>,
     /// Type number: 1 A, 28 AAAA.
     pub kind: u16,
     /// Class number: 1 Internet. The top bit (mDNS: answer to me alone) is taken off.
@@ -46,6 +53,19 @@ pub struct Response {
     /// Records that answer, at most 64.
     pub answers: Box<[Answer]>,
     /// Records that name who is responsible, at most 16.
+    pub authorities: Box<[Answer]>,
+    /// Further records, without EDNS options, at most 16.
+    pub additionals: Box<[Answer]>,
+    /// Records that were there and are not kept here, or could not be read.
+    pub left_out: u16,
+}
+
+/// The three lists of records in a message.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sections {
+    /// Answers; in a dynamic update, what must be so for it to happen. At most 64.
+    pub answers: Box<[Answer]>,
+    /// Who is responsible; in a dynamic update, what shall change. At most 16.
     pub authorities: Box<[Answer]>,
     /// Further records, without EDNS options, at most 16.
     pub additionals: Box<[Answer]>,
@@ -76,7 +96,8 @@ pub enum Data {
     Address(IpAddr),
     /// CNAME, NS, PTR, DNAME and others that are one name.
     Name(Box<str>),
-    /// TXT and SPF: each character string.
+    /// TXT and SPF: each character string, at most 16; printable ASCII but `\` stands for itself, any other byte is `\`
+    /// and three decimal digits. A NetBIOS node status (type 33 there): each name.
     Text(Box<[Box<str>]>),
     Mx {
         preference: u16,
@@ -103,7 +124,50 @@ pub enum Data {
         /// Hexadecimal with colons.
         fingerprint: Box<str>,
     },
-    /// Any other type, in the presentation form of its standard where we know it.
+    Ds {
+        key_tag: u16,
+        algorithm: u8,
+        digest_kind: u8,
+        /// Hexadecimal.
+        digest: Box<str>,
+    },
+    Dnskey {
+        flags: u16,
+        protocol: u8,
+        algorithm: u8,
+        /// Bytes of the key; the key itself is not kept.
+        key_bytes: u16,
+    },
+    /// The signature itself is not kept.
+    Rrsig {
+        /// Type number of the records that it signs.
+        covered: u16,
+        algorithm: u8,
+        labels: u8,
+        original_ttl: u32,
+        /// Seconds since 1970.
+        expiration: u32,
+        /// Seconds since 1970.
+        inception: u32,
+        key_tag: u16,
+        signer: Box<str>,
+    },
+    Nsec {
+        next: Box<str>,
+        /// Names of the types that exist, with spaces between.
+        kinds: Box<str>,
+    },
+    Caa {
+        flags: u8,
+        tag: Box<str>,
+        value: Box<str>,
+    },
+    /// Nothing, as in what a dynamic update demands or deletes.
+    Empty,
+    /// Any other type, in the presentation form of its standard, on one line, fields with one space between:
+    /// HINFO, LOC, NAPTR, NSEC3 (without the hash of the next owner), NSEC3PARAM, SVCB and HTTPS, TLSA, URI, WKS,
+    /// RP, AFSDB, TSIG (algorithm, time, fudge, error), NetBIOS NB (flags and address of each). What we do not know
+    /// is `\# LENGTH HEX` (RFC 3597), at most the first 64 bytes.
     Other(Box<str>),
     /// Too short, or not what its type demands.
     Unreadable,
@@ -114,41 +178,70 @@ pub const fn type_name(kind: u16) -> Option<&'static str> {
     Some(match kind {
         1 => "A",
         2 => "NS",
+        3 => "MD",
+        4 => "MF",
         5 => "CNAME",
         6 => "SOA",
+        7 => "MB",
+        8 => "MG",
+        9 => "MR",
         10 => "NULL",
         11 => "WKS",
         12 => "PTR",
         13 => "HINFO",
+        14 => "MINFO",
         15 => "MX",
         16 => "TXT",
         17 => "RP",
         18 => "AFSDB",
+        19 => "X25",
+        20 => "ISDN",
+        21 => "RT",
+        22 => "NSAP",
+        24 => "SIG",
         25 => "KEY",
+        26 => "PX",
+        27 => "GPOS",
         28 => "AAAA",
         29 => "LOC",
+        30 => "NXT",
         32 => "NB",
         33 => "SRV",
         35 => "NAPTR",
+        36 => "KX",
         37 => "CERT",
+        38 => "A6",
         39 => "DNAME",
         41 => "OPT",
         42 => "APL",
         43 => "DS",
         44 => "SSHFP",
+        45 => "IPSECKEY",
         46 => "RRSIG",
         47 => "NSEC",
         48 => "DNSKEY",
+        49 => "DHCID",
         50 => "NSEC3",
         51 => "NSEC3PARAM",
         52 => "TLSA",
+        53 => "SMIMEA",
+        55 => "HIP",
+        59 => "CDS",
+        60 => "CDNSKEY",
+        61 => "OPENPGPKEY",
+        62 => "CSYNC",
+        63 => "ZONEMD",
         64 => "SVCB",
         65 => "HTTPS",
         99 => "SPF",
+        108 => "EUI48",
+        109 => "EUI64",
         249 => "TKEY",
         250 => "TSIG",
         251 => "IXFR",
         252 => "AXFR",
+        253 => "MAILB",
+        254 => "MAILA",
         255 => "ANY",
         256 => "URI",
         257 => "CAA",
