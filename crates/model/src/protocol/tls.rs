@@ -1,8 +1,13 @@
 //! TLS and DTLS handshakes, as far as they are in the clear.
 
+mod ciphers;
+mod names;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
+
+pub use names::{alert_name, cipher_name, curve_name, eve_version, extension_name, zeek_name, zeek_version};
 
 /// A handshake. What was not seen is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,7 +49,7 @@ pub struct ClientHello {
     pub protocols: Box<[Box<str>]>,
     /// JA4 (FoxIO, BSD-3): `t13d1516h2_8daaf6152771_b186095e22b6`.
     pub ja4: Box<str>,
-    /// JA3 text; not for DTLS and QUIC.
+    /// JA3 text; not for DTLS.
     pub ja3_text: Option<Box<str>>,
     /// MD5 of it in hexadecimal.
     pub ja3: Option<Box<str>>,
