@@ -159,7 +159,11 @@ impl Conversation {
                     self.state = State::Done(None);
                     return;
                 }
-                let own = if own.is_empty() { piece.data.to_vec() } else { data.to_vec() };
+                let own = if own.is_empty() {
+                    piece.data.to_vec()
+                } else {
+                    data.to_vec()
+                };
                 self.state = State::Opening(match piece.side {
                     Side::Source => [own, other],
                     Side::Destination => [other, own],

@@ -47,7 +47,8 @@ pub fn recognise(opening: &Opening<'_>) -> Result<&'static Speaker, bool> {
 
 /// The protocol that usually has one of these ports: a guess.
 pub fn by_port(over: Over, source_port: u16, destination_port: u16) -> Option<Application> {
-    let on = |port: u16| all().find(move |speaker| speaker.over.contains(&over) && speaker.ports.contains(&port));
+    let on =
+        |port: u16| all().find(move |speaker| speaker.over.contains(&over) && speaker.ports.contains(&port));
     let speaker = on(destination_port).or_else(|| on(source_port))?;
     Some(speaker.application)
 }
