@@ -59,6 +59,23 @@ pub struct Lane {
     pub tcp_flags: u8,
 }
 
+impl Lane {
+    /// Adds what came in another part of the same conversation.
+    pub fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.frame_bytes += other.frame_bytes;
+        self.ip_bytes += other.ip_bytes;
+        self.payload_bytes = match (self.payload_bytes, other.payload_bytes) {
+            (Some(one), Some(more)) => Some(one.saturating_add(more)),
+            (one, more) => one.or(more),
+        };
+        self.missed_bytes += other.missed_bytes;
+        self.retransmits = self.retransmits.saturating_add(other.retransmits);
+        self.out_of_order = self.out_of_order.saturating_add(other.out_of_order);
+        self.tcp_flags |= other.tcp_flags;
+    }
+}
+
 /// How far a conversation came: Zeek's `conn_state`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are Zeek's; `meaning` says what they are")]

@@ -9,5 +9,7 @@
 
 pub mod processes;
 pub mod snapshot;
+pub mod traffic;
 
 pub use snapshot::{Snapshot, Statistics};
+pub use traffic::Traffic;

@@ -10,6 +10,7 @@
 //! This room must not know: where observations come from, what is odd about them, clocks, files, the store.
 
 mod decide;
+mod join;
 mod kernel;
 mod listeners;
 mod look;

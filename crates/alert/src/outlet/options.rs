@@ -125,6 +125,8 @@ pub enum EventKind {
     Connection,
     Process,
     Listener,
+    /// What was said inside conversations, where packets are read.
+    Protocol,
     Gap,
     Tier,
     /// One whole report a look.
@@ -135,10 +137,11 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, as `--events` names them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connection,
         Self::Process,
         Self::Listener,
+        Self::Protocol,
         Self::Gap,
         Self::Tier,
         Self::Snapshot,
@@ -151,6 +154,7 @@ impl EventKind {
             Self::Connection => "connection",
             Self::Process => "process",
             Self::Listener => "listener",
+            Self::Protocol => "protocol",
             Self::Gap => "gap",
             Self::Tier => "tier",
             Self::Snapshot => "snapshot",

@@ -1,0 +1,315 @@
+use atalaya_model::connection::{Direction, Outcome};
+use atalaya_model::protocol::{Tls, tls::ClientHello};
+use atalaya_model::{Attribution, Evidence, Scope, SocketState};
+
+use super::*;
+
+fn at(milliseconds: i64) -> Time {
+    Time(1_700_000_000_000_000 + milliseconds * 1_000)
+}
+
+fn end(text: &str) -> Endpoint {
+    let address: std::net::SocketAddr = text.parse().unwrap();
+    Endpoint::new(address.ip(), address.port())
+}
+
+fn connection(id: u64, namespace: u32, source: &str, destination: &str) -> Connection {
+    Connection {
+        id,
+        started: at(0),
+        started_before: false,
+        seen: at(0),
+        ended: None,
+        transport: Transport::Tcp,
+        source: end(source),
+        destination: end(destination),
+        side: Side::Source,
+        direction: Direction::Outbound,
+        scope: Scope::External,
+        state: SocketState::Established,
+        network_namespace: namespace,
+        cookie: id,
+        user_id: Some(1000),
+        cgroup_id: None,
+        traffic: None,
+        outcome: Outcome::Unknown,
+        name: None,
+        name_source: None,
+        service: None,
+        process: None,
+        attribution: Attribution::from(Evidence::KernelEvent),
+        shared_with: Box::default(),
+        wire: None,
+    }
+}
+
+const CLIENT: &str = "10.0.0.1:40000";
+const SERVER: &str = "203.0.113.5:443";
+const HERE: u32 = 7;
+
+fn kernel(id: u64) -> Connection {
+    connection(id, HERE, CLIENT, SERVER)
+}
+
+/// As packets tell it: no namespace, and a history.
+fn seen(id: u64, history: &str, packets: u64) -> Connection {
+    let mut connection = connection(id, 0, CLIENT, SERVER);
+    let mut wire = Wire {
+        history: history.into(),
+        ..Wire::default()
+    };
+    wire.source.packets = packets;
+    connection.wire = Some(Box::new(wire));
+    connection
+}
+
+struct Bench {
+    join: Join,
+    out: Vec<Event>,
+    /// What is still in the table of packets.
+    flows: Vec<(u64, Box<Wire>)>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            join: Join::new(Some(HERE)),
+            out: Vec::new(),
+            flows: Vec::new(),
+        }
+    }
+
+    fn kernel(&mut self, time: i64, fact: Fact) {
+        self.join.kernel(Event::new(at(time), fact), &mut self.out);
+    }
+
+    fn flow(&mut self, time: i64, fact: Fact) {
+        self.join.flow(Event::new(at(time), fact), &mut self.out);
+    }
+
+    fn tick(&mut self, time: i64) {
+        let flows = &mut self.flows;
+        let mut take = |id: u64| {
+            let place = flows.iter().position(|(flow, _)| *flow == id)?;
+            Some(flows.swap_remove(place).1)
+        };
+        self.join.tick(at(time), &mut take, &mut self.out);
+    }
+
+    fn told(&mut self) -> Vec<(&'static str, u64)> {
+        let name = |event: &Event| {
+            let id = match &event.fact {
+                Fact::ConnectionOpened(c) | Fact::ConnectionUpdated(c) | Fact::ConnectionClosed(c) => c.id,
+                Fact::Protocol(protocol) => protocol.connection.id,
+                _ => 0,
+            };
+            (event.fact.action(), id)
+        };
+        self.out.iter().map(name).collect()
+    }
+}
+
+fn hello(connection: Connection) -> Fact {
+    let client = ClientHello {
+        server_name: Some("www.example".into()),
+        ..ClientHello::default()
+    };
+    Fact::Protocol(Arc::new(Protocol {
+        time: at(0),
+        connection: Arc::new(connection),
+        message: Message::Tls(Box::new(Tls {
+            client: Some(client),
+            ..Tls::default()
+        })),
+    }))
+}
+
+fn opened(connection: Connection) -> Fact {
+    Fact::ConnectionOpened(Arc::new(connection))
+}
+
+fn closed(connection: Connection) -> Fact {
+    Fact::ConnectionClosed(Arc::new(connection))
+}
+
+fn last(bench: &Bench) -> Connection {
+    match &bench.out.last().unwrap().fact {
+        Fact::ConnectionClosed(connection) => Connection::clone(connection),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn packets_first() {
+    let mut bench = Bench::new();
+    bench.flow(0, opened(seen(900, "S", 1)));
+    bench.flow(10, hello(seen(900, "ShAD", 3)));
+    assert_eq!(bench.told(), [], "a process may still be told");
+    bench.kernel(100, opened(kernel(1)));
+    assert_eq!(bench.told(), [("connection_opened", 1), ("protocol_spoken", 1)]);
+    bench.kernel(200, closed(kernel(1)));
+    bench.flow(300, closed(seen(900, "ShADfFa", 9)));
+    bench.tick(1_100);
+    assert_eq!(bench.told().len(), 2, "the last packets may still come");
+    bench.tick(1_200);
+    let end = last(&bench);
+    assert_eq!(end.wire.as_ref().unwrap().source.packets, 9);
+    assert!(!end.wire.as_ref().unwrap().unjoined);
+    assert_eq!(end.id, 1);
+}
+
+#[test]
+fn kernel_first_and_the_table_of_packets_is_asked_for_what_it_knows() {
+    let mut bench = Bench::new();
+    bench.kernel(0, opened(kernel(1)));
+    bench.flow(100, opened(seen(900, "S", 1)));
+    bench.flow(110, hello(seen(900, "ShAD", 3)));
+    bench.kernel(300, closed(kernel(1)));
+    bench.flows.push((900, seen(900, "ShADfF", 8).wire.unwrap()));
+    bench.tick(2_000);
+    let end = last(&bench);
+    assert_eq!(&*end.wire.unwrap().history, "ShADfF");
+    assert!(bench.flows.is_empty());
+    // The last acknowledgment comes late, and is no conversation.
+    bench.flow(2_100, opened(seen(901, "A", 1)));
+    bench.flow(9_000, closed(seen(901, "A", 1)));
+    bench.tick(20_000);
+    assert_eq!(bench.told().len(), 3);
+    // But a new one of the same ends is.
+    bench.flow(21_000, opened(seen(902, "S", 1)));
+    bench.tick(30_000);
+    assert_eq!(bench.told().last(), Some(&("connection_opened", 902)));
+}
+
+#[test]
+fn a_row_is_named_by_its_hello() {
+    let mut bench = Bench::new();
+    bench.kernel(0, opened(kernel(1)));
+    bench.flow(100, opened(seen(900, "S", 1)));
+    bench.flow(110, hello(seen(900, "ShAD", 3)));
+    let Fact::Protocol(protocol) = &bench.out[1].fact else {
+        panic!();
+    };
+    assert_eq!(protocol.connection.name.as_deref(), Some("www.example"));
+    assert_eq!(protocol.connection.attribution.evidence, Evidence::KernelEvent);
+}
+
+#[test]
+fn nobodys_packets_are_told_alone_and_say_so() {
+    let mut bench = Bench::new();
+    bench.flow(0, opened(seen(900, "S", 1)));
+    bench.flow(10, hello(seen(900, "ShAD", 3)));
+    bench.tick(1_999);
+    assert_eq!(bench.told(), []);
+    bench.tick(2_000);
+    bench.flow(5_000, closed(seen(900, "ShADfF", 7)));
+    assert_eq!(
+        bench.told(),
+        [
+            ("connection_opened", 900),
+            ("protocol_spoken", 900),
+            ("connection_closed", 900)
+        ]
+    );
+    assert!(last(&bench).wire.unwrap().unjoined);
+    assert!(bench.join.follows.is_empty() && bench.join.waiting.is_empty());
+}
+
+#[test]
+fn pauses_are_put_together() {
+    let mut bench = Bench::new();
+    bench.kernel(0, opened(kernel(1)));
+    bench.flow(0, opened(seen(900, "S", 1)));
+    bench.flow(400_000, closed(seen(900, "ShADa", 5)));
+    bench.flow(500_000, opened(seen(901, "D", 1)));
+    bench.flow(900_000, closed(seen(901, "Da", 2)));
+    bench.kernel(910_000, closed(kernel(1)));
+    bench.tick(920_000);
+    assert_eq!(last(&bench).wire.unwrap().source.packets, 7);
+}
+
+#[test]
+fn both_ends_on_loopback_have_their_packets() {
+    let (client, server) = ("127.0.0.1:40000", "127.0.0.1:80");
+    let mut bench = Bench::new();
+    let mut answering = connection(2, HERE, client, server);
+    answering.side = Side::Destination;
+    bench.kernel(0, opened(answering.clone()));
+    bench.kernel(0, opened(connection(1, HERE, client, server)));
+    let mut flow = connection(900, 0, client, server);
+    flow.wire = seen(900, "S", 4).wire;
+    bench.flow(10, opened(flow.clone()));
+    bench.flow(20, hello(flow.clone()));
+    assert_eq!(bench.told().last(), Some(&("protocol_spoken", 1)), "the process that asked");
+    bench.kernel(100, closed(connection(1, HERE, client, server)));
+    bench.kernel(110, closed(answering));
+    bench.flows.push((900, flow.wire.unwrap()));
+    bench.tick(5_000);
+    let packets: Vec<u64> = bench
+        .out
+        .iter()
+        .filter_map(|event| match &event.fact {
+            Fact::ConnectionClosed(connection) => Some(connection.wire.as_ref()?.source.packets),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(packets, [4, 4]);
+}
+
+#[test]
+fn loopback_of_another_namespace_is_another_host() {
+    let (client, server) = ("127.0.0.1:40000", "127.0.0.1:80");
+    let mut bench = Bench::new();
+    bench.kernel(0, opened(connection(1, 99, client, server)));
+    let mut flow = connection(900, 0, client, server);
+    flow.wire = seen(900, "S", 4).wire;
+    bench.flow(10, opened(flow));
+    bench.tick(5_000);
+    assert_eq!(
+        bench.told(),
+        [("connection_opened", 1), ("connection_opened", 900)]
+    );
+    // A container's address is its own, whichever interface shows it.
+    let mut bench = Bench::new();
+    bench.kernel(0, opened(connection(1, 99, CLIENT, SERVER)));
+    bench.flow(10, opened(seen(900, "S", 1)));
+    bench.tick(5_000);
+    assert_eq!(bench.told(), [("connection_opened", 1)]);
+}
+
+#[test]
+fn an_unbound_socket_is_found_by_its_port() {
+    let mut unbound = connection(1, HERE, "0.0.0.0:40000", "203.0.113.5:53");
+    unbound.transport = Transport::Udp;
+    let mut flow = connection(900, 0, "10.0.0.1:40000", "203.0.113.5:53");
+    flow.transport = Transport::Udp;
+    flow.wire = seen(900, "D", 1).wire;
+    for packets_first in [false, true] {
+        let mut bench = Bench::new();
+        if packets_first {
+            bench.flow(10, opened(flow.clone()));
+            bench.kernel(20, opened(unbound.clone()));
+        } else {
+            bench.kernel(10, opened(unbound.clone()));
+            bench.flow(20, opened(flow.clone()));
+        }
+        bench.kernel(300, closed(unbound.clone()));
+        bench.flow(310, closed(flow.clone()));
+        bench.tick(10_000);
+        assert_eq!(last(&bench).wire.unwrap().source.packets, 1);
+        assert_eq!(bench.told().len(), 2);
+    }
+}
+
+#[test]
+fn who_waits_is_bounded() {
+    let mut bench = Bench::new();
+    for id in 0..MOST_WAITING as u64 + 10 {
+        let mut flow = seen(id, "S", 1);
+        flow.source.port = (id % 60_000) as u16;
+        flow.source.ip = IpAddr::from([10, 1, (id >> 16) as u8, 1]);
+        bench.flow(0, opened(flow));
+    }
+    assert_eq!(bench.told().len(), 10);
+    assert_eq!(bench.join.patience.len(), MOST_WAITING);
+}
