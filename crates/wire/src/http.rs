@@ -1,6 +1,24 @@
 //! HTTP/1 and HTTP/2, and what looks like it.
 
-use crate::analyser::Speaker;
+mod body;
+mod exchange;
+mod head;
+mod kept;
+mod mime;
+mod one;
+mod recognise;
+
+use atalaya_model::Application;
+
+use crate::analyser::{Over, Speaker};
 
 /// The protocols of this folder.
-pub static SPEAKERS: &[Speaker] = &[];
+pub static SPEAKERS: &[Speaker] = &[Speaker {
+    application: Application::Http,
+    over: &[Over::Stream],
+    ports: &[
+        80, 8080, 8000, 8008, 8081, 8888, 3128, 5000, 9090, 8082, 8088, 81, 591, 2869, 5985, 7001, 8090,
+    ],
+    recognise: recognise::http,
+    analyser: Some(one::One::boxed),
+}];

@@ -16,6 +16,7 @@ pub mod names;
 pub mod packet;
 pub mod protocols;
 pub mod services;
+mod text;
 pub mod tls;
 
 pub use analyser::{Analyser, Appetite, Guess, Limits, Opening, Over, Piece, Said, Speaker};

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 /// One request and its response. What was not seen is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Http {
-    /// 10 for HTTP/1.0, 11, 20; 9 where no version was said.
+    /// 10 for HTTP/1.0, 11, 20; 9 where no version was said. The request's, or the response's where no request was seen.
     pub version: u8,
+    /// The response's version, where it says one.
+    pub response_version: Option<u8>,
     /// Number of the request in its connection, from 1.
     pub depth: u32,
     /// Stream of HTTP/2.
@@ -29,6 +31,8 @@ pub struct Http {
     pub status: Option<u16>,
     /// The words beside it, at most 128 bytes.
     pub reason: Option<Box<str>>,
+    /// What the server calls itself; at most 255 bytes.
+    pub server: Option<Box<str>>,
     /// An interim response (1xx) before the final one: code and words.
     pub interim: Option<(u16, Box<str>)>,
     /// The user's name of basic authentication; never the password.
@@ -47,6 +51,12 @@ pub struct Http {
     pub request_bytes: u64,
     /// Bytes of the response's body that were seen.
     pub response_bytes: u64,
+    /// Bytes of the request's body that are missing in what was captured.
+    pub request_missed: u64,
+    /// Bytes of the response's body that are missing in what was captured.
+    pub response_missed: u64,
+    /// Bytes of the response's body after gzip was undone, as the body itself says.
+    pub response_decoded: Option<u64>,
     /// The connection became another protocol (CONNECT, Upgrade).
     pub upgraded: Option<Box<str>>,
 }
