@@ -30,10 +30,16 @@ impl LinkType {
     pub const ETHERNET: Self = Self(1);
     /// PPP.
     pub const PPP: Self = Self(9);
+    /// Raw IP, by version; BSD's number in files of other systems.
+    pub const RAW_BSD: Self = Self(12);
+    /// Raw IP, by version; OpenBSD's number.
+    pub const RAW_OPENBSD: Self = Self(14);
     /// PPP in HDLC-like framing.
     pub const PPP_HDLC: Self = Self(50);
     /// PPPoE session packets without Ethernet.
     pub const PPPOE: Self = Self(51);
+    /// LLC over ATM.
+    pub const ATM_RFC1483: Self = Self(100);
     /// Raw IP, by version.
     pub const RAW: Self = Self(101);
     /// Cisco HDLC.
@@ -52,6 +58,8 @@ impl LinkType {
     pub const RADIOTAP: Self = Self(127);
     /// 802.11 with an AVS head.
     pub const AVS: Self = Self(163);
+    /// PPP after a byte that says who sent it.
+    pub const PPP_WITH_DIRECTION: Self = Self(204);
     /// Per-packet information.
     pub const PPI: Self = Self(192);
     /// Raw IPv4.

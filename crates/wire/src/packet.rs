@@ -1,9 +1,33 @@
 //! Frames → packets: link layers, IP, tunnels, fragments, transports.
 
+//!
+//! All of it is written by hand, by bounds-checked slices: most packets are Ethernet, IP and TCP or UDP, and those
+//! take one straight way. Everything else is a branch off that way, and every such branch is counted against
+//! `LAYERS`, so that no frame takes more than a bounded time.
+
+mod arp;
+mod bytes;
+mod checksum;
+mod ethernet;
+mod fragments;
+mod internet;
+mod link;
+mod transport;
+mod tunnels;
+mod walk;
+mod wireless;
+
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use atalaya_model::Time;
 
+pub use self::arp::Arp;
+use self::bytes::Bytes;
+use self::fragments::Fragments;
+use self::walk::{Around, DEEPEST, LAYERS, Walk};
 use crate::frame::Frame;
 
 /// One packet of the Internet Protocol (or ARP), after every layer around it was taken off.
@@ -83,9 +107,9 @@ pub enum Segment<'a> {
 }
 
 /// A tunnel around a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tunnel {
-    /// `gre`, `ipip`, `vxlan`, `geneve`, `teredo`, `gtp` and so on.
+    /// `ipip`, `gre`, `pptp`, `erspan`, `eoip`, `etherip`, `mpls`, `vxlan`, `geneve`, `teredo`, `ayiya`, `gtp`, `l2tp`.
     pub kind: &'static str,
     /// Its ends.
     pub source: IpAddr,
@@ -96,7 +120,9 @@ pub struct Tunnel {
 /// Why a frame gave no packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undecoded {
-    /// It carries something that is no IP: ARP, LLDP, spanning tree and so on.
+    /// It is ARP, and says this.
+    Arp(Arp),
+    /// It carries something that is no IP: LLDP, spanning tree, what is encrypted by 802.11, and so on.
     NotIp,
     /// Nobody here knows this kind of link.
     UnknownLink,
@@ -108,17 +134,134 @@ pub enum Undecoded {
     Checksum,
 }
 
+/// How frames are taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How many tunnels one inside the other are opened; 0 opens none, 8 is the most.
+    pub tunnels: u8,
+    /// Whether the packet around a tunnel is given, too, where the tunnel could be opened.
+    pub outer: bool,
+    /// Whether packets with a wrong checksum are refused. Captures made on the sending host often have such.
+    pub checksums: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tunnels: 4,
+            outer: true,
+            checksums: false,
+        }
+    }
+}
+
+/// What was decoded, and what was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames that came in.
+    pub frames: u64,
+    /// Packets given.
+    pub packets: u64,
+    /// Frames of ARP.
+    pub arp: u64,
+    /// Frames of anything else that is no IP.
+    pub not_ip: u64,
+    /// Frames of an unknown kind of link.
+    pub unknown_link: u64,
+    /// Frames whose headers are damaged, fragments that contradict others among them.
+    pub damaged: u64,
+    /// Frames with a wrong checksum.
+    pub checksum: u64,
+    /// Tunnels whose inside could not be read, or was a fragment.
+    pub unopened: u64,
+    /// Packets given whose transport header is too short.
+    pub short: u64,
+    /// Packets given whose transport header says a length that cannot be.
+    pub lying: u64,
+    /// Fragments that came in.
+    pub fragments: u64,
+    /// Packets made of fragments.
+    pub reassembled: u64,
+    /// Fragments dropped: damaged, overlapping, or given up with their packet.
+    pub fragments_dropped: u64,
+    /// Of these, the ones that overlapped others.
+    pub overlaps: u64,
+    /// Packets given up because fragments stayed away, or too many waited.
+    pub unfinished: u64,
+}
+
 /// Takes frames apart; remembers fragments.
 #[derive(Debug, Default)]
-pub struct Decoder {}
+pub struct Decoder {
+    options: Options,
+    counts: Counts,
+    fragments: Fragments,
+}
 
 impl Decoder {
+    /// A decoder with these options.
+    pub fn new(options: Options) -> Self {
+        let tunnels = options.tunnels.min(u8::try_from(DEEPEST).unwrap_or(u8::MAX));
+        Self {
+            options: Options { tunnels, ..options },
+            ..Self::default()
+        }
+    }
+
+    /// What was decoded so far, and what was not.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// Gives every packet in the frame to `take`: that of a tunnel first, then those inside it.
     ///
     /// # Errors
     /// Why there was none.
     pub fn decode(&mut self, frame: &Frame<'_>, take: &mut dyn FnMut(&Packet<'_>)) -> Result<(), Undecoded> {
-        let _ = (frame, take);
-        Err(Undecoded::UnknownLink)
+        self.counts.frames += 1;
+        let bytes = Bytes {
+            data: frame.data,
+            cut: frame.length.saturating_sub(bytes::saturated(frame.data.len())),
+        };
+        let around = Around {
+            time: frame.time,
+            interface: frame.interface,
+            frames: 1,
+            frame_bytes: frame.length,
+            vlans: [frame.vlan.map_or(0, |tag| tag & 0x0fff), 0, 0],
+            tunnels: &[],
+        };
+        let mut walk = Walk {
+            options: self.options,
+            counts: &mut self.counts,
+            fragments: &mut self.fragments,
+            take,
+            given: 0,
+            layers: LAYERS,
+        };
+        let result = walk.link(frame.link, bytes, &around);
+        match result {
+            Err(reason) if walk.given == 0 => {
+                self.counts.count(reason);
+                Err(reason)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Counts {
+    #[cold]
+    fn count(&mut self, reason: Undecoded) {
+        let counter = match reason {
+            Undecoded::Arp(_) => &mut self.arp,
+            Undecoded::NotIp => &mut self.not_ip,
+            Undecoded::UnknownLink => &mut self.unknown_link,
+            Undecoded::Damaged => &mut self.damaged,
+            Undecoded::Checksum => &mut self.checksum,
+            // counted where it waits
+            Undecoded::Fragment => return,
+        };
+        *counter += 1;
     }
 }
