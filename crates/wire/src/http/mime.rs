@@ -124,32 +124,33 @@ pub(super) fn sniff(first: &[u8], encoding: Encoding) -> Option<&'static str> {
 }
 
 fn classify(first: &[u8]) -> Option<&'static str> {
-    let signature = SIGNATURES
-        .iter()
-        .find(|(offset, bytes, _)| first.get(*offset..).is_some_and(|rest| rest.starts_with(bytes)));
+    let signature = SIGNATURES.iter().find(|(offset, bytes, _)| {
+        // The first byte decides nearly always.
+        first.get(*offset) == bytes.first() && first[*offset..].starts_with(bytes)
+    });
     if let Some((_, _, name)) = signature {
         return Some(name);
     }
     let text = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first);
-    markup(text).or_else(|| json(text)).or_else(|| {
-        if SCRIPTS
-            .iter()
-            .any(|word| text.trim_ascii_start().starts_with(word))
-        {
-            return Some("application/javascript");
-        }
+    let begin = text.trim_ascii_start();
+    let structured = match begin.first() {
+        Some(b'<') => markup(begin),
+        Some(b'{' | b'[') => json(begin),
+        _ if SCRIPTS.iter().any(|word| begin.starts_with(word)) => Some("application/javascript"),
+        _ => None,
+    };
+    structured.or_else(|| {
         // Ten characters make a text, as Zeek has it.
-        let begin = text.get(..10)?;
-        begin
-            .iter()
+        let ten = text.get(..10)?;
+        ten.iter()
             .all(|byte| matches!(byte, b' '..=b'~' | b'\t'..=b'\r'))
             .then_some("text/plain")
     })
 }
 
-/// Pages, XML and their kin, after blanks and comments.
+/// Pages, XML and their kin, after comments.
 fn markup(text: &[u8]) -> Option<&'static str> {
-    let mut rest = text.trim_ascii_start();
+    let mut rest = text;
     let mut is_xml = false;
     // Every turn takes something off; the text is short.
     loop {
@@ -189,7 +190,6 @@ fn markup(text: &[u8]) -> Option<&'static str> {
 
 /// An object with a first name and the begin of its value, or a list of values.
 fn json(text: &[u8]) -> Option<&'static str> {
-    let text = text.trim_ascii_start();
     let is_value = |text: &[u8]| {
         let text = text.trim_ascii_start();
         matches!(text.first(), Some(b'"' | b'[' | b'{' | b'0'..=b'9' | b'-'))
