@@ -1,16 +1,23 @@
 //! The list of all protocols that are recognised, and who is asked first.
 
+use std::sync::OnceLock;
+
 use atalaya_model::Application;
 
 use crate::analyser::{Guess, Opening, Over, Speaker};
 use crate::{greetings, http, names, services, tls};
 
 /// Every protocol, the most exact first: where two could be meant, the first one is.
-static GROUPS: [&[Speaker]; 5] = [
+static GROUPS: [&[Speaker]; 10] = [
     tls::SPEAKERS,
     http::SPEAKERS,
     names::SPEAKERS,
     greetings::SPEAKERS,
+    &services::sessions::SPEAKERS,
+    &services::windows::SPEAKERS,
+    &services::databases::SPEAKERS,
+    &services::tunnels::SPEAKERS,
+    &services::peers::SPEAKERS,
     services::SPEAKERS,
 ];
 
@@ -47,8 +54,16 @@ pub fn recognise(opening: &Opening<'_>) -> Result<&'static Speaker, bool> {
 
 /// The protocol that usually has one of these ports: a guess.
 pub fn by_port(over: Over, source_port: u16, destination_port: u16) -> Option<Application> {
-    let on =
-        |port: u16| all().find(move |speaker| speaker.over.contains(&over) && speaker.ports.contains(&port));
-    let speaker = on(destination_port).or_else(|| on(source_port))?;
-    Some(speaker.application)
+    static TABLES: [OnceLock<Box<[Option<Application>]>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let table = TABLES[over as usize].get_or_init(|| {
+        let mut table = vec![None; usize::from(u16::MAX) + 1].into_boxed_slice();
+        for speaker in all().filter(|speaker| speaker.over.contains(&over)) {
+            for port in speaker.ports {
+                table[usize::from(*port)].get_or_insert(speaker.application);
+            }
+        }
+        table
+    });
+    let on = |port: u16| table.get(usize::from(port)).copied().flatten();
+    on(destination_port).or_else(|| on(source_port))
 }

@@ -1,0 +1,171 @@
+//! Peers among themselves: BitTorrent, STUN, RTP; and things: CoAP, Modbus, DNP3.
+
+use atalaya_model::{Application, Side};
+
+use super::brief::{Brief, Bytes, Notes, hexadecimal};
+use crate::analyser::{Appetite, Guess, Opening, Over, Speaker};
+
+const STREAM: &[Over] = &[Over::Stream];
+const DATAGRAMS: &[Over] = &[Over::Datagrams];
+
+pub(crate) static SPEAKERS: [Speaker; 6] = [
+    Speaker {
+        application: Application::Stun,
+        over: &[Over::Stream, Over::Datagrams],
+        ports: &[3478, 5349, 19_302],
+        recognise: |opening| guess(is_stun(opening)),
+        analyser: Some(|_| Box::new(Brief::new(Application::Stun, stun))),
+    },
+    Speaker {
+        application: Application::BitTorrent,
+        over: &[Over::Stream, Over::Datagrams],
+        ports: &[6881, 51_413],
+        recognise: |opening| guess(is_bittorrent(opening)),
+        analyser: Some(|_| Box::new(Brief::new(Application::BitTorrent, bittorrent))),
+    },
+    Speaker {
+        application: Application::Modbus,
+        over: STREAM,
+        ports: &[502],
+        recognise: |opening| guess(is_modbus(opening)),
+        analyser: Some(|_| Box::new(Brief::new(Application::Modbus, modbus))),
+    },
+    Speaker {
+        application: Application::Dnp3,
+        over: &[Over::Stream, Over::Datagrams],
+        ports: &[20_000],
+        recognise: |opening| guess(matches!(opening.data, [0x05, 0x64, length, ..] if *length >= 5)),
+        analyser: None,
+    },
+    Speaker {
+        application: Application::Coap,
+        over: DATAGRAMS,
+        ports: &[5683, 5684],
+        recognise: |opening| guess(is_coap(opening)),
+        analyser: None,
+    },
+    Speaker {
+        application: Application::Rtp,
+        over: DATAGRAMS,
+        ports: &[],
+        recognise: |opening| guess(is_rtp(opening)),
+        analyser: None,
+    },
+];
+
+const fn guess(is: bool) -> Guess {
+    if is { Guess::Yes } else { Guess::No }
+}
+
+const fn on(opening: &Opening<'_>, port: u16) -> bool {
+    opening.destination_port == port || opening.source_port == port
+}
+
+/// The magic number of RFC 5389, or on its own port a head of RFC 3489 whose length fits.
+fn is_stun(opening: &Opening<'_>) -> bool {
+    let mut bytes = Bytes(opening.data);
+    let (Some(kind), Some(length), Some(magic)) = (bytes.big16(), bytes.big16(), bytes.big32()) else {
+        return false;
+    };
+    let fits = usize::from(length) + 20 == opening.data.len() && length.is_multiple_of(4);
+    let old = on(opening, 3478) && matches!(kind, 0x0001 | 0x0101 | 0x0111);
+    kind < 0x4000 && (fits || opening.over == Over::Stream) && (magic == 0x2112_a442 || (old && fits))
+}
+
+fn stun(_: Side, data: &[u8], notes: &mut Notes) -> Appetite {
+    const SOFTWARE: u16 = 0x8022;
+    let mut bytes = Bytes(data);
+    if let Some(kind) = bytes.big16()
+        && !notes.has("type")
+    {
+        let name = match kind {
+            0x0001 => "binding".to_owned(),
+            0x0003 => "allocate".to_owned(),
+            0x0101 => "binding_response".to_owned(),
+            other => format!("{other:#06x}"),
+        };
+        notes.add("type", &name);
+    }
+    bytes.take(18);
+    // Attributes: kind, length, value, and padding to four bytes.
+    while let (Some(kind), Some(length)) = (bytes.big16(), bytes.big16()) {
+        let Some(value) = bytes.take(usize::from(length)) else {
+            break;
+        };
+        bytes.take(usize::from(length.wrapping_neg() & 3));
+        if kind == SOFTWARE && !notes.has("software") {
+            notes.text("software", value);
+        }
+    }
+    Appetite::More
+}
+
+fn is_bittorrent(opening: &Opening<'_>) -> bool {
+    match opening.over {
+        Over::Stream => opening.data.starts_with(b"\x13BitTorrent protocol"),
+        // Questions to, and answers of, the distributed table.
+        Over::Datagrams => [&b"d1:ad2:id20:"[..], b"d1:rd2:id20:", b"d2:ip6:"]
+            .into_iter()
+            .any(|begin| opening.data.starts_with(begin)),
+    }
+}
+
+fn bittorrent(_: Side, data: &[u8], notes: &mut Notes) -> Appetite {
+    if let Some(rest) = data.strip_prefix(b"\x13BitTorrent protocol") {
+        let mut bytes = Bytes(rest);
+        bytes.take(8);
+        if let Some(hash) = bytes.take(20)
+            && !notes.has("info_hash")
+        {
+            notes.add("info_hash", &hexadecimal(hash));
+        }
+        if let Some(peer) = bytes.take(20) {
+            notes.text("client", peer.get(..8).unwrap_or_default());
+        }
+    } else if !notes.has("table") {
+        notes.add("table", "true");
+    }
+    Appetite::More
+}
+
+fn is_modbus(opening: &Opening<'_>) -> bool {
+    let mut bytes = Bytes(opening.data);
+    let (Some(_), Some(0), Some(length)) = (bytes.big16(), bytes.big16(), bytes.big16()) else {
+        return false;
+    };
+    on(opening, 502) && (2..=254).contains(&length) && opening.data.len() >= usize::from(length) + 6
+}
+
+fn modbus(side: Side, data: &[u8], notes: &mut Notes) -> Appetite {
+    if let (Side::Source, Some([unit, function])) = (side, data.get(6..8)) {
+        notes.number("unit", unit);
+        notes.number("function", function);
+    }
+    Appetite::More
+}
+
+/// Version 1, a token of at most eight bytes, a code that exists.
+fn is_coap(opening: &Opening<'_>) -> bool {
+    let [first, code, _, _, ..] = opening.data else {
+        return false;
+    };
+    let usual = on(opening, 5683) || on(opening, 5684);
+    usual && first >> 6 == 1 && first & 15 <= 8 && matches!(code >> 5, 0 | 2 | 4 | 5) && code & 31 < 32
+}
+
+/// Version 2 on two high, even ports, of a kind of media that is known, with a sender's number.
+fn is_rtp(opening: &Opening<'_>) -> bool {
+    let [first, kind, ..] = opening.data else {
+        return false;
+    };
+    let even = |port: u16| port >= 1_024 && port.is_multiple_of(2);
+    let sender = opening.data.get(8..12).is_some_and(|sender| sender != [0; 4]);
+    let known = matches!(kind & 0x7f, 0 | 3 | 4 | 8 | 9 | 18 | 26 | 31 | 34 | 96..=127);
+    first & 0xf0 == 0x80
+        && first & 15 == 0
+        && known
+        && sender
+        && opening.data.len() >= 24
+        && even(opening.source_port)
+        && even(opening.destination_port)
+}

@@ -1,0 +1,293 @@
+use atalaya_model::{Application, Message, Side, Time};
+use proptest::prelude::*;
+
+use super::brief::hexadecimal;
+use crate::analyser::{Limits, Opening, Over, Piece, Said};
+use crate::{Conversation, protocols};
+
+fn opening(over: Over, ports: (u16, u16), side: Side, data: &[u8]) -> Opening<'_> {
+    Opening {
+        over,
+        source_port: ports.0,
+        destination_port: ports.1,
+        side,
+        data,
+        before: &[],
+    }
+}
+
+#[track_caller]
+fn spoken(over: Over, port: u16, side: Side, data: &[u8], expected: Application) {
+    let found = protocols::recognise(&opening(over, (40_001, port), side, data));
+    assert_eq!(
+        found.map(|speaker| speaker.application).ok(),
+        Some(expected),
+        "{:?}",
+        hexadecimal(data)
+    );
+}
+
+/// What is told when both sides have said this.
+fn told(over: Over, port: u16, pieces: &[(Side, &[u8])]) -> Vec<(String, String)> {
+    let mut conversation = Conversation::new(over, 40_001, port);
+    let mut out: Vec<Said> = Vec::new();
+    for (side, data) in pieces {
+        let piece = Piece {
+            time: Time(1),
+            side: *side,
+            data,
+            cut: 0,
+        };
+        conversation.read(&piece, &Limits::default(), &mut out);
+    }
+    conversation.wait(Time(2), true, &mut out);
+    let attributes = out.into_iter().flat_map(|(_, message)| match message {
+        Message::Other(other) => other.attributes,
+        _ => Vec::new(),
+    });
+    attributes
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
+}
+
+#[track_caller]
+fn says(found: &[(String, String)], name: &str, value: &str) {
+    let known = (name.to_owned(), value.to_owned());
+    assert!(found.contains(&known), "{name} = {value} is not in {found:?}");
+}
+
+use Over::{Datagrams, Stream};
+use Side::{Destination, Source};
+
+/// A start of PostgreSQL: length, version 3.0, names and values.
+fn postgresql_start() -> Vec<u8> {
+    let rest = b"\0\x03\0\0user\0ana\0database\0shop\0application_name\0psql\0\0";
+    let mut data = (rest.len() as u32 + 4).to_be_bytes().to_vec();
+    data.extend_from_slice(rest);
+    data
+}
+
+/// A server's greeting of MySQL.
+fn mysql_greeting() -> Vec<u8> {
+    let mut rest = vec![10];
+    rest.extend_from_slice(b"8.0.36-0ubuntu\0");
+    rest.extend_from_slice(&[1, 0, 0, 0]);
+    rest.extend_from_slice(&[b'x'; 40]);
+    let mut data = vec![rest.len() as u8, 0, 0, 0];
+    data.extend_from_slice(&rest);
+    data
+}
+
+#[test]
+fn databases_introduce_themselves() {
+    let start = postgresql_start();
+    spoken(Stream, 9_999, Source, &start, Application::PostgreSql);
+    let found = told(
+        Stream,
+        9_999,
+        &[(Source, &start), (Destination, b"R\0\0\0\x08\0\0\0\0")],
+    );
+    says(&found, "user", "ana");
+    says(&found, "database", "shop");
+    let greeting = mysql_greeting();
+    spoken(Stream, 9_999, Destination, &greeting, Application::MySql);
+    says(
+        &told(Stream, 3_306, &[(Destination, &greeting)]),
+        "server_version",
+        "8.0.36-0ubuntu",
+    );
+    spoken(
+        Stream,
+        7_777,
+        Source,
+        b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+        Application::Redis,
+    );
+    let found = told(Stream, 7_777, &[(Source, b"*2\r\n$3\r\nGET\r\n$1\r\nsecret\r\n")]);
+    assert_eq!(
+        found,
+        [("command".to_owned(), "get".to_owned())],
+        "no keys, no values"
+    );
+    spoken(
+        Stream,
+        1_883,
+        Source,
+        b"\x10\x10\0\x04MQTT\x04\x02\0\x3c\0\x04abcd",
+        Application::Mqtt,
+    );
+    let found = told(
+        Stream,
+        1_883,
+        &[
+            (Source, b"\x10\x10\0\x04MQTT\x04\x02\0\x3c\0\x04abcd"),
+            (Destination, &[0x20, 2, 0, 0]),
+        ],
+    );
+    says(&found, "version", "3.1.1");
+    says(&found, "client_id", "abcd");
+    says(&found, "return_code", "0");
+    spoken(Stream, 5_672, Source, b"AMQP\0\0\x09\x01", Application::Amqp);
+}
+
+#[test]
+fn tunnels_are_noticed_by_their_first_bytes() {
+    let mut hello = vec![1, 0, 0, 0];
+    hello.resize(148, 7);
+    spoken(Datagrams, 12_345, Source, &hello, Application::WireGuard);
+    hello.push(0);
+    assert!(protocols::recognise(&opening(Datagrams, (40_001, 12_345), Source, &hello)).is_err());
+    let mut reset = vec![0x38];
+    reset.extend_from_slice(&[9, 8, 7, 6, 5, 4, 3, 2]);
+    reset.extend_from_slice(&[0, 0, 0, 0, 0]);
+    spoken(Datagrams, 4_444, Source, &reset, Application::OpenVpn);
+    let mut ike = vec![1, 2, 3, 4, 5, 6, 7, 8];
+    ike.extend_from_slice(&[0; 8]);
+    ike.extend_from_slice(&[33, 0x20, 34, 8, 0, 0, 0, 0, 0, 0, 0, 28]);
+    spoken(Datagrams, 500, Source, &ike, Application::Ike);
+    let found = told(Datagrams, 500, &[(Source, &ike)]);
+    says(&found, "version", "2.0");
+    says(&found, "exchange", "ike_sa_init");
+}
+
+#[test]
+fn a_proxy_tells_where_it_is_asked_to_go_and_what_is_inside() {
+    let mut conversation = Conversation::new(Stream, 40_001, 1_080);
+    let mut out = Vec::new();
+    let asked = [&[5, 1, 0, 3, 11][..], b"example.com", &[1, 187]].concat();
+    let pieces: [(Side, &[u8]); 4] = [
+        (Source, &[5, 1, 0]),
+        (Destination, &[5, 0]),
+        (Source, &asked),
+        (Destination, &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+    ];
+    for (side, data) in pieces {
+        let piece = Piece {
+            time: Time(1),
+            side,
+            data,
+            cut: 0,
+        };
+        conversation.read(&piece, &Limits::default(), &mut out);
+    }
+    let [(_, Message::Other(other))] = &out[..] else {
+        panic!("{out:?}");
+    };
+    assert_eq!(other.get("target"), Some("example.com:443"));
+    assert!(conversation.is_hungry(), "what is inside may be read");
+}
+
+#[test]
+fn windows_and_peers() {
+    let mut smb = vec![0, 0, 0, 100, 0xfe, b'S', b'M', b'B'];
+    smb.resize(104, 0);
+    spoken(Stream, 9_445, Source, &smb, Application::Smb);
+    let mut answer = smb.clone();
+    answer[4 + 68..4 + 70].copy_from_slice(&[0x11, 3]);
+    says(
+        &told(Stream, 445, &[(Source, &smb), (Destination, &answer)]),
+        "dialect",
+        "3.1.1",
+    );
+    let mut bind = vec![5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0, 0, 0, 1, 0, 0, 0];
+    bind.extend_from_slice(&[0; 16]);
+    bind.extend_from_slice(&[
+        0x78, 0x56, 0x34, 0x12, 0x34, 0x12, 0xcd, 0xab, 0xef, 0, 1, 0x23, 0x45, 0x67, 0x89, 0xac,
+    ]);
+    spoken(Stream, 49_152, Source, &bind, Application::Dcerpc);
+    says(
+        &told(Stream, 135, &[(Source, &bind)]),
+        "interface",
+        "12345678-1234-abcd-ef00-0123456789ac",
+    );
+    let rdp = b"\x03\0\0\x27\x22\xe0\0\0\0\0\0Cookie: mstshash=ana\r\n\x01\0\x08\0\x03\0\0\0";
+    spoken(Stream, 3_390, Source, rdp, Application::Rdp);
+    let found = told(
+        Stream,
+        3_390,
+        &[
+            (Source, rdp),
+            (
+                Destination,
+                b"\x03\0\0\x13\x0e\xd0\0\0\0\0\0\x02\0\x08\0\x01\0\0\0",
+            ),
+        ],
+    );
+    says(&found, "cookie", "ana");
+    says(&found, "requested", "tls");
+    says(&found, "chosen", "tls");
+    let mut stun = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    stun.resize(20, 3);
+    spoken(Datagrams, 9, Source, &stun, Application::Stun);
+    spoken(
+        Stream,
+        6_999,
+        Source,
+        b"\x13BitTorrent protocol........",
+        Application::BitTorrent,
+    );
+    spoken(
+        Datagrams,
+        6_999,
+        Source,
+        b"d1:ad2:id20:aaaaaaaaaaaaaaaaaaaa",
+        Application::BitTorrent,
+    );
+}
+
+#[test]
+fn sessions() {
+    spoken(Stream, 5_999, Destination, b"RFB 003.008\n", Application::Rfb);
+    spoken(
+        Stream,
+        9,
+        Source,
+        b"NICK ana\r\nUSER ana 0 * :Ana\r\n",
+        Application::Irc,
+    );
+    let found = told(
+        Stream,
+        6_667,
+        &[
+            (Source, b"NICK ana\r\n"),
+            (Destination, b":irc.example 001 ana :hi\r\n"),
+        ],
+    );
+    says(&found, "nick", "ana");
+    says(&found, "server", "irc.example");
+    spoken(
+        Stream,
+        9,
+        Source,
+        b"<?xml version='1.0'?><stream:stream to='x.example'",
+        Application::Xmpp,
+    );
+    spoken(
+        Stream,
+        2_000,
+        Destination,
+        &[255, 253, 24, 255, 253, 32],
+        Application::Telnet,
+    );
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_said_nothing_breaks_and_little_is_kept(
+        port in prop::sample::select(vec![22, 135, 139, 445, 500, 502, 1080, 1883, 3306, 3389, 5222, 5432, 5900, 6379, 6667, 11_211, 40_000]),
+        datagrams: bool,
+        first in prop::collection::vec(any::<u8>(), 0..80),
+        pieces in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..200)), 0..6),
+        seed in 0usize..6,
+    ) {
+        let begins: [Vec<u8>; 6] = [Vec::new(), postgresql_start(), mysql_greeting(), b"*2\r\n$3\r\n".to_vec(), b"\x10\x10\0\x04MQTT\x05".to_vec(), vec![5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0]];
+        let begin = [&begins[seed][..], &first].concat();
+        let over = if datagrams { Datagrams } else { Stream };
+        let side = |source: bool| if source { Source } else { Destination };
+        let mut all: Vec<(Side, &[u8])> = vec![(side(seed != 2), &begin)];
+        all.extend(pieces.iter().map(|(source, data)| (side(*source), &data[..])));
+        let found = told(over, port, &all);
+        prop_assert!(found.len() <= 64);
+        prop_assert!(found.iter().all(|(_, value)| value.len() <= 2_048));
+    }
+}
