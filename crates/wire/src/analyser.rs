@@ -98,6 +98,9 @@ pub enum Guess {
     No,
 }
 
+/// Makes a reader.
+pub type Make = fn(&Limits) -> Box<dyn Analyser>;
+
 /// One protocol in the list of those that are recognised.
 pub struct Speaker {
     /// Its name.
@@ -110,7 +113,7 @@ pub struct Speaker {
     pub recognise: fn(&Opening<'_>) -> Guess,
     /// Makes a reader; `None` where the first bytes have said everything (their facts come from `read` of a reader, so
     /// such a protocol has no facts).
-    pub analyser: Option<fn(&Limits) -> Box<dyn Analyser>>,
+    pub analyser: Option<Make>,
 }
 
 /// How much is kept and read. What goes beyond is left out and counted.

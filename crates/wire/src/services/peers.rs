@@ -150,7 +150,7 @@ fn is_coap(opening: &Opening<'_>) -> bool {
         return false;
     };
     let usual = on(opening, 5683) || on(opening, 5684);
-    usual && first >> 6 == 1 && first & 15 <= 8 && matches!(code >> 5, 0 | 2 | 4 | 5) && code & 31 < 32
+    usual && first >> 6 == 1 && first & 15 <= 8 && matches!(code >> 5, 0 | 2 | 4 | 5)
 }
 
 /// Version 2 on two high, even ports, of a kind of media that is known, with a sender's number.

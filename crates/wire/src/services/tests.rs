@@ -131,6 +131,26 @@ fn databases_introduce_themselves() {
 }
 
 #[test]
+fn a_postgresql_that_agrees_to_tls_becomes_tls() {
+    let mut conversation = Conversation::new(Stream, 40_001, 5_432);
+    let mut out = Vec::new();
+    let wish = [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f];
+    for (side, data) in [(Source, &wish[..]), (Destination, b"S")] {
+        let piece = Piece {
+            time: Time(1),
+            side,
+            data,
+            cut: 0,
+        };
+        conversation.read(&piece, &Limits::default(), &mut out);
+    }
+    assert_eq!(
+        conversation.application().map(|(application, _)| application),
+        Some(Application::Tls)
+    );
+}
+
+#[test]
 fn tunnels_are_noticed_by_their_first_bytes() {
     let mut hello = vec![1, 0, 0, 0];
     hello.resize(148, 7);
