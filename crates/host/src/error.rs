@@ -40,6 +40,16 @@ pub enum HostError {
         /// What is wrong with it.
         message: String,
     },
+    /// Something is refused or not there, and it is known what would change that.
+    #[error("{action}: {reason}; {remedy}")]
+    Refused {
+        /// What was tried, in the infinitive: "capture packets on `eth0`".
+        action: String,
+        /// Why it did not work.
+        reason: String,
+        /// The exact command, or change, that would grant it.
+        remedy: String,
+    },
 }
 
 impl HostError {

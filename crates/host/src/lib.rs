@@ -18,6 +18,7 @@ pub mod fake;
 pub mod identity;
 pub mod ladder;
 pub mod lock;
+pub mod packets;
 pub mod privileges;
 pub mod service;
 pub mod signals;

@@ -16,6 +16,7 @@ pub mod poll;
 pub mod process;
 mod programs;
 pub mod redact;
+pub mod ring;
 pub mod sockets;
 pub mod users;
 
