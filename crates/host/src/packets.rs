@@ -90,9 +90,9 @@ pub struct Interface {
 /// What a capture hands over.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Frames.
+    /// Frames; those of one interface in order, those of several up to a twentieth of a second apart.
     Frames(Batch),
-    /// An interface is captured from now on.
+    /// An interface is captured from now on; frames of it may have come before this.
     Appeared(Interface),
     /// An interface is gone; what its ring still held came before this.
     Gone(Interface),

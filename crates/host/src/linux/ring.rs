@@ -17,14 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use atalaya_model::tier::Limit;
-use atalaya_model::{Gap, Span, Stage, Text};
+use atalaya_model::{Span, Text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 pub use block::Frames;
 
 use crate::HostError;
-use crate::clock::{self, Deadline};
+use crate::clock::Deadline;
 use crate::packets::{CaptureReport, Delivery, LONGEST_FRAME, MOST_INTERFACES, Options, SMALLEST_RING};
 use links::{Link, Links};
 use tap::Tap;
@@ -55,9 +55,13 @@ pub struct Ring {
     turn: usize,
     /// Interfaces that are not captured, by number, with the reason.
     refused: BTreeMap<u32, Limit>,
+    /// Named interfaces that are gone or down, with what would change that.
+    waiting: Vec<Limit>,
     told: VecDeque<Delivery>,
     due: Deadline,
     groups: Option<Groups>,
+    /// The report may be another one than when this was asked last.
+    has_changed: bool,
 }
 
 /// The frames of one block. Dropped, it is the kernel's again.
@@ -101,9 +105,11 @@ impl Ring {
             taps: Vec::new(),
             turn: 0,
             refused: BTreeMap::new(),
+            waiting: Vec::new(),
             told: VecDeque::new(),
             due: Deadline::after(ROUND),
             groups,
+            has_changed: true,
         };
         let list = ring.refresh()?;
         for name in &ring.options.interfaces {
@@ -182,22 +188,20 @@ impl Ring {
     pub fn report(&self) -> CaptureReport {
         CaptureReport {
             interfaces: self.taps.iter().map(|tap| tap.interface().clone()).collect(),
-            limits: self.refused.values().cloned().collect(),
+            limits: self.refused.values().chain(&self.waiting).cloned().collect(),
         }
+    }
+
+    /// The list of interfaces was read since this was asked last.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
     }
 
     /// Counts what the kernel counted, also at the end.
     pub(crate) fn count(&mut self) {
         for tap in &mut self.taps {
-            let lost = tap.count(&self.options.ledger);
-            if lost > 0 {
-                self.told.push_back(Delivery::Gap(Gap {
-                    time: clock::now(),
-                    stage: Stage::PacketRing,
-                    count: lost,
-                    reason: Text::from(format!("the packet ring of {} was full", tap.interface().name)),
-                }));
-            }
+            let gap = tap.count(&self.options.ledger);
+            self.told.extend(gap.map(Delivery::Gap));
         }
     }
 
@@ -220,21 +224,18 @@ impl Ring {
 
     fn close(&mut self, place: usize) {
         let mut tap = self.taps.remove(place);
-        let lost = tap.count(&self.options.ledger);
+        let gap = tap.count(&self.options.ledger);
+        self.told.extend(gap.map(Delivery::Gap));
         let interface = tap.interface().clone();
-        if lost > 0 {
-            self.told.push_back(Delivery::Gap(Gap {
-                time: clock::now(),
-                stage: Stage::PacketRing,
-                count: lost,
-                reason: Text::from(format!("the packet ring of {} was full", interface.name)),
-            }));
-        }
         self.told.push_back(Delivery::Gone(interface));
+        self.has_changed = true;
+        // There is room again, perhaps for one that found none.
+        self.refused.clear();
     }
 
     /// Reads the list, opens what is new, and lets go what is gone.
     fn refresh(&mut self) -> Result<Vec<Link>, HostError> {
+        self.has_changed = true;
         self.links.forget_changes();
         let list = self
             .links
@@ -253,6 +254,12 @@ impl Ring {
                 self.add(link);
             }
         }
+        self.waiting = self
+            .options
+            .interfaces
+            .iter()
+            .filter_map(|name| waits(name, &list))
+            .collect();
         Ok(list)
     }
 
@@ -346,4 +353,17 @@ impl Ring {
         };
         self.refused.insert(link.number, limit);
     }
+}
+
+/// Why nothing is captured on a named interface now.
+fn waits(name: &str, list: &[Link]) -> Option<Limit> {
+    let (why, remedy) = match list.iter().find(|link| link.name == name) {
+        Some(link) if link.is_up => return None,
+        Some(_) => ("is down", format!("`ip link set {name} up`")),
+        None => ("is gone", "it is captured again when it is back".to_owned()),
+    };
+    Some(Limit {
+        what: Text::from(format!("packets on {name}: the interface {why}")),
+        remedy: Text::from(remedy),
+    })
 }

@@ -143,7 +143,7 @@ struct Carrier {
 
 impl Carrier {
     fn run(&self, mut ring: Ring) {
-        self.publish(&ring);
+        self.publish(&mut ring);
         let mut last: Option<Deadline> = None;
         loop {
             let waited = match last.map(Deadline::left) {
@@ -218,10 +218,8 @@ impl Carrier {
 
     /// Passes on what the ring tells.
     fn tell(&self, ring: &mut Ring) -> Next {
+        self.publish(ring);
         let told: Vec<Delivery> = ring.told().collect();
-        if told.iter().any(|delivery| !matches!(delivery, Delivery::Gap(_))) {
-            self.publish(ring);
-        }
         for delivery in told {
             let is_for_all = matches!(delivery, Delivery::Gap(_));
             if (self.is_first || is_for_all) && self.send(delivery) == Next::End {
@@ -245,8 +243,9 @@ impl Carrier {
         }
     }
 
-    fn publish(&self, ring: &Ring) {
-        if self.is_first {
+    /// Lets others see what is captured, where that has changed.
+    fn publish(&self, ring: &mut Ring) {
+        if self.is_first && ring.take_changed() {
             *self.shared.report.lock().unwrap_or_else(PoisonError::into_inner) = ring.report();
         }
     }

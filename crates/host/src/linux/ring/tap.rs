@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use atalaya_model::{Ledger, Span, Stage, Text};
+use atalaya_model::{Gap, Ledger, Span, Stage, Text};
 use atalaya_wire::LinkType;
 
 use super::block::{Frames, Origin};
@@ -12,7 +12,7 @@ use super::bpf::Program;
 use super::links::Link;
 use super::socket::{RETIRE, Socket, Wanted};
 use crate::HostError;
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::packets::{Interface, Options};
 
 /// How long the ring of an interface that is gone is still read: its last block comes when its time is over.
@@ -131,14 +131,19 @@ impl Tap {
         self.socket.take_error();
     }
 
-    /// Puts what the kernel counted into the ledger; says how many frames were lost.
-    pub(super) fn count(&mut self, ledger: &Ledger) -> u64 {
+    /// Puts what the kernel counted into the ledger; tells what was lost.
+    pub(super) fn count(&mut self, ledger: &Ledger) -> Option<Gap> {
         // The kernel counts from the beginning each time it is asked.
         let statistics = self.socket.statistics().unwrap_or_default();
         ledger.received(Stage::PacketRing, u64::from(statistics.frames));
         ledger.dropped(Stage::PacketRing, u64::from(statistics.dropped));
         ledger.passed(Stage::PacketRing, std::mem::take(&mut self.read));
-        u64::from(statistics.dropped)
+        (statistics.dropped > 0).then(|| Gap {
+            time: clock::now(),
+            stage: Stage::PacketRing,
+            count: u64::from(statistics.dropped),
+            reason: Text::from(format!("the packet ring of {} was full", self.interface.name)),
+        })
     }
 }
 
