@@ -9,6 +9,7 @@ mod handshake;
 mod hello;
 mod messages;
 mod pieces;
+mod quic;
 mod stream;
 
 use atalaya_model::Application;
@@ -33,6 +34,13 @@ pub static SPEAKERS: &[Speaker] = &[
         ports: &[2221, 4433, 4740, 5061, 5349, 5684, 10_161, 10_162],
         recognise: datagram::recognise,
         analyser: Some(datagram::make),
+    },
+    Speaker {
+        application: Application::Quic,
+        over: &[Over::Datagrams],
+        ports: quic::PORTS,
+        recognise: quic::recognise,
+        analyser: Some(quic::make),
     },
 ];
 
