@@ -108,7 +108,8 @@ pub(super) fn frame<'a>(at: &mut Cursor<'a>) -> Option<Frame<'a>> {
             }
             Some(Frame::Other)
         }
-        6 => {
+        // 8 is the number that Google gave it.
+        6 | 8 => {
             let (offset, length) = (number(at)?, number(at)?);
             let data = at.take(length)?;
             Some(Frame::Crypto { offset, data })
