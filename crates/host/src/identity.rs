@@ -37,6 +37,13 @@ impl Identity {
     }
 }
 
+/// Inode number of the network namespace that this process is in.
+pub fn network_namespace() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let data = std::fs::metadata("/proc/self/ns/net").ok()?;
+    u32::try_from(data.ino()).ok()
+}
+
 /// The key for hashing unredacted command lines, kept in a file that only its owner can read. Made at first use.
 ///
 /// # Errors

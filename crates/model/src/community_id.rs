@@ -14,11 +14,7 @@ pub fn community_id(transport: Transport, source: Endpoint, destination: Endpoin
 
 /// As [`community_id`], with a seed that keeps two networks apart.
 pub fn with_seed(seed: u16, transport: Transport, source: Endpoint, destination: Endpoint) -> String {
-    let one_way = match transport {
-        Transport::Icmp => icmp_reply(source.port).is_none(),
-        Transport::Icmpv6 => icmpv6_reply(source.port).is_none(),
-        _ => false,
-    };
+    let one_way = is_one_way(transport, source.port);
     let (low, high) = if one_way || (octets(source), source.port) <= (octets(destination), destination.port) {
         (source, destination)
     } else {
@@ -34,6 +30,15 @@ pub fn with_seed(seed: u16, transport: Transport, source: Endpoint, destination:
         hash.update(high.port.to_be_bytes());
     }
     format!("1:{}", base64(&hash.finalize()))
+}
+
+/// Nothing answers an ICMP or ICMPv6 message of this type: both ways are conversations of their own.
+pub const fn is_one_way(transport: Transport, source_port: u16) -> bool {
+    match transport {
+        Transport::Icmp => icmp_reply(source_port).is_none(),
+        Transport::Icmpv6 => icmpv6_reply(source_port).is_none(),
+        _ => false,
+    }
 }
 
 /// The ports that stand for an ICMP (`v6 == false`) or ICMPv6 message: its type and the type that answers it, or its
@@ -59,7 +64,7 @@ fn octets(endpoint: Endpoint) -> Vec<u8> {
     }
 }
 
-fn icmp_reply(kind: u16) -> Option<u16> {
+const fn icmp_reply(kind: u16) -> Option<u16> {
     let reply = match kind {
         0 => 8,
         8 => 0,
@@ -76,7 +81,7 @@ fn icmp_reply(kind: u16) -> Option<u16> {
     Some(reply)
 }
 
-fn icmpv6_reply(kind: u16) -> Option<u16> {
+const fn icmpv6_reply(kind: u16) -> Option<u16> {
     let reply = match kind {
         128 => 129,
         129 => 128,

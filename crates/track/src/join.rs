@@ -146,7 +146,9 @@ impl Join {
 
     fn find(&mut self, connection: &Connection) -> Option<&mut Known> {
         let known = self.known.get_mut(&Tuple::of(connection))?;
-        known.iter_mut().find(|known| known.connection.id == connection.id)
+        known
+            .iter_mut()
+            .find(|known| known.connection.id == connection.id)
     }
 
     /// The kernel's conversation is new: perhaps packets of it were seen before.
@@ -162,7 +164,10 @@ impl Join {
         let waiting = if local.ip.is_unspecified() {
             // Whoever waits has the true address; it is found by what the socket has.
             let same = |waiting: &&Tuple| {
-                **waiting != tuple && [waiting.1, waiting.2].iter().any(|end| waiting.without(*end) == tuple)
+                **waiting != tuple
+                    && [waiting.1, waiting.2]
+                        .iter()
+                        .any(|end| waiting.without(*end) == tuple)
             };
             self.waiting.keys().find(same).copied()
         } else {
@@ -281,12 +286,24 @@ impl Join {
     fn joined(&mut self, id: u64, tuple: Tuple, event: Event, out: &mut Vec<Event>) {
         match event.fact {
             Fact::Protocol(protocol) => {
-                let rows = self.known.get_mut(&tuple).map(Vec::as_mut_slice).unwrap_or_default();
+                let rows = self
+                    .known
+                    .get_mut(&tuple)
+                    .map(Vec::as_mut_slice)
+                    .unwrap_or_default();
                 learn(rows, &protocol);
                 let row = asker(rows).map(|known| Arc::clone(&known.connection));
-                let Protocol { time, connection, message } = Arc::unwrap_or_clone(protocol);
+                let Protocol {
+                    time,
+                    connection,
+                    message,
+                } = Arc::unwrap_or_clone(protocol);
                 let connection = row.unwrap_or(connection);
-                let protocol = Protocol { time, connection, message };
+                let protocol = Protocol {
+                    time,
+                    connection,
+                    message,
+                };
                 out.push(Event::new(event.time, Fact::Protocol(Arc::new(protocol))));
             }
             Fact::ConnectionClosed(connection) => {
@@ -319,7 +336,11 @@ impl Join {
         if waiting.closed.is_some() {
             self.follows.remove(&id);
         }
-        let told = waiting.opened.into_iter().chain(waiting.facts).chain(waiting.closed);
+        let told = waiting
+            .opened
+            .into_iter()
+            .chain(waiting.facts)
+            .chain(waiting.closed);
         out.extend(told.map(alone));
     }
 
@@ -416,7 +437,9 @@ fn learn(rows: &mut [Known], protocol: &Protocol) {
             NameSource::Tls,
         ),
         Message::Quic(quic) => (
-            quic.client.as_ref().and_then(|client| client.server_name.as_ref()),
+            quic.client
+                .as_ref()
+                .and_then(|client| client.server_name.as_ref()),
             NameSource::Tls,
         ),
         Message::Http(http) => (http.host.as_ref(), NameSource::Http),

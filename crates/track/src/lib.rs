@@ -10,12 +10,14 @@
 //! This room must not know: where observations come from, what is odd about them, clocks, files, the store.
 
 mod decide;
+mod flows;
 mod join;
 mod kernel;
 mod listeners;
 mod look;
 mod names;
 mod owner;
+mod packets;
 mod processes;
 mod query;
 mod replay;
@@ -23,5 +25,6 @@ mod services;
 mod sockets;
 mod tracker;
 
+pub use flows::{Count, FlowOptions, Summary, TimeOuts};
 pub use services::service;
 pub use tracker::{Options, Tracker};

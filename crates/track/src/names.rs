@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use atalaya_model::{Connection, NameSource, ProcessKey, Resolution, Text};
+use atalaya_model::protocol::Dns;
+use atalaya_model::protocol::dns::Data;
+use atalaya_model::{Connection, NameSource, ProcessKey, Resolution, Span, Text, Time};
 use foldhash::HashMap;
 
 /// Most pairs of process and address remembered; the oldest go first.
@@ -14,7 +16,19 @@ const MOST: usize = 65_536;
 pub(crate) struct Names {
     names: HashMap<(ProcessKey, IpAddr), (Text, NameSource)>,
     order: VecDeque<(ProcessKey, IpAddr)>,
+    answers: Answers,
 }
+
+/// What DNS answers on the wire said: addresses, and for which names they were given last.
+#[derive(Debug, Default)]
+struct Answers {
+    /// By who asked, `None` for anybody.
+    names: HashMap<(Option<IpAddr>, IpAddr), (Text, Time)>,
+    order: VecDeque<(Option<IpAddr>, IpAddr)>,
+}
+
+/// An answer is believed at least so long, however short its own time: programs keep addresses longer than told.
+const BELIEVED: Span = Span::from_seconds(3_600);
 
 impl Names {
     pub(crate) fn note(&mut self, resolution: Resolution) {
@@ -34,6 +48,38 @@ impl Names {
         }
     }
 
+    /// Notes what a DNS answer that `client` got says of addresses; nothing is learnt of loopback and unspecified ones.
+    pub(crate) fn learn(&mut self, client: IpAddr, dns: &Dns, time: Time) {
+        let (Some(response), Some(question)) = (&dns.response, dns.questions.first()) else {
+            return;
+        };
+        let mut name: Option<Text> = None;
+        for answer in &response.answers {
+            let Data::Address(ip) = answer.data else {
+                continue;
+            };
+            if ip.is_loopback() || ip.is_unspecified() || question.name.is_empty() {
+                continue;
+            }
+            let name = name.get_or_insert_with(|| (*question.name).into());
+            let until = time
+                .after(Span::from_seconds(answer.ttl.into()))
+                .max(time.after(BELIEVED));
+            self.answers.insert((Some(client), ip), name.clone(), until);
+            self.answers.insert((None, ip), name.clone(), until);
+        }
+    }
+
+    /// The name for which a DNS answer gave this address: to this client, else to anybody.
+    pub(crate) fn seen(&self, client: IpAddr, ip: IpAddr, time: Time) -> Option<(Text, NameSource)> {
+        if self.answers.names.is_empty() {
+            return None;
+        }
+        let find = |client| self.answers.names.get(&(client, ip));
+        let (name, until) = find(Some(client)).or_else(|| find(None))?;
+        (*until >= time).then(|| (name.clone(), NameSource::Dns))
+    }
+
     /// Calls a connection by the name that its process asked for.
     pub(crate) fn name(&self, connection: &mut Connection, remote: IpAddr) {
         let process = connection.process.as_ref();
@@ -48,6 +94,19 @@ impl Names {
             return None;
         }
         self.names.get(&(process, ip)).cloned()
+    }
+}
+
+impl Answers {
+    fn insert(&mut self, key: (Option<IpAddr>, IpAddr), name: Text, until: Time) {
+        if self.names.insert(key, (name, until)).is_none() {
+            self.order.push_back(key);
+        }
+        if self.names.len() > MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.names.remove(&oldest);
+        }
     }
 }
 

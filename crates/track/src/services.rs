@@ -1,6 +1,7 @@
 //! Names of services by port: facts of the IANA registry, with the name in common use where that one is telling.
 
-use atalaya_model::Transport;
+use atalaya_model::{Text, Transport};
+use foldhash::HashMap;
 
 /// On both transports; ascending.
 #[rustfmt::skip]
@@ -63,6 +64,22 @@ pub fn service(transport: Transport, port: u16) -> Option<&'static str> {
         Some(table[place].1)
     };
     find(own).or_else(|| find(TCP_AND_UDP))
+}
+
+/// The services' names as texts, each kept once.
+#[derive(Debug, Default)]
+pub(crate) struct ServiceNames(HashMap<(Transport, u16), Text>);
+
+impl ServiceNames {
+    /// The service that usually has this port.
+    pub(crate) fn name(&mut self, transport: Transport, port: u16) -> Option<Text> {
+        if let Some(name) = self.0.get(&(transport, port)) {
+            return Some(name.clone());
+        }
+        let name: Text = service(transport, port)?.into();
+        self.0.insert((transport, port), name.clone());
+        Some(name)
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use foldhash::{HashMap, HashMapExt};
 
 use crate::listeners::Listeners;
 use crate::names::Names;
+use crate::packets::Packets;
 use crate::processes::{Admission, Processes};
+use crate::services::ServiceNames;
 use crate::sockets::{SocketKey, Sockets};
 
 /// What the tracker needs to know beforehand.
@@ -64,8 +66,10 @@ pub struct Tracker {
     pub(crate) look: u32,
     /// Rows refused since the last gap, because a table was full.
     pub(crate) refused: Refused,
-    services: HashMap<&'static str, Text>,
-    last_id: u64,
+    pub(crate) services: ServiceNames,
+    /// Frames and what is in them; only where packets are read.
+    pub(crate) packets: Option<Box<Packets>>,
+    pub(crate) last_id: u64,
     last_tick: Time,
 }
 
@@ -97,7 +101,8 @@ impl Tracker {
             kernel_tells_all: false,
             look: 1,
             refused: Refused::default(),
-            services: HashMap::new(),
+            services: ServiceNames::default(),
+            packets: None,
             last_id: 0,
         }
     }
@@ -146,6 +151,7 @@ impl Tracker {
     /// No look will follow: tells of what still waited for one.
     pub fn finish(&mut self, out: &mut Vec<Event>) {
         self.tell_late(out);
+        self.pass_packets(self.last_tick, true, out);
     }
 
     /// Lets time pass; call it at least once a second of event time when no observation comes.
@@ -157,6 +163,7 @@ impl Tracker {
 
     pub(crate) fn pass(&mut self, time: Time, look: bool, out: &mut Vec<Event>) {
         self.processes.forget_ended(time);
+        self.pass_packets(time, false, out);
         let refused = std::mem::take(&mut self.refused);
         for (count, reason) in [
             (refused.sockets, "the table of sockets is full"),
@@ -213,8 +220,7 @@ impl Tracker {
 
     /// The service's name, each kept once.
     pub(crate) fn service(&mut self, transport: atalaya_model::Transport, port: u16) -> Option<Text> {
-        let name = crate::services::service(transport, port)?;
-        Some(self.services.entry(name).or_insert_with(|| name.into()).clone())
+        self.services.name(transport, port)
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -118,7 +118,8 @@ impl Conversation {
         };
         let (own, other) = (std::mem::take(own), std::mem::take(other));
         let joined: Vec<u8>;
-        let data = if own.is_empty() {
+        // A datagram stands for itself: what came before was no protocol's.
+        let data = if own.is_empty() || self.over == Over::Datagrams {
             piece.data
         } else {
             joined = [&own, piece.data].concat();

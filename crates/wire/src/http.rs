@@ -7,18 +7,28 @@ mod kept;
 mod mime;
 mod one;
 mod recognise;
+mod two;
 
 use atalaya_model::Application;
 
 use crate::analyser::{Over, Speaker};
 
 /// The protocols of this folder.
-pub static SPEAKERS: &[Speaker] = &[Speaker {
-    application: Application::Http,
-    over: &[Over::Stream],
-    ports: &[
-        80, 8080, 8000, 8008, 8081, 8888, 3128, 5000, 9090, 8082, 8088, 81, 591, 2869, 5985, 7001, 8090,
-    ],
-    recognise: recognise::http,
-    analyser: Some(one::One::boxed),
-}];
+pub static SPEAKERS: &[Speaker] = &[
+    Speaker {
+        application: Application::Http,
+        over: &[Over::Stream],
+        ports: &[
+            80, 8080, 8000, 8008, 8081, 8888, 3128, 5000, 9090, 8082, 8088, 81, 591, 2869, 5985, 7001, 8090,
+        ],
+        recognise: recognise::http,
+        analyser: Some(one::One::boxed),
+    },
+    Speaker {
+        application: Application::Http2,
+        over: &[Over::Stream],
+        ports: &[50051],
+        recognise: recognise::http2,
+        analyser: Some(two::Two::boxed),
+    },
+];

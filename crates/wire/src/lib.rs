@@ -16,6 +16,7 @@ pub mod names;
 pub mod packet;
 pub mod protocols;
 pub mod services;
+pub mod stream;
 mod text;
 pub mod tls;
 

@@ -2,11 +2,14 @@
 
 mod certificate;
 mod cursor;
+mod datagram;
 mod der;
 mod fingerprint;
 mod handshake;
 mod hello;
 mod messages;
+mod pieces;
+mod quic;
 mod stream;
 
 use atalaya_model::Application;
@@ -14,16 +17,32 @@ use atalaya_model::Application;
 use crate::analyser::{Guess, Opening, Over, Speaker};
 
 /// The protocols of this folder.
-pub static SPEAKERS: &[Speaker] = &[Speaker {
-    application: Application::Tls,
-    over: &[Over::Stream],
-    ports: &[
-        443, 8443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 2376, 3269, 4433, 5061, 5223, 5349,
-        5671, 6443, 6514, 6697, 8883, 9443,
-    ],
-    recognise: is_tls,
-    analyser: Some(stream::make),
-}];
+pub static SPEAKERS: &[Speaker] = &[
+    Speaker {
+        application: Application::Tls,
+        over: &[Over::Stream],
+        ports: &[
+            443, 8443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 2376, 3269, 4433, 5061, 5223, 5349,
+            5671, 6443, 6514, 6697, 8883, 9443,
+        ],
+        recognise: is_tls,
+        analyser: Some(stream::make),
+    },
+    Speaker {
+        application: Application::Dtls,
+        over: &[Over::Datagrams],
+        ports: &[2221, 4433, 4740, 5061, 5349, 5684, 10_161, 10_162],
+        recognise: datagram::recognise,
+        analyser: Some(datagram::make),
+    },
+    Speaker {
+        application: Application::Quic,
+        over: &[Over::Datagrams],
+        ports: quic::PORTS,
+        recognise: quic::recognise,
+        analyser: Some(quic::make),
+    },
+];
 
 /// A record with a hello, an alert or encrypted data in it; or a hello as SSL 2 began.
 fn is_tls(opening: &Opening<'_>) -> Guess {

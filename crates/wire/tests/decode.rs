@@ -1,7 +1,16 @@
 //! Every capture of the corpora, decoded: nothing panics, and packets and bytes of each conversation are exact.
+//!
+//! A plain count by addresses and ports is all that is needed here; connections are the tracker's.
+
+#![expect(
+    clippy::let_underscore_must_use,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that tells shares, and whose frames need not be packets"
+)]
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +18,30 @@ use atalaya_wire::capture::Reader;
 use atalaya_wire::packet::Options;
 use atalaya_wire::{Decoder, Frame, Packet, Segment};
 use serde_json::Value;
+
+/// Rows whose bytes differ, each for a reason: the reference counts only the first frame of a packet in fragments
+/// (`dns*`), and of frames that were cut only what was captured (`fins`).
+const OTHER_BYTES: [&str; 3] = [
+    "dns_fragmented.pcap",
+    "dnscrypt-v1-and-resolver-pings.pcap",
+    "fins.pcap",
+];
+
+/// Zeek counts no bytes for packets whose length was left to the network card (0): three connections here.
+const NO_LENGTH: [&str; 1] = ["ldap-missing_ldap_logs.pcapng"];
+
+type End = (IpAddr, u16);
+
+/// What one end sent to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Lane {
+    packets: u64,
+    ip_bytes: u64,
+    frame_bytes: u64,
+}
+
+/// By transport and ends.
+type Lanes = HashMap<(&'static str, End, End), Lane>;
 
 fn corpora() -> Option<PathBuf> {
     let folder = std::env::var_os("ATALAYA_CORPORA").map(PathBuf::from);
@@ -18,41 +51,15 @@ fn corpora() -> Option<PathBuf> {
     folder
 }
 
-fn captures(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut captures: Vec<_> = entries
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|ending| ending.to_string_lossy().contains("cap"))
-        })
-        .collect();
-    captures.sort();
-    captures
-}
-
 /// Gives every frame of a capture up to its first damage.
 fn read(path: &Path, take: &mut dyn FnMut(&Frame<'_>)) {
-    let file = fs::File::open(path).unwrap();
-    let Ok(mut reader) = Reader::open(Box::new(file)) else {
+    let Ok(mut reader) = Reader::open(Box::new(File::open(path).unwrap())) else {
         return;
     };
     while let Ok(Some(frame)) = reader.next() {
         take(&frame);
     }
 }
-
-type End = (IpAddr, u16);
-
-/// Packets, IP bytes and frame bytes of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Lane {
-    packets: u64,
-    ip_bytes: u64,
-    frame_bytes: u64,
-}
-
-/// What each end sent to each other, by transport.
-type Lanes = HashMap<(&'static str, End, End), Lane>;
 
 fn ends(packet: &Packet<'_>) -> Option<(&'static str, End, End)> {
     let (transport, source, destination) = match packet.segment {
@@ -66,11 +73,6 @@ fn ends(packet: &Packet<'_>) -> Option<(&'static str, End, End)> {
             destination_port,
             ..
         } => ("udp", source_port, destination_port),
-        Segment::Sctp {
-            source_port,
-            destination_port,
-            ..
-        } => ("sctp", source_port, destination_port),
         _ => return None,
     };
     Some((
@@ -103,9 +105,16 @@ fn rows(folder: &Path) -> Vec<Value> {
         .collect()
 }
 
+/// Both ways of a row's conversation.
+fn ways(lanes: &Lanes, transport: &str, source: End, destination: End) -> [Lane; 2] {
+    let transport = if transport == "tcp" { "tcp" } else { "udp" };
+    [(source, destination), (destination, source)]
+        .map(|(from, to)| lanes.get(&(transport, from, to)).copied().unwrap_or_default())
+}
+
 fn end(row: &Value, address: &str, port: &str) -> End {
-    let text = row[address].as_str().unwrap();
-    (text.parse().unwrap(), row[port].as_u64().unwrap() as u16)
+    let port = u16::try_from(row[port].as_u64().unwrap()).unwrap();
+    (row[address].as_str().unwrap().parse().unwrap(), port)
 }
 
 #[test]
@@ -120,32 +129,36 @@ fn no_capture_breaks_it() {
         "ja4",
         "community-id",
     ] {
-        let mut all = atalaya_wire::packet::Counts::default();
-        for path in captures(&corpora.join(folder)) {
-            for checksums in [false, true] {
-                let mut decoder = Decoder::new(Options {
+        let [mut frames, mut packets] = [0, 0];
+        for entry in fs::read_dir(corpora.join(folder)).unwrap() {
+            for (checksums, outer) in [(false, true), (true, false)] {
+                let options = Options {
                     checksums,
+                    outer,
                     ..Options::default()
-                });
-                read(&path, &mut |frame| {
+                };
+                let mut decoder = Decoder::new(options);
+                read(&entry.as_ref().unwrap().path(), &mut |frame| {
                     let _ = decoder.decode(frame, &mut |packet| {
                         assert!(packet.frames > 0 && packet.tunnels.len() <= 4);
                     });
                 });
                 let counts = decoder.counts();
-                if std::env::var_os("VERBOSE").is_some() && !checksums {
-                    println!("{} {counts:?}", path.display());
-                }
-                if !checksums {
-                    all.frames += counts.frames;
-                    all.packets += counts.packets;
-                    all.damaged += counts.damaged;
-                    all.not_ip += counts.not_ip;
-                    all.unknown_link += counts.unknown_link;
+                let told = counts.packets
+                    + counts.arp
+                    + counts.not_ip
+                    + counts.unknown_link
+                    + counts.damaged
+                    + counts.checksum
+                    + counts.fragments;
+                assert!(told >= counts.frames, "every frame is accounted for: {counts:?}");
+                if options == Options::default() {
+                    frames += counts.frames;
+                    packets += counts.packets;
                 }
             }
         }
-        println!("{folder}: {all:?}");
+        println!("{folder}: {frames} frames, {packets} packets");
     }
 }
 
@@ -161,38 +174,25 @@ fn flows_are_counted_exactly() {
         let lanes = captures
             .entry(capture)
             .or_insert_with(|| lanes(&folder.join(capture), Options::default()));
-        let transport = row["transport"].as_str().unwrap();
-        let transport = match transport {
-            "tcp" => "tcp",
-            "udp" => "udp",
-            "sctp" => "sctp",
-            other => panic!("{other}"),
-        };
-        let [source, destination] = [
+        let [out, back] = ways(
+            lanes,
+            row["transport"].as_str().unwrap(),
             end(row, "source", "source_port"),
             end(row, "destination", "destination_port"),
-        ];
-        let out = lanes
-            .get(&(transport, source, destination))
-            .copied()
-            .unwrap_or_default();
-        let back = lanes
-            .get(&(transport, destination, source))
-            .copied()
-            .unwrap_or_default();
+        );
         let number = |name: &str| row[name].as_u64().unwrap();
         let packets = [out.packets, back.packets] == [number("packets_out"), number("packets_in")];
         let bytes = [out.frame_bytes, back.frame_bytes] == [number("bytes_out"), number("bytes_in")];
         packets_exact += usize::from(packets);
         bytes_exact += usize::from(bytes);
-        if !packets || !bytes {
-            println!("{row}\n   {out:?} {back:?}");
-        }
+        let explained = packets && (bytes || OTHER_BYTES.contains(&capture));
+        assert!(explained, "{row}: {out:?} {back:?}");
     }
     println!(
-        "flows: {} rows, packets exact {packets_exact}, bytes exact {bytes_exact}",
+        "flows: {} rows, packets exact in {packets_exact}, bytes in {bytes_exact}",
         rows.len()
     );
+    assert_eq!([packets_exact, bytes_exact], [3426, 3300]);
 }
 
 #[test]
@@ -202,55 +202,34 @@ fn connections_are_counted_exactly() {
     let [mut all, mut exact] = [0, 0];
     for row in rows(&folder) {
         let fields = &row["fields"];
-        let transport = match fields["proto"].as_str() {
-            Some("tcp") => "tcp",
-            Some("udp") => "udp",
-            _ => continue,
-        };
-        if row["log"] != "conn" {
+        let transport = fields["proto"].as_str().unwrap_or_default();
+        // those that time-outs split, and tunnels that the reference leaves shut, are not confirmed
+        if row["log"] != "conn" || !["tcp", "udp"].contains(&transport) || row["confirmed"] != true {
             continue;
         }
-        let confirmed = row["confirmed"] == true;
-        let checksums = row["checksums"] == "checked";
-        let capture = folder.join(row["capture"].as_str().unwrap());
-        let lanes = lanes(
-            &capture,
-            Options {
-                checksums,
-                ..Options::default()
-            },
-        );
-        let [source, destination] = [
+        let capture = row["capture"].as_str().unwrap();
+        let options = Options {
+            checksums: row["checksums"] == "checked",
+            ..Options::default()
+        };
+        let [out, back] = ways(
+            &lanes(&folder.join(capture), options),
+            transport,
             end(fields, "id.orig_h", "id.orig_p"),
             end(fields, "id.resp_h", "id.resp_p"),
-        ];
-        let out = lanes
-            .get(&(transport, source, destination))
-            .copied()
-            .unwrap_or_default();
-        let back = lanes
-            .get(&(transport, destination, source))
-            .copied()
-            .unwrap_or_default();
-        let number = |name: &str| fields[name].as_u64();
+        );
         let same = [
-            (number("orig_pkts"), out.packets),
-            (number("resp_pkts"), back.packets),
-            (number("orig_ip_bytes"), out.ip_bytes),
-            (number("resp_ip_bytes"), back.ip_bytes),
+            ("orig_pkts", out.packets),
+            ("resp_pkts", back.packets),
+            ("orig_ip_bytes", out.ip_bytes),
+            ("resp_ip_bytes", back.ip_bytes),
         ]
         .iter()
-        .all(|(expected, got)| expected.is_none_or(|expected| expected == *got));
-        if confirmed {
-            all += 1;
-            exact += usize::from(same);
-        }
-        if !same {
-            println!(
-                "confirmed {confirmed} {} {fields}\n   {out:?} {back:?}",
-                row["capture"]
-            );
-        }
+        .all(|(name, got)| fields[name].as_u64().is_none_or(|expected| expected == *got));
+        assert!(same || NO_LENGTH.contains(&capture), "{row}: {out:?} {back:?}");
+        all += 1;
+        exact += usize::from(same);
     }
     println!("conn: {all} confirmed rows, exact {exact}");
+    assert_eq!([all, exact], [168, 165]);
 }

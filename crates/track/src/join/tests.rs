@@ -240,7 +240,11 @@ fn both_ends_on_loopback_have_their_packets() {
     flow.wire = seen(900, "S", 4).wire;
     bench.flow(10, opened(flow.clone()));
     bench.flow(20, hello(flow.clone()));
-    assert_eq!(bench.told().last(), Some(&("protocol_spoken", 1)), "the process that asked");
+    assert_eq!(
+        bench.told().last(),
+        Some(&("protocol_spoken", 1)),
+        "the process that asked"
+    );
     bench.kernel(100, closed(connection(1, HERE, client, server)));
     bench.kernel(110, closed(answering));
     bench.flows.push((900, flow.wire.unwrap()));

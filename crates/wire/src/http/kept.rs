@@ -51,6 +51,12 @@ fn userinfo(address: &[u8]) -> Option<(usize, usize)> {
     Some((start, start + at + 1))
 }
 
+/// An authority without user and password.
+pub(super) fn host(authority: &[u8]) -> &[u8] {
+    let start = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
+    &authority[start..]
+}
+
 /// The user of a basic authorization (RFC 7617); the password is not even decoded further than needed to find its
 /// begin.
 pub(super) fn basic_user(value: &[u8]) -> Option<Box<str>> {

@@ -3,7 +3,20 @@
 use memchr::{memchr, memrchr};
 
 use super::head::{LONGEST_METHOD, is_known_method, request_line};
+use super::two::PREFACE;
 use crate::analyser::{Guess, Opening};
+
+/// HTTP/2 whose client knew before that the server speaks it.
+pub(super) fn http2(opening: &Opening<'_>) -> Guess {
+    let data = opening.data;
+    if data.starts_with(PREFACE) {
+        Guess::Yes
+    } else if !data.is_empty() && PREFACE.starts_with(data) {
+        Guess::Maybe
+    } else {
+        Guess::No
+    }
+}
 
 /// HTTP/1 requests and responses.
 pub(super) fn http(opening: &Opening<'_>) -> Guess {
@@ -13,6 +26,9 @@ pub(super) fn http(opening: &Opening<'_>) -> Guess {
     }
     if !data.is_empty() && (b"HTTP/1.".starts_with(data) || b"ICY 200".starts_with(data)) {
         return Guess::Maybe;
+    }
+    if data.starts_with(b"PRI ") {
+        return Guess::No;
     }
     let Some(space) = memchr(b' ', &data[..data.len().min(LONGEST_METHOD + 1)]) else {
         let is_begun = data.len() <= LONGEST_METHOD

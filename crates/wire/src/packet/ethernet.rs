@@ -111,7 +111,7 @@ impl Walk<'_> {
         if bytes.u16(0)? != 0x1100 {
             return Err(Undecoded::NotIp);
         }
-        let length = u32::from(bytes.u16(4)?);
-        self.ppp(bytes.after(6)?.limit(length), around)
+        // its length is not looked at: some that carry padded packets say too little, and IP says its own
+        self.ppp(bytes.after(6)?, around)
     }
 }

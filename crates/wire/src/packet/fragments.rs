@@ -46,8 +46,8 @@ pub(super) struct Fragment<'a> {
     pub(super) more: bool,
     /// What its first byte is, of protocols; only that of the first fragment counts.
     pub(super) protocol: u8,
-    /// Its IP packet's length.
-    pub(super) length: u32,
+    /// Bytes before its own in its IP packet.
+    pub(super) header: u32,
     pub(super) bytes: Bytes<'a>,
 }
 
@@ -64,13 +64,18 @@ pub(super) struct Pending {
     /// The first byte that the capture left out.
     readable: u32,
     pub(super) protocol: u8,
-    /// Of all fragments' IP packets together.
-    pub(super) length: u32,
+    /// The first fragment's header.
+    header: u32,
     pub(super) frames: u32,
     pub(super) frame_bytes: u32,
 }
 
 impl Pending {
+    /// The whole packet's length, with one header.
+    pub(super) fn length(&self) -> u32 {
+        self.header.saturating_add(self.end.unwrap_or(0))
+    }
+
     /// The payload of the whole packet.
     pub(super) fn bytes(&self) -> Bytes<'_> {
         let readable = self.data.get(..self.readable as usize);
@@ -134,7 +139,6 @@ impl Fragments {
             Placed::Added => {
                 pending.frames += around.frames;
                 pending.frame_bytes = pending.frame_bytes.saturating_add(around.frame_bytes);
-                pending.length = pending.length.saturating_add(fragment.length);
                 if pending.end.is_some_and(|end| pending.stretches == [(0, end)])
                     && let Some(whole) = self.remove(&key)
                 {
@@ -174,7 +178,7 @@ impl Fragments {
             end: None,
             readable: u32::MAX,
             protocol: 0,
-            length: 0,
+            header: 0,
             frames: 0,
             frame_bytes: 0,
         };
@@ -263,6 +267,7 @@ impl Pending {
         }
         if start == 0 {
             self.protocol = fragment.protocol;
+            self.header = fragment.header;
         }
         let captured = fragment.bytes.data;
         if captured.len() < (end - start) as usize {

@@ -79,7 +79,7 @@ impl Walk<'_> {
             offset: u32::from(place & 0x1fff) * 8,
             more: place & 0x2000 != 0,
             protocol: ip.protocol,
-            length,
+            header: header as u32,
             bytes: rest,
         };
         self.fragment(&mut ip, key, &fragment, pseudo, around)
@@ -173,7 +173,7 @@ impl Walk<'_> {
             offset: u32::from(place & 0xfff8),
             more: place & 1 == 1,
             protocol: ip.protocol,
-            length: ip.length,
+            header: ip.length.saturating_sub(rest.length()),
             bytes: rest,
         };
         self.fragment(ip, key, &fragment, pseudo, around)
@@ -196,7 +196,7 @@ impl Walk<'_> {
                     frame_bytes: whole.frame_bytes,
                     ..*around
                 };
-                ip.length = whole.length;
+                ip.length = whole.length();
                 ip.protocol = whole.protocol;
                 match key.protocol {
                     0 => self.extensions(ip, whole.bytes(), pseudo, &around),

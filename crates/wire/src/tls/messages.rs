@@ -17,7 +17,7 @@ pub(super) struct Messages {
 
 /// Kinds of messages with something to read: the hellos, certificates, the server's key exchange, and in drafts of
 /// TLS 1.3 the retry.
-const fn is_wanted(kind: u8) -> bool {
+pub(super) const fn is_wanted(kind: u8) -> bool {
     matches!(kind, 1 | 2 | 11 | 12)
 }
 

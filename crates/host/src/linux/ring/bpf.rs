@@ -99,8 +99,8 @@ const CARRIERS_V4: [u8; 8] = [4, 41, 47, 51, 94, 97, 115, 137];
 const CARRIERS_V6: [u8; 17] = [
     0, 4, 41, 43, 44, 47, 51, 60, 94, 97, 115, 135, 137, 139, 140, 253, 254,
 ];
-/// UDP ports of L2TP, GTP, Teredo, VXLAN (also Linux's old one), GENEVE and its kin, MPLS.
-const TUNNEL_PORTS: [u16; 9] = [1701, 2123, 2152, 3544, 4789, 4790, 6081, 6635, 8472];
+/// UDP ports of L2TP, GTP, VXLAN (also Linux's old one), AYIYA, GENEVE and MPLS.
+const TUNNEL_PORTS: [u16; 7] = [1701, 2152, 4789, 5072, 6081, 6635, 8472];
 
 const IPV4: u32 = 0x0800;
 const ARP: u32 = 0x0806;
@@ -213,12 +213,43 @@ impl<'a> Writer<'a> {
                 self.assembler.equal_or_next(u32::from(port), self.pass);
             }
         }
+        self.pass_teredo(family);
         self.assembler.place(ported);
         if family == Family::V4 {
             self.assembler.load_header_length(self.network);
         }
         self.assembler.place(shared);
         self.condition(&with_ports, family, self.pass, self.drop);
+    }
+
+    /// Teredo comes on any port: an IPv6 packet of its addresses or of local ones, perhaps with a proof or the origin
+    /// before it. What is too short for that is not looked into, as a look beyond the end drops the frame.
+    fn pass_teredo(&mut self, family: Family) {
+        let (no, ipv6, long) = (
+            self.assembler.label(),
+            self.assembler.label(),
+            self.assembler.label(),
+        );
+        let payload = 8 + if family == Family::V6 { 40 } else { 0 };
+        self.assembler.load_frame_length();
+        if family == Family::V4 {
+            self.assembler.subtract_index();
+        }
+        self.assembler.at_least(self.network + payload + 40, long, no);
+        self.assembler.place(long);
+        self.load_transport(family, 8, false);
+        self.assembler.equal_or_next(0, self.pass);
+        self.assembler.equal_or_next(1, self.pass);
+        self.assembler.and(0xf000);
+        self.assembler.equal(0x6000, ipv6, no);
+        self.assembler.place(ipv6);
+        for address in [8 + 8, 8 + 24] {
+            self.load_transport(family, address, true);
+            self.assembler.equal_or_next(0x2001_0000, self.pass);
+            self.load_transport(family, address, false);
+            self.assembler.equal_or_next(0xfe80, self.pass);
+        }
+        self.assembler.place(no);
     }
 
     /// The packet as one of its connection's source, or of its destination.
@@ -297,12 +328,18 @@ impl<'a> Writer<'a> {
         self.assembler.load_byte(self.network + offset);
     }
 
-    /// For IPv4, the header's length is in the index register.
     fn load_port(&mut self, family: Family, end: End) {
-        let offset = if end == End::Sender { 0 } else { 2 };
-        match family {
-            Family::V4 => self.assembler.load_short_indexed(self.network + offset),
-            Family::V6 => self.assembler.load_short(self.network + 40 + offset),
+        self.load_transport(family, if end == End::Sender { 0 } else { 2 }, false);
+    }
+
+    /// Two or four bytes behind the IP header; for IPv4, its length is in the index register.
+    fn load_transport(&mut self, family: Family, offset: u32, is_long: bool) {
+        let offset = self.network + offset;
+        match (family, is_long) {
+            (Family::V4, false) => self.assembler.load_short_indexed(offset),
+            (Family::V4, true) => self.assembler.load_long_indexed(offset),
+            (Family::V6, false) => self.assembler.load_short(offset + 40),
+            (Family::V6, true) => self.assembler.load_long(offset + 40),
         }
     }
 }

@@ -5,7 +5,10 @@ use super::{Instruction, MOST_INSTRUCTIONS};
 const LOAD_LONG: u16 = 0x20;
 const LOAD_SHORT: u16 = 0x28;
 const LOAD_BYTE: u16 = 0x30;
+const LOAD_LONG_INDEXED: u16 = 0x40;
 const LOAD_SHORT_INDEXED: u16 = 0x48;
+const LOAD_FRAME_LENGTH: u16 = 0x80;
+const SUBTRACT_INDEX: u16 = 0x1c;
 const LOAD_HEADER_LENGTH: u16 = 0xb1;
 const AND: u16 = 0x54;
 const GO_TO: u16 = 0x05;
@@ -70,6 +73,21 @@ impl Assembler {
     /// From the index register plus `offset`.
     pub(super) fn load_short_indexed(&mut self, offset: u32) {
         self.steps.push(Step::Plain(LOAD_SHORT_INDEXED, offset));
+    }
+
+    /// The same, four bytes.
+    pub(super) fn load_long_indexed(&mut self, offset: u32) {
+        self.steps.push(Step::Plain(LOAD_LONG_INDEXED, offset));
+    }
+
+    /// How long the frame is.
+    pub(super) fn load_frame_length(&mut self) {
+        self.steps.push(Step::Plain(LOAD_FRAME_LENGTH, 0));
+    }
+
+    /// Less the index register.
+    pub(super) fn subtract_index(&mut self) {
+        self.steps.push(Step::Plain(SUBTRACT_INDEX, 0));
     }
 
     /// The length of the IPv4 header at `offset` into the index register.

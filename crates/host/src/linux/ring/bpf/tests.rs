@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use atalaya_model::fields::{self, Record};
 use atalaya_model::filter::{Glob, Pattern, Test, parse};
 use atalaya_model::*;
+use atalaya_wire::{Decoder, Frame, Packet, Segment};
 use proptest::prelude::*;
 
 use super::*;
@@ -31,20 +32,26 @@ fn run(program: &Program, frame: &[u8]) -> u32 {
             0x20 => load(value, 4),
             0x28 => load(value, 2),
             0x30 => load(value, 1),
+            0x40 => load(x + value, 4),
             0x48 => load(x + value, 2),
+            0x80 => u32::try_from(frame.len()).ok(),
             _ => Some(0),
         };
         // A load beyond the frame ends the program.
         let Some(loaded) = loaded else { return 0 };
         at += 1;
         let holds = match code {
-            0x20 | 0x28 | 0x30 | 0x48 => {
+            0x20 | 0x28 | 0x30 | 0x40 | 0x48 | 0x80 => {
                 a = loaded;
                 continue;
             }
             0xb1 => {
                 let Some(byte) = load(value, 1) else { return 0 };
                 x = 4 * (byte & 0xf);
+                continue;
+            }
+            0x1c => {
+                a = a.wrapping_sub(x);
                 continue;
             }
             0x54 => {
@@ -131,7 +138,16 @@ impl Sample {
         for port in self.ports {
             bytes.extend(port.to_be_bytes());
         }
-        bytes.resize(bytes.len() + 4, 0);
+        // UDP's head is complete and its payload empty; TCP's is as long as it says.
+        match self.protocol {
+            UDP => bytes.extend([0, 8, 0, 0]),
+            _ => bytes.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]),
+        }
+        let size = u16::try_from(bytes.len()).unwrap();
+        match self.ends[0] {
+            IpAddr::V4(_) => bytes[2..4].copy_from_slice(&size.to_be_bytes()),
+            IpAddr::V6(_) => bytes[4..6].copy_from_slice(&(size - 40).to_be_bytes()),
+        }
         bytes
     }
 
@@ -301,6 +317,16 @@ fn an_expression() -> BoxedStrategy<Expression> {
     .boxed()
 }
 
+/// It names only fields that a program knows, none of which is one of a gap.
+fn is_of_known(filter: &Expression) -> bool {
+    match filter {
+        Expression::All => true,
+        Expression::And(items) | Expression::Or(items) => items.iter().all(is_of_known),
+        Expression::Not(item) => is_of_known(item),
+        Expression::Compare { fields, .. } => fields.iter().all(|field| KNOWN.contains(&field.name)),
+    }
+}
+
 /// The program passes what the grammar finds in one of the two connections that a packet may belong to; an exact one
 /// passes nothing else.
 fn check(filter: &Expression, sample: &Sample, link: LinkType) -> Result<(), TestCaseError> {
@@ -315,7 +341,7 @@ fn check(filter: &Expression, sample: &Sample, link: LinkType) -> Result<(), Tes
             count: 0,
             reason: "".into(),
         };
-        if program.is_exact() {
+        if is_of_known(filter) && program.is_exact() {
             prop_assert_eq!(passes, filter.matches(&Record::Gap(&gap)));
         }
         return Ok(());
@@ -335,7 +361,7 @@ fn check(filter: &Expression, sample: &Sample, link: LinkType) -> Result<(), Tes
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn the_kernel_passes_what_matches(filter in an_expression(), samples in prop::collection::vec(a_sample(), 8)) {
@@ -356,6 +382,162 @@ proptest! {
             let kept = run(&Program::new(&filter, link, 64), &frame);
             prop_assert!(kept == 0 || kept == 64);
         }
+    }
+}
+
+/// What a packet is put into.
+#[derive(Clone, Copy, Debug)]
+enum Tunnel {
+    None,
+    Gre,
+    InIp,
+    Vxlan,
+    Teredo,
+    Mpls,
+    Pppoe,
+}
+
+fn tunnelled(tunnel: Tunnel, inner: &Sample) -> Vec<u8> {
+    let packet = inner.packet(false);
+    let is_v4 = inner.ends[0].is_ipv4();
+    let kind = if is_v4 { [8, 0] } else { [0x86, 0xdd] };
+    let number = if is_v4 { 4 } else { 41 };
+    let outer = |protocol: u8, ports: [u16; 2], rest: &[&[u8]]| {
+        let mut frame = sample(["198.51.100.1", "198.51.100.2"], ports, protocol).frame(LinkType::ETHERNET);
+        if protocol != UDP {
+            frame.truncate(34);
+        }
+        for part in rest {
+            frame.extend_from_slice(part);
+        }
+        let length = u16::try_from(frame.len() - 14).unwrap();
+        frame[16..18].copy_from_slice(&length.to_be_bytes());
+        if protocol == UDP {
+            frame[38..40].copy_from_slice(&(length - 20).to_be_bytes());
+        }
+        frame
+    };
+    let ethernet = |kind: [u8; 2], rest: &[&[u8]]| [&[2; 12], &kind[..], &rest.concat()].concat();
+    match tunnel {
+        Tunnel::None => inner.frame(LinkType::ETHERNET),
+        Tunnel::Gre => outer(47, [0; 2], &[&[0, 0], &kind, &packet]),
+        Tunnel::InIp => outer(number, [0; 2], &[&packet]),
+        Tunnel::Vxlan => outer(
+            17,
+            [9, 4789],
+            &[&[8, 0, 0, 0, 0, 0, 1, 0], &ethernet(kind, &[&packet])],
+        ),
+        Tunnel::Teredo => outer(17, [7, 9], &[&packet]),
+        Tunnel::Mpls => ethernet([0x88, 0x47], &[&[0, 1, 1, 64], &packet]),
+        Tunnel::Pppoe => {
+            let size = u16::try_from(packet.len() + 2).unwrap().to_be_bytes();
+            let kind: [u8; 2] = if is_v4 { [0, 0x21] } else { [0, 0x57] };
+            ethernet([0x88, 0x64], &[&[0x11, 0, 0, 1], &size, &kind, &packet])
+        }
+    }
+}
+
+/// The connections that the packets of a frame may belong to, by the decoder that the engine uses.
+fn decoded(frame: &[u8], link: LinkType) -> Vec<Connection> {
+    let frame = Frame {
+        time: Time(1),
+        link,
+        interface: 1,
+        length: u32::try_from(frame.len()).unwrap(),
+        data: frame,
+        vlan: None,
+    };
+    let mut found = Vec::new();
+    let mut take = |packet: &Packet<'_>| {
+        let ports = match packet.segment {
+            Segment::Tcp {
+                source_port,
+                destination_port,
+                ..
+            }
+            | Segment::Udp {
+                source_port,
+                destination_port,
+                ..
+            }
+            | Segment::Sctp {
+                source_port,
+                destination_port,
+                ..
+            } => [source_port, destination_port],
+            Segment::Icmp { kind, code, .. } => [u16::from(kind), u16::from(code)],
+            // A head that is damaged says nothing of ports, while the program reads what is there.
+            Segment::Other { .. } if PORTED.contains(&packet.ip.protocol) => return,
+            Segment::Other { .. } => [0; 2],
+        };
+        let seen = Sample {
+            ends: [packet.ip.source, packet.ip.destination],
+            ports,
+            protocol: packet.ip.protocol,
+            options: 0,
+            wrapping: Wrapping::Plain,
+        };
+        for is_forward in [true, false] {
+            let mut connection = seen.connection(is_forward);
+            (connection.source.port, connection.destination.port) = if is_forward {
+                (ports[0], ports[1])
+            } else {
+                (ports[1], ports[0])
+            };
+            found.push(connection);
+        }
+    };
+    drop(Decoder::default().decode(&frame, &mut take));
+    found
+}
+
+fn a_tunnel() -> impl Strategy<Value = Tunnel> {
+    use Tunnel::{Gre, InIp, Mpls, None, Pppoe, Teredo, Vxlan};
+    prop::sample::select(vec![None, None, None, Gre, InIp, Vxlan, Teredo, Mpls, Pppoe])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn nothing_is_dropped_in_which_the_decoder_finds_a_match(
+        filter in an_expression(),
+        samples in prop::collection::vec((a_sample(), a_tunnel()), 8),
+        damage in prop::collection::vec((0..60usize, any::<u8>()), 0..4),
+    ) {
+        for (sample, tunnel) in &samples {
+            let mut frame = tunnelled(*tunnel, sample);
+            for (at, value) in &damage {
+                if let Some(byte) = frame.get_mut(*at) {
+                    *byte = *value;
+                }
+            }
+            for (link, frame) in [(LinkType::ETHERNET, &frame[..]), (LinkType::RAW, &frame[14..])] {
+                let matching: Vec<_> = decoded(frame, link)
+                    .into_iter()
+                    .filter(|connection| filter.matches(&Record::Connection(connection)))
+                    .collect();
+                let kept = run(&Program::new(&filter, link, 99), frame);
+                prop_assert!(kept > 0 || matching.is_empty(), "{:?} {:?} {:x?} {:?}", link, tunnel, frame, matching);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_decoder_looks_into_what_the_tests_wrap() {
+    let inner = sample(["fe80::1", "2001:db8::1"], [1, 2], 17);
+    for tunnel in [
+        Tunnel::Gre,
+        Tunnel::InIp,
+        Tunnel::Vxlan,
+        Tunnel::Teredo,
+        Tunnel::Mpls,
+        Tunnel::Pppoe,
+    ] {
+        let found = decoded(&tunnelled(tunnel, &inner), LinkType::ETHERNET);
+        let is_inner = |connection: &Connection| connection.source.ip == inner.ends[0];
+        assert!(found.iter().any(is_inner), "{tunnel:?} {found:?}");
     }
 }
 
@@ -435,5 +617,6 @@ fn long_filters_reach_and_too_long_ones_pass() {
         Program::everything(77)
     );
     assert!(!program("dport:443 process.name:ssh").is_exact());
-    assert!(program("dport:443").instructions().len() < 120);
+    let short = program("dport:443").instructions().len();
+    assert!(short < 160, "{short}");
 }

@@ -1,0 +1,276 @@
+//! Conversations as packets tell of them: who talks to whom, how much, how far it came, and what was said.
+//!
+//! In: decoded packets and the passing of time. Out: `ConnectionOpened`, `ConnectionUpdated` (progress of long ones),
+//! `ConnectionClosed` and `Protocol`. Bounded: at the limit of rows, the one whose time would be over first is ended
+//! early and counted; above nine tenths of it, time-outs are cut. See [`FlowOptions`].
+
+mod account;
+mod history;
+mod key;
+mod row;
+mod server_ports;
+mod table;
+mod talk;
+mod tcp;
+mod tell;
+mod timeouts;
+mod totals;
+mod wheel;
+
+use atalaya_model::{Event, Networks, Text, Time, Wire};
+use atalaya_wire::{Limits, Packet, Said};
+use foldhash::HashMap;
+
+use self::key::Key;
+use self::row::Row;
+use self::table::Table;
+use self::wheel::Wheel;
+
+pub use self::timeouts::TimeOuts;
+pub use self::totals::{Count, Summary};
+use crate::services::ServiceNames;
+
+/// How conversations are followed.
+#[derive(Clone, Debug)]
+pub struct FlowOptions {
+    /// Most conversations at once. A row takes about 300 bytes, its index 9; who speaks in it up to 1 KB more.
+    pub most: usize,
+    /// How long each kind is waited for.
+    pub times: TimeOuts,
+    /// How much is read.
+    pub limits: Limits,
+    /// Conversations can be taken out by their ids (which costs 24 bytes each): where the kernel tells of them too.
+    pub by_id: bool,
+    /// The same addresses and ports in another VLAN are another conversation.
+    pub apart_by_vlan: bool,
+}
+
+impl Default for FlowOptions {
+    /// 400,000 conversations, Zeek's time-outs, VLANs apart.
+    fn default() -> Self {
+        Self {
+            most: 400_000,
+            times: TimeOuts::default(),
+            limits: Limits::default(),
+            by_id: false,
+            apart_by_vlan: true,
+        }
+    }
+}
+
+/// What of the tracker is needed to tell of a flow.
+pub(crate) struct Ground<'a> {
+    pub(crate) networks: &'a Networks,
+    pub(crate) services: &'a mut ServiceNames,
+    pub(crate) names: &'a mut crate::names::Names,
+    pub(crate) last_id: &'a mut u64,
+}
+
+/// The table of conversations.
+#[derive(Debug)]
+pub(crate) struct Flows {
+    options: FlowOptions,
+    table: Table,
+    wheel: Wheel,
+    /// The latest time that was seen.
+    clock: Time,
+    /// Rows by the ids of their connections, where that is asked for.
+    ids: HashMap<u64, u32>,
+    interfaces: Vec<Option<Text>>,
+    totals: totals::Totals,
+    /// Conversations that were ended early since the last gap, for want of room.
+    hurried: u64,
+    due: Vec<u32>,
+    said: Vec<Said>,
+}
+
+impl Flows {
+    pub(crate) fn new(options: FlowOptions) -> Self {
+        Self {
+            options,
+            table: Table::default(),
+            wheel: Wheel::new(),
+            clock: Time(i64::MIN),
+            ids: HashMap::default(),
+            interfaces: Vec::new(),
+            totals: totals::Totals::default(),
+            hurried: 0,
+            due: Vec::new(),
+            said: Vec::new(),
+        }
+    }
+
+    /// Calls an interface by name from now on.
+    pub(crate) fn name_interface(&mut self, number: u32, name: Text) {
+        /// More have no name.
+        const MOST: usize = 4_096;
+        let number = number as usize;
+        if number < MOST {
+            let length = self.interfaces.len().max(number + 1);
+            self.interfaces.resize(length, None);
+            self.interfaces[number] = Some(name);
+        }
+    }
+
+    /// Conversations that are followed now.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Bytes that the table takes, without what its speakers keep.
+    pub(crate) fn bytes(&self) -> usize {
+        let rows = self.table.slots().filter_map(|slot| self.table.get(slot));
+        self.table.bytes() + rows.map(Row::heap_bytes).sum::<usize>()
+    }
+
+    /// Takes a conversation out without a word, and gives what was known of it. Only where they are kept by id.
+    pub(crate) fn take(&mut self, id: u64) -> Option<Box<Wire>> {
+        let slot = *self.ids.get(&id)?;
+        let row = self.remove(slot)?;
+        Some(Box::new(self.wire_of(&row)))
+    }
+
+    /// Takes a row out of everything.
+    fn remove(&mut self, slot: u32) -> Option<Row> {
+        self.wheel.remove(slot, &mut self.table);
+        let row = self.table.remove(slot)?;
+        if self.options.by_id {
+            self.ids.remove(&row.id);
+        }
+        self.totals.end(&row);
+        Some(row)
+    }
+
+    fn wire_of(&self, row: &Row) -> Wire {
+        let interface = self.interfaces.get(usize::from(row.interface));
+        Wire {
+            interface: interface.cloned().flatten(),
+            ..row.wire()
+        }
+    }
+
+    /// Takes a packet.
+    pub(crate) fn packet(&mut self, packet: &Packet<'_>, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+        self.pass(packet.time, ground, out);
+        let vlans = if self.options.apart_by_vlan {
+            packet.vlans
+        } else {
+            [0; 3]
+        };
+        let (key, end) = Key::of(packet, vlans);
+        let known = self.table.find(&key);
+        let slot = match known {
+            Some(slot) if self.is_another(slot, packet) => {
+                self.end(slot, ground, out);
+                self.begin(key, end, packet, ground, out)
+            }
+            Some(slot) => slot,
+            None => self.begin(key, end, packet, ground, out),
+        };
+        self.account(slot, end, packet, ground, out);
+    }
+
+    /// The conversation in the table is over, and this packet begins another.
+    fn is_another(&self, slot: u32, packet: &Packet<'_>) -> bool {
+        let Some(row) = self.table.get(slot) else {
+            return false;
+        };
+        packet.time > row.deadline(&self.options.times) || account::begins_anew(row, packet)
+    }
+
+    /// A new row; makes room where there is none.
+    fn begin(
+        &mut self,
+        key: Key,
+        end: key::End,
+        packet: &Packet<'_>,
+        ground: &mut Ground<'_>,
+        out: &mut Vec<Event>,
+    ) -> u32 {
+        while self.table.len() >= self.options.most.max(1) {
+            let Some(slot) = self.wheel.first() else {
+                break;
+            };
+            self.hurried += 1;
+            self.end(slot, ground, out);
+        }
+        *ground.last_id += 1;
+        let row = Row::new(key, end, packet, *ground.last_id);
+        let id = row.id;
+        let slot = self.table.insert(row);
+        if self.options.by_id {
+            self.ids.insert(id, slot);
+        }
+        slot
+    }
+
+    /// Lets time pass: ends what is over, and tells of what lasts.
+    pub(crate) fn pass(&mut self, now: Time, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+        if now <= self.clock {
+            return;
+        }
+        self.clock = now;
+        if now.seconds() <= self.wheel.now() {
+            return;
+        }
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(now.seconds(), &mut self.table, &mut due);
+        for slot in due.drain(..) {
+            self.look_at(slot, ground, out);
+        }
+        self.due = due;
+        if self.hurried > 0 {
+            let count = std::mem::take(&mut self.hurried);
+            out.push(tell::hurried(now, count));
+        }
+    }
+
+    /// A row's second is there.
+    fn look_at(&mut self, slot: u32, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+        let now = self.clock;
+        let is_crowded = self.table.len() / 9 > self.options.most / 10;
+        let Some(row) = self.table.get(slot) else {
+            return;
+        };
+        let ordinary = row.deadline(&self.options.times);
+        if ordinary <= now {
+            self.end(slot, ground, out);
+        } else if is_crowded && row.deadline(&self.options.times.hurried()) <= now {
+            self.hurried += 1;
+            self.end(slot, ground, out);
+        } else {
+            self.tell_progress(slot, ground, out);
+            self.schedule(slot);
+        }
+    }
+
+    /// Puts a row where it is looked at next.
+    fn schedule(&mut self, slot: u32) {
+        let Some(row) = self.table.get(slot) else {
+            return;
+        };
+        let progress = row.started.after(timeouts::progress(row.progress));
+        let next = row.deadline(&self.options.times).min(progress);
+        self.wheel.remove(slot, &mut self.table);
+        self.wheel
+            .insert(next.seconds().saturating_add(1), slot, &mut self.table);
+    }
+
+    /// Ends everything.
+    pub(crate) fn finish(&mut self, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+        let mut slots: Vec<u32> = self.table.slots().collect();
+        slots.sort_unstable_by_key(|slot| self.table.get(*slot).map(|row| row.id));
+        for slot in slots {
+            self.end(slot, ground, out);
+        }
+        if self.hurried > 0 {
+            let count = std::mem::take(&mut self.hurried);
+            out.push(tell::hurried(self.clock, count));
+        }
+    }
+
+    /// What went by so far, by application and by interface.
+    pub(crate) fn summary(&self) -> Summary {
+        self.totals.summary(&self.interfaces)
+    }
+}

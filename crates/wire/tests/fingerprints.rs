@@ -1,0 +1,349 @@
+//! The names and fingerprints of TLS, DTLS and QUIC clients in the captures of the corpora.
+//!
+//! Streams are put together here in the simplest way there is: the tracker's way is tested in its own room.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use atalaya_model::protocol::tls::ClientHello;
+use atalaya_model::{Message, Side, Time};
+use atalaya_wire::capture::Reader;
+use atalaya_wire::{Conversation, Decoder, Limits, Over, Packet, Piece, Said, Segment};
+use serde_json::Value;
+
+fn corpora() -> Option<PathBuf> {
+    let folder = std::env::var_os("ATALAYA_CORPORA").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: no corpora");
+    }
+    folder
+}
+
+/// The ends of a conversation, the smaller one first.
+type Ends = (bool, SocketAddr, SocketAddr);
+
+fn ends(tcp: bool, a: SocketAddr, b: SocketAddr) -> Ends {
+    (tcp, a.min(b), a.max(b))
+}
+
+/// One conversation: who began it, and what waits for earlier bytes on each side.
+struct Open {
+    source: SocketAddr,
+    conversation: Conversation,
+    next: [Option<u32>; 2],
+    pending: [BTreeMap<u32, (Time, Vec<u8>)>; 2],
+}
+
+impl Open {
+    fn new(over: Over, source: SocketAddr, destination: SocketAddr) -> Self {
+        Self {
+            source,
+            conversation: Conversation::new(over, source.port(), destination.port()),
+            next: [None; 2],
+            pending: [BTreeMap::new(), BTreeMap::new()],
+        }
+    }
+
+    fn say(&mut self, from: SocketAddr, time: Time, data: &[u8], out: &mut Vec<Said>) {
+        let side = if from == self.source {
+            Side::Source
+        } else {
+            Side::Destination
+        };
+        let piece = Piece {
+            time,
+            side,
+            data,
+            cut: 0,
+        };
+        self.conversation.read(&piece, &Limits::default(), out);
+    }
+
+    fn segment(&mut self, from: SocketAddr, sequence: u32, time: Time, data: &[u8], out: &mut Vec<Said>) {
+        let lane = usize::from(from != self.source);
+        self.next[lane].get_or_insert(sequence);
+        self.pending[lane]
+            .entry(sequence)
+            .and_modify(|waits| {
+                if data.len() > waits.1.len() {
+                    *waits = (time, data.to_vec());
+                }
+            })
+            .or_insert_with(|| (time, data.to_vec()));
+        self.flow(lane, from, false, out);
+    }
+
+    /// Says what is in order; with `all` also what comes after a gap.
+    fn flow(&mut self, lane: usize, from: SocketAddr, all: bool, out: &mut Vec<Said>) {
+        loop {
+            let next = self.next[lane].unwrap_or_default();
+            let distance = |sequence: u32| i64::from(sequence.wrapping_sub(next).cast_signed());
+            let Some(sequence) = self.pending[lane].keys().copied().min_by_key(|&at| distance(at)) else {
+                return;
+            };
+            let ahead = distance(sequence);
+            if ahead > 0 && !all && self.pending[lane].len() < 200 {
+                return;
+            }
+            let (time, data) = self.pending[lane].remove(&sequence).unwrap();
+            if ahead > 0 {
+                let side = if lane == 0 {
+                    Side::Source
+                } else {
+                    Side::Destination
+                };
+                let missing = u64::try_from(ahead).unwrap();
+                self.conversation
+                    .gap(side, missing, time, &Limits::default(), out);
+                self.next[lane] = Some(sequence);
+            }
+            let old = usize::try_from(-ahead.min(0)).unwrap();
+            if let Some(new) = data.get(old..)
+                && !new.is_empty()
+            {
+                self.next[lane] = Some(sequence.wrapping_add(u32::try_from(data.len()).unwrap()));
+                self.say(from, time, new, out);
+            }
+        }
+    }
+
+    fn end(&mut self, other: SocketAddr, out: &mut Vec<Said>) {
+        self.flow(0, self.source, true, out);
+        self.flow(1, other, true, out);
+        self.conversation.wait(Time::default(), true, out);
+    }
+}
+
+/// What was said in every conversation of a capture.
+fn read(capture: &Path) -> HashMap<Ends, Vec<Message>> {
+    let mut reader = Reader::open(Box::new(File::open(capture).unwrap())).unwrap();
+    let mut decoder = Decoder::default();
+    let mut open: HashMap<Ends, Open> = HashMap::new();
+    let mut said: HashMap<Ends, Vec<Said>> = HashMap::new();
+    let mut take = |packet: &Packet<'_>| {
+        let address = |ip: IpAddr, port: u16| SocketAddr::new(ip, port);
+        let (source, destination) = (packet.ip.source, packet.ip.destination);
+        match packet.segment {
+            Segment::Tcp {
+                source_port,
+                destination_port,
+                sequence,
+                flags,
+                payload,
+                ..
+            } => {
+                let (from, to) = (
+                    address(source, source_port),
+                    address(destination, destination_port),
+                );
+                let key = ends(true, from, to);
+                let out = said.entry(key).or_default();
+                let (syn, first) = (flags & 2 != 0, sequence.wrapping_add(u32::from(flags & 2 != 0)));
+                let found = open
+                    .entry(key)
+                    .or_insert_with(|| Open::new(Over::Stream, from, to));
+                let lane = usize::from(from != found.source);
+                if syn && flags & 16 == 0 && found.next[lane].is_some_and(|next| next != first) {
+                    let other = if lane == 0 { to } else { from };
+                    found.end(other, out);
+                    *found = Open::new(Over::Stream, from, to);
+                }
+                if syn {
+                    found.next[usize::from(from != found.source)] = Some(first);
+                }
+                if !payload.is_empty() {
+                    found.segment(from, first, packet.time, payload, out);
+                }
+            }
+            Segment::Udp {
+                source_port,
+                destination_port,
+                payload,
+                ..
+            } => {
+                let (from, to) = (
+                    address(source, source_port),
+                    address(destination, destination_port),
+                );
+                let key = ends(false, from, to);
+                let out = said.entry(key).or_default();
+                let found = open
+                    .entry(key)
+                    .or_insert_with(|| Open::new(Over::Datagrams, from, to));
+                found.say(from, packet.time, payload, out);
+            }
+            _ => {}
+        }
+    };
+    while let Ok(Some(frame)) = reader.next() {
+        let _ = decoder.decode(&frame, &mut take);
+    }
+    for (key, mut open) in open {
+        let other = if open.source == key.1 { key.2 } else { key.1 };
+        open.end(other, said.entry(key).or_default());
+    }
+    let messages = said.into_iter().map(|(key, said)| {
+        let messages = said.into_iter().map(|(_, message)| message);
+        (key, messages.collect())
+    });
+    messages.collect()
+}
+
+fn clients(messages: &[Message]) -> Vec<&ClientHello> {
+    let clients = messages.iter().filter_map(|message| match message {
+        Message::Tls(tls) => tls.client.as_ref(),
+        Message::Quic(quic) => quic.client.as_ref(),
+        _ => None,
+    });
+    clients.collect()
+}
+
+/// The rows of a table, by capture.
+fn table(folder: &Path) -> BTreeMap<String, Vec<Value>> {
+    let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in fs::read_to_string(folder.join("expected.jsonl")).unwrap().lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let capture = row["capture"].as_str().unwrap().to_owned();
+        rows.entry(capture).or_default().push(row);
+    }
+    rows
+}
+
+fn row_ends(row: &Value) -> Ends {
+    let end = |name: &str| {
+        let ip: IpAddr = row[name].as_str().unwrap().parse().unwrap();
+        let port = row[format!("{name}_port")].as_u64().unwrap();
+        SocketAddr::new(ip, u16::try_from(port).unwrap())
+    };
+    ends(row["transport"] == "tcp", end("source"), end("destination"))
+}
+
+/// Compared, right, and a line for each difference.
+#[derive(Default)]
+struct Tally {
+    compared: usize,
+    right: usize,
+}
+
+impl Tally {
+    fn count(&mut self, what: &str, row: &Value, wanted: &str, found: &[&str]) {
+        self.compared += 1;
+        if found.contains(&wanted) {
+            self.right += 1;
+        } else {
+            let capture = &row["capture"];
+            let (from, to) = (&row["source_port"], &row["destination_port"]);
+            let application = &row["application"];
+            println!("{what}: {capture} {from} {to} {application}: wanted {wanted}, found {found:?}");
+        }
+    }
+
+    fn show(&self, what: &str, share: f64) {
+        let (right, compared) = (self.right, self.compared);
+        println!("{what}: {right} of {compared}");
+        assert!(compared > 0, "{what}");
+        assert!(
+            right as f64 >= share * compared as f64,
+            "{what}: {right} of {compared}"
+        );
+    }
+}
+
+#[test]
+fn ja4_as_published() {
+    let Some(folder) = corpora().map(|folder| folder.join("ja4")) else {
+        return;
+    };
+    let (mut agreed, mut streams, mut second, mut silent) =
+        (Tally::default(), Tally::default(), Tally::default(), 0);
+    let table = table(&folder);
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.contains("pcap") {
+            continue;
+        }
+        let said = read(&path);
+        let Some(rows) = table.get(&name) else {
+            let count: usize = said.values().map(|messages| clients(messages).len()).sum();
+            assert_eq!(count, 0, "{name} holds no TLS");
+            silent += 1;
+            continue;
+        };
+        for row in rows {
+            let empty = Vec::new();
+            let clients = clients(said.get(&row_ends(row)).unwrap_or(&empty));
+            let found: Vec<_> = clients.iter().map(|client| &*client.ja4).collect();
+            let by = row["agreed_by"].as_array().unwrap();
+            let wanted = row["ja4"].as_str().unwrap();
+            if by.len() == 1 && by[0] == "python" {
+                second.count("second hello", row, wanted, &found);
+            } else {
+                agreed.count("ja4", row, wanted, &found);
+            }
+            if let Some(wanted) = row["ja3"].as_str().filter(|_| by.len() > 1) {
+                let found: Vec<_> = clients
+                    .iter()
+                    .filter_map(|client| client.ja3.as_deref())
+                    .collect();
+                streams.count("ja3", row, wanted, &found);
+            }
+        }
+    }
+    assert_eq!(silent, 3);
+    agreed.show("ja4/ ja4", 1.0);
+    streams.show("ja4/ ja3", 1.0);
+    println!(
+        "ja4/ of second hellos (optional): {} of {}",
+        second.right, second.compared
+    );
+}
+
+#[test]
+fn names_and_fingerprints_of_flows() {
+    let Some(folder) = corpora().map(|folder| folder.join("flows")) else {
+        return;
+    };
+    let (mut names, mut ja3, mut ja4) = (Tally::default(), Tally::default(), Tally::default());
+    for (capture, rows) in table(&folder) {
+        let is_ours = |row: &&Value| {
+            let application = row["application"].as_str().unwrap_or_default();
+            let secure = ["TLS", "DTLS", "QUIC"]
+                .iter()
+                .any(|name| application.starts_with(name));
+            row["ja4"].is_string() || (secure && row["server_name"].is_string())
+        };
+        let rows: Vec<_> = rows.iter().filter(is_ours).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let said = read(&folder.join(&capture));
+        for row in rows {
+            let empty = Vec::new();
+            let clients = clients(said.get(&row_ends(row)).unwrap_or(&empty));
+            if let Some(wanted) = row["server_name"].as_str() {
+                let found: Vec<_> = clients
+                    .iter()
+                    .filter_map(|client| client.server_name.as_deref())
+                    .collect();
+                names.count("server name", row, wanted, &found);
+            }
+            if let Some(wanted) = row["ja3"].as_str().filter(|_| row["transport"] == "tcp") {
+                let found: Vec<_> = clients
+                    .iter()
+                    .filter_map(|client| client.ja3.as_deref())
+                    .collect();
+                ja3.count("ja3", row, wanted, &found);
+            }
+            if let Some(wanted) = row["ja4"].as_str() {
+                let found: Vec<_> = clients.iter().map(|client| &*client.ja4).collect();
+                ja4.count("ja4", row, wanted, &found);
+            }
+        }
+    }
+    names.show("flows/ server names", 0.99);
+    ja3.show("flows/ ja3", 0.99);
+    ja4.show("flows/ ja4", 0.99);
+}
