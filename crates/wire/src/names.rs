@@ -3,14 +3,20 @@
 //! Messages are read by our own parser in one pass: a question and its answer must cost well under a microsecond, also
 //! where each is a conversation of its own.
 
-mod cursor;
+pub(crate) mod attributes;
+pub(crate) mod ber;
+pub(crate) mod cursor;
+mod dhcp;
+mod dhcpv6;
 mod dns;
 mod message;
 mod name;
 mod netbios;
+mod ntp;
 mod pairs;
 mod presentation;
 mod record;
+mod snmp;
 
 use atalaya_model::Application;
 use atalaya_model::Time;
@@ -61,6 +67,34 @@ pub static SPEAKERS: &[Speaker] = &[
         ports: &[137],
         recognise: |opening| dns::recognise(Kin::Netbios, opening),
         analyser: Some(|_| Box::new(dns::Datagrams::new(Kin::Netbios))),
+    },
+    Speaker {
+        application: Application::Dhcp,
+        over: &[Over::Datagrams],
+        ports: &[67, 68],
+        recognise: dhcp::recognise,
+        analyser: Some(|_| Box::new(dhcp::Dhcp)),
+    },
+    Speaker {
+        application: Application::Dhcpv6,
+        over: &[Over::Datagrams],
+        ports: &[546, 547],
+        recognise: dhcpv6::recognise,
+        analyser: Some(|_| Box::new(dhcpv6::Dhcpv6)),
+    },
+    Speaker {
+        application: Application::Ntp,
+        over: &[Over::Datagrams],
+        ports: &[123],
+        recognise: ntp::recognise,
+        analyser: Some(|_| Box::<ntp::Ntp>::default()),
+    },
+    Speaker {
+        application: Application::Snmp,
+        over: &[Over::Datagrams],
+        ports: &[161, 162],
+        recognise: snmp::recognise,
+        analyser: Some(|_| Box::<snmp::Snmp>::default()),
     },
 ];
 

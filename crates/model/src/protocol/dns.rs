@@ -26,6 +26,51 @@ pub struct Dns {
     pub response: Option<Response>,
 }
 
+impl Dns {
+    /// Aliases that are followed.
+    const MOST_ALIASES: usize = 8;
+
+    /// The addresses that a good answer gives for the name that was asked for, with the seconds for which they hold:
+    /// aliases inside the answer are followed. An answer to no question (mDNS) gives those of each name it tells.
+    /// Never an unspecified or loopback address: these would name what never was there.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, IpAddr, u32)> {
+        let response = self
+            .response
+            .as_ref()
+            .filter(|response| response.code == 0 && self.opcode == 0);
+        let answers = response.map_or(&[][..], |response| &response.answers);
+        let asked = self.questions.first().map(|question| &*question.name);
+        let mut names = [("", 0); Self::MOST_ALIASES];
+        let mut known = 0;
+        let mut next = asked.map(|asked| (asked, u32::MAX));
+        for slot in &mut names {
+            let Some((name, ttl)) = next else { break };
+            *slot = (name, ttl);
+            known += 1;
+            next = answers.iter().find_map(|answer| match &answer.data {
+                Data::Name(alias) if answer.kind == 5 && *answer.name == *name => {
+                    Some((&**alias, ttl.min(answer.ttl)))
+                }
+                _ => None,
+            });
+        }
+        answers.iter().filter_map(move |answer| {
+            let Data::Address(address) = answer.data else {
+                return None;
+            };
+            if address.is_unspecified() || address.is_loopback() {
+                return None;
+            }
+            let Some(asked) = asked else {
+                return Some((&*answer.name, address, answer.ttl));
+            };
+            let mut names = names.iter().take(known);
+            let (_, ttl) = names.find(|(name, _)| *name == &*answer.name)?;
+            Some((asked, address, answer.ttl.min(*ttl)))
+        })
+    }
+}
+
 /// A name that was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
@@ -273,4 +318,96 @@ pub const fn code_name(code: u16) -> Option<&'static str> {
         23 => "BADCOOKIE",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, kind: u16, ttl: u32, data: Data) -> Answer {
+        let name = name.into();
+        Answer {
+            name,
+            kind,
+            class: 1,
+            ttl,
+            data,
+        }
+    }
+
+    fn address(name: &str, ttl: u32, address: &str) -> Answer {
+        record(name, 1, ttl, Data::Address(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn addresses_of_the_name_that_was_asked_for() {
+        let question = Question {
+            name: "www.a".into(),
+            as_sent: None,
+            kind: 1,
+            class: 1,
+        };
+        let answers = [
+            record("www.a", 5, 300, Data::Name("x.b".into())),
+            record("x.b", 5, 20, Data::Name("y.c".into())),
+            address("y.c", 60, "192.0.2.1"),
+            address("y.c", 10, "192.0.2.2"),
+            address("y.c", 10, "127.0.0.9"),
+            address("y.c", 10, "0.0.0.0"),
+            address("y.c", 10, "::1"),
+            address("other.example", 60, "192.0.2.3"),
+        ];
+        let response = Response {
+            answers: answers.into(),
+            ..Response::default()
+        };
+        let mut dns = Dns {
+            questions: [question].into(),
+            response: Some(response),
+            ..Dns::default()
+        };
+        let found: Vec<(&str, String, u32)> = dns
+            .addresses()
+            .map(|(name, address, ttl)| (name, address.to_string(), ttl))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("www.a", "192.0.2.1".into(), 20),
+                ("www.a", "192.0.2.2".into(), 10)
+            ]
+        );
+
+        dns.questions = Box::default();
+        assert_eq!(dns.addresses().count(), 3);
+        assert_eq!(
+            dns.addresses().last().map(|(name, _, _)| name),
+            Some("other.example")
+        );
+        dns.response.as_mut().unwrap().code = 3;
+        assert_eq!(dns.addresses().count(), 0);
+    }
+
+    #[test]
+    fn aliases_in_a_circle_end() {
+        let answers = [
+            record("a", 5, 1, Data::Name("b".into())),
+            record("b", 5, 1, Data::Name("a".into())),
+        ];
+        let dns = Dns {
+            questions: [Question {
+                name: "a".into(),
+                as_sent: None,
+                kind: 1,
+                class: 1,
+            }]
+            .into(),
+            response: Some(Response {
+                answers: answers.into(),
+                ..Response::default()
+            }),
+            ..Dns::default()
+        };
+        assert_eq!(dns.addresses().count(), 0);
+    }
 }
