@@ -3,11 +3,18 @@
 //! The members come from the list of fields, in its order, and from a few that say what kind of record it is
 //! (`members`). A member that is unset is not written. Numbers: a span is nanoseconds; `event.id` is a text, because
 //! 64 bits are more than many readers of JSON can hold.
+//!
+//! Connections and what is said in them are most of all records, so they are written straight down (`connection`,
+//! `protocol`); a test holds that the one is, byte for byte, what the list of fields gives.
 
+mod connection;
 mod members;
+mod protocol;
+mod said;
 mod subject;
 mod tree;
 mod usage;
+mod wire;
 
 use atalaya_model::fields::Record;
 use atalaya_model::{AlertRecord, Event, Fact, Text};
@@ -32,12 +39,23 @@ pub struct Context {
 
 /// Appends one record, as seen in one look (`event.action` is `observed`, of an alert `alert_raised`).
 pub fn record(out: &mut String, record: Record<'_>, context: &Context) {
-    members::write(out, &Subject::Record(record), context);
+    let subject = Subject::Record(record);
+    match record {
+        Record::Connection(it) => connection::write(out, &subject, it, context),
+        _ => members::write(out, &subject, context),
+    }
 }
 
 /// Appends one event.
 pub fn event(out: &mut String, event: &Event, context: &Context) {
-    members::write(out, &Subject::Event(event), context);
+    let subject = Subject::Event(event);
+    match &event.fact {
+        Fact::ConnectionOpened(it) | Fact::ConnectionUpdated(it) | Fact::ConnectionClosed(it) => {
+            connection::write(out, &subject, it, context);
+        }
+        Fact::Protocol(it) => protocol::write(out, &subject, it, context),
+        _ => members::write(out, &subject, context),
+    }
 }
 
 /// Appends one row about an alert: the whole alert where it is raised, else the alert's id and what is new.

@@ -1,4 +1,5 @@
-//! From records, events and alerts to bytes: ECS JSON, the two `basic` shapes, CSV, and text for people.
+//! From records, events and alerts to bytes: ECS JSON, the two `basic` shapes, CSV, text for people, and the lines that
+//! Suricata (EVE) and Zeek write.
 //!
 //! In: what `model` declares, above all its list of fields, from which every format takes its names. Out: text, one
 //! record a line. Sentences come from one message catalogue in two languages (`catalogue`), filled in by `sentence`.
@@ -13,10 +14,13 @@ pub mod catalogue;
 pub mod csv;
 pub mod ecs;
 pub mod escape;
+pub mod eve;
+mod identity;
 mod json;
 pub mod numbers;
 pub mod sentence;
 pub mod text;
+pub mod zeek;
 
 pub use catalogue::Language;
 pub use ecs::Context;

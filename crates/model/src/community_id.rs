@@ -1,5 +1,7 @@
 //! Community ID v1: the same conversation has the same id in every tool (corelight/community-id-spec).
 
+use std::net::IpAddr;
+
 use sha1::{Digest, Sha1};
 
 use crate::{Endpoint, Transport};
@@ -9,27 +11,73 @@ use crate::{Endpoint, Transport};
 ///
 /// For ICMP and ICMPv6 the ports are type and code; see [`icmp_ports`].
 pub fn community_id(transport: Transport, source: Endpoint, destination: Endpoint) -> String {
-    with_seed(0, transport, source, destination)
+    CommunityId::new(0, transport, source, destination)
+        .as_str()
+        .into()
 }
 
 /// As [`community_id`], with a seed that keeps two networks apart.
 pub fn with_seed(seed: u16, transport: Transport, source: Endpoint, destination: Endpoint) -> String {
-    let one_way = is_one_way(transport, source.port);
-    let (low, high) = if one_way || (octets(source), source.port) <= (octets(destination), destination.port) {
-        (source, destination)
-    } else {
-        (destination, source)
-    };
-    let mut hash = Sha1::new();
-    hash.update(seed.to_be_bytes());
-    hash.update(octets(low));
-    hash.update(octets(high));
-    hash.update([transport.number(), 0]);
-    if has_ports(transport) {
-        hash.update(low.port.to_be_bytes());
-        hash.update(high.port.to_be_bytes());
+    CommunityId::new(seed, transport, source, destination)
+        .as_str()
+        .into()
+}
+
+/// A Community ID as text, in place: writers make one for every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommunityId([u8; 30]);
+
+impl CommunityId {
+    /// As [`with_seed`].
+    pub fn new(seed: u16, transport: Transport, source: Endpoint, destination: Endpoint) -> Self {
+        let one_way = is_one_way(transport, source.port);
+        let (low, high) = if one_way || (source.ip, source.port) <= (destination.ip, destination.port) {
+            (source, destination)
+        } else {
+            (destination, source)
+        };
+        let mut said = Said {
+            bytes: [0; 40],
+            length: 0,
+        };
+        said.add(&seed.to_be_bytes());
+        for end in [low, high] {
+            match end.ip {
+                IpAddr::V4(ip) => said.add(&ip.octets()),
+                IpAddr::V6(ip) => said.add(&ip.octets()),
+            }
+        }
+        said.add(&[transport.number(), 0]);
+        if has_ports(transport) {
+            said.add(&low.port.to_be_bytes());
+            said.add(&high.port.to_be_bytes());
+        }
+        let mut text = [b'='; 30];
+        text[..2].copy_from_slice(b"1:");
+        base64(&Sha1::digest(&said.bytes[..said.length]), &mut text[2..]);
+        Self(text)
     }
-    format!("1:{}", base64(&hash.finalize()))
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// What is hashed: 40 bytes at most.
+struct Said {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl Said {
+    fn add(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            place.copy_from_slice(bytes);
+            self.length = end;
+        }
+    }
 }
 
 /// Nothing answers an ICMP or ICMPv6 message of this type: both ways are conversations of their own.
@@ -55,13 +103,6 @@ pub fn icmp_ports(v6: bool, kind: u8, code: u8) -> (u16, u16) {
 fn has_ports(transport: Transport) -> bool {
     use Transport::{Icmp, Icmpv6, Sctp, Tcp, Udp};
     matches!(transport, Icmp | Icmpv6 | Sctp | Tcp | Udp)
-}
-
-fn octets(endpoint: Endpoint) -> Vec<u8> {
-    match endpoint.ip {
-        std::net::IpAddr::V4(ip) => ip.octets().to_vec(),
-        std::net::IpAddr::V6(ip) => ip.octets().to_vec(),
-    }
 }
 
 const fn icmp_reply(kind: u16) -> Option<u16> {
@@ -100,24 +141,19 @@ const fn icmpv6_reply(kind: u16) -> Option<u16> {
     Some(reply)
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// Puts the base64 of `bytes` into `text`, whose padding is there already.
+fn base64(bytes: &[u8], text: &mut [u8]) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
+    for (chunk, letters) in bytes.chunks(3).zip(text.chunks_mut(4)) {
         let word = chunk
             .iter()
             .chain([&0, &0])
             .take(3)
             .fold(0u32, |word, byte| word << 8 | u32::from(*byte));
-        for position in 0..4 {
-            if position <= chunk.len() {
-                text.push(char::from(ALPHABET[(word >> (18 - 6 * position) & 63) as usize]));
-            } else {
-                text.push('=');
-            }
+        for (position, letter) in letters.iter_mut().enumerate().take(chunk.len() + 1) {
+            *letter = ALPHABET[(word >> (18 - 6 * position) & 63) as usize];
         }
     }
-    text
 }
 
 #[cfg(test)]
@@ -146,7 +182,9 @@ mod tests {
             ("foob", "Zm9vYg=="),
         ];
         for (plain, coded) in cases {
-            assert_eq!(base64(plain.as_bytes()), coded);
+            let mut text = vec![b'='; coded.len()];
+            base64(plain.as_bytes(), &mut text);
+            assert_eq!(text, coded.as_bytes());
         }
     }
 }

@@ -53,6 +53,18 @@ impl Tree {
         context: &Context,
     ) {
         out.push('{');
+        self.members(out, record, subject, context);
+        out.push('}');
+    }
+
+    /// Appends the members alone, to an object that is open.
+    pub(super) fn members(
+        &self,
+        out: &mut String,
+        record: Option<&Record<'_>>,
+        subject: &Subject<'_>,
+        context: &Context,
+    ) {
         for (name, node) in &self.0 {
             let before = out.len();
             json::key(out, name);
@@ -75,6 +87,5 @@ impl Tree {
                 out.truncate(before);
             }
         }
-        out.push('}');
     }
 }

@@ -6,7 +6,9 @@
     reason = "a test stops at what it did not expect"
 )]
 
+mod foreign;
 mod page;
+mod said;
 mod samples;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,83 @@
+//! What was said in a connection, straight down, with who said it.
+
+use atalaya_model::community_id::CommunityId;
+use atalaya_model::{Message, Protocol};
+
+use super::Context;
+use super::connection::{nanoseconds, process, watcher};
+use super::said::{self, Much};
+use super::subject::Subject;
+use crate::eve;
+use crate::json::{self, Object, object};
+
+/// Appends the object about one thing that was said.
+pub(super) fn write(out: &mut String, subject: &Subject<'_>, protocol: &Protocol, context: &Context) {
+    let connection = &*protocol.connection;
+    let wire = connection.wire.as_deref();
+    object(out, |line| {
+        json::rfc3339(line.member("@timestamp"), protocol.time);
+        line.object("event", |it| {
+            it.member("kind").push_str("\"event\",\"category\":[\"network\"]");
+            it.member("type").push_str(subject.types());
+            it.word("action", subject.action());
+            it.word("dataset", "atalaya.protocol");
+            json::rfc3339(it.member("start"), protocol.time);
+            if let Message::Dns(dns) = &protocol.message
+                && let (Some(asked), Some(response)) = (dns.asked, &dns.response)
+            {
+                json::rfc3339(it.member("end"), response.time);
+                nanoseconds(it.member("duration"), response.time.since(asked).0);
+            }
+        });
+        line.object("network", |it| {
+            it.word("transport", connection.transport.name());
+            let v4 = connection.source.ip.is_ipv4();
+            it.word("type", if v4 { "ipv4" } else { "ipv6" });
+            it.word("direction", connection.direction.name());
+            it.word("protocol", protocol.message.kind());
+            let id = CommunityId::new(0, connection.transport, connection.source, connection.destination);
+            it.word("community_id", id.as_str());
+        });
+        line.object("source", |it| {
+            it.address("ip", connection.source.ip);
+            it.number("port", connection.source.port);
+        });
+        line.object("destination", |it| {
+            it.address("ip", connection.destination.ip);
+            it.number("port", connection.destination.port);
+            it.some_text("domain", connection.name.as_deref());
+        });
+        process(line, subject, connection, context);
+        message(line, &protocol.message);
+        watcher(line, wire, context);
+    });
+}
+
+fn message(line: &mut Object<'_>, message: &Message) {
+    match message {
+        Message::Dns(dns) => said::dns(line.member("dns"), dns),
+        Message::Tls(tls) => said::tls(line.member("tls"), tls, Much::All),
+        Message::Quic(quic) => {
+            said::quic(line.member("quic"), quic);
+            said::tls(line.member("tls"), &quic.tls(), Much::All);
+        }
+        Message::Http(http) => {
+            said::http(line.member("http"), http);
+            if http.host.is_some() || http.path.is_some() {
+                said::url(line.member("url"), http);
+            }
+            if http.user_agent.is_some() {
+                said::agent(line.member("user_agent"), http);
+            }
+        }
+        Message::Http2Settings(settings) => said::http2(line.member("http2"), settings),
+        Message::Ssh(ssh) => said::ssh(line.member("ssh"), ssh),
+        Message::Mail(mail) => {
+            said::email(line.member("email"), mail);
+            said::smtp(line.member("smtp"), mail);
+        }
+        Message::Other(other) => line.object("atalaya", |it| {
+            it.object("attributes", |it| eve::attributes(it, other, &[], &[]));
+        }),
+    }
+}

@@ -1,0 +1,329 @@
+//! What was said in a conversation, with the names of ECS where it has one. Each function writes the value of the
+//! member that bears its name.
+
+use std::fmt::Write;
+
+use atalaya_model::protocol::dns::{Answer, Data, Dns, code_name, type_name};
+use atalaya_model::protocol::tls::{Certificate, Tls, cipher_name, curve_name, eve_version};
+use atalaya_model::protocol::{Http, Http2Settings, Mail, Quic, Ssh};
+
+use crate::json::{self, Object, object};
+
+/// How much of a handshake is told: of a connection only what tells who it is with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Much {
+    Little,
+    All,
+}
+
+/// Bits of the second 16 of DNS's header, by their names.
+const FLAGS: [(u16, &str); 6] = [
+    (0x0400, "AA"),
+    (0x0200, "TC"),
+    (0x0100, "RD"),
+    (0x0080, "RA"),
+    (0x0020, "AD"),
+    (0x0010, "CD"),
+];
+
+pub(super) fn dns(out: &mut String, dns: &Dns) {
+    object(out, |it| {
+        let response = dns.response.as_ref();
+        it.word("type", if response.is_some() { "answer" } else { "query" });
+        let id = it.member("id");
+        id.push('"');
+        json::integer(id, dns.id.into());
+        id.push('"');
+        match dns.opcode {
+            0 => it.word("op_code", "QUERY"),
+            4 => it.word("op_code", "NOTIFY"),
+            5 => it.word("op_code", "UPDATE"),
+            other => it.word("op_code", &other.to_string()),
+        }
+        let flags = response.map_or(dns.flags, |response| response.flags);
+        let set = FLAGS.iter().filter(|(bit, _)| flags & bit > 0);
+        it.list("header_flags", set, |out, (_, name)| json::text(out, name));
+        if let Some(question) = dns.questions.first() {
+            it.object("question", |it| {
+                it.text("name", &question.name);
+                kind(it, question.kind);
+                class(it, question.class);
+            });
+        }
+        if let Some(response) = response {
+            match code_name(response.code) {
+                Some(name) => it.word("response_code", name),
+                None => it.word("response_code", &response.code.to_string()),
+            }
+            it.list("answers", &*response.answers, answer);
+            let addresses = response.answers.iter().filter_map(|answer| match answer.data {
+                Data::Address(ip) => Some(ip),
+                _ => None,
+            });
+            it.list("resolved_ip", addresses, json::address);
+        }
+    });
+}
+
+fn kind(it: &mut Object<'_>, kind: u16) {
+    match type_name(kind) {
+        Some(name) => it.word("type", name),
+        None => it.word("type", &format!("TYPE{kind}")),
+    }
+}
+
+fn class(it: &mut Object<'_>, class: u16) {
+    match class {
+        1 => it.word("class", "IN"),
+        3 => it.word("class", "CH"),
+        4 => it.word("class", "HS"),
+        other => it.word("class", &format!("CLASS{other}")),
+    }
+}
+
+fn answer(out: &mut String, answer: &Answer) {
+    object(out, |it| {
+        it.text("name", &answer.name);
+        kind(it, answer.kind);
+        class(it, answer.class);
+        it.number("ttl", answer.ttl);
+        match &answer.data {
+            Data::Address(ip) => it.address("data", *ip),
+            Data::Name(name) | Data::Other(name) => it.text("data", name),
+            Data::Empty | Data::Unreadable => {}
+            data => {
+                let mut text = String::new();
+                present(&mut text, data);
+                it.text("data", &text);
+            }
+        }
+    });
+}
+
+/// A record's data in one line, in the order of its standard.
+pub(crate) fn present(out: &mut String, data: &Data) {
+    match data {
+        Data::Address(ip) => write!(out, "{ip}"),
+        Data::Name(name) | Data::Other(name) => write!(out, "{name}"),
+        Data::Text(texts) => write!(out, "{}", texts.join(" ")),
+        Data::Mx { preference, name } => write!(out, "{preference} {name}"),
+        Data::Srv {
+            priority,
+            weight,
+            port,
+            name,
+        } => write!(out, "{priority} {weight} {port} {name}"),
+        Data::Soa {
+            mname, rname, serial, ..
+        } => write!(out, "{mname} {rname} {serial}"),
+        Data::Sshfp {
+            algorithm,
+            kind,
+            fingerprint,
+        } => write!(out, "{algorithm} {kind} {fingerprint}"),
+        Data::Ds {
+            key_tag,
+            algorithm,
+            digest_kind,
+            digest,
+        } => write!(out, "{key_tag} {algorithm} {digest_kind} {digest}"),
+        Data::Dnskey {
+            flags,
+            protocol,
+            algorithm,
+            ..
+        } => write!(out, "{flags} {protocol} {algorithm}"),
+        Data::Rrsig {
+            covered,
+            algorithm,
+            key_tag,
+            signer,
+            ..
+        } => write!(out, "{covered} {algorithm} {key_tag} {signer}"),
+        Data::Nsec { next, kinds } => write!(out, "{next} {kinds}"),
+        Data::Caa { flags, tag, value } => write!(out, "{flags} {tag} {value}"),
+        Data::Empty | Data::Unreadable => Ok(()),
+    }
+    // Writing to a String cannot fail.
+    .unwrap_or_default();
+}
+
+pub(super) fn tls(out: &mut String, tls: &Tls, much: Much) {
+    object(out, |it| {
+        if let Some(version) = tls.version {
+            let (protocol, number) = match version {
+                0x0002 => ("ssl", "2.0"),
+                0x0300 => ("ssl", "3.0"),
+                0x0301 => ("tls", "1.0"),
+                0x0302 => ("tls", "1.1"),
+                0x0303 => ("tls", "1.2"),
+                0x0304 => ("tls", "1.3"),
+                0xfeff => ("dtls", "1.0"),
+                0xfefd => ("dtls", "1.2"),
+                0xfefc => ("dtls", "1.3"),
+                _ => ("tls", ""),
+            };
+            it.word("version_protocol", protocol);
+            match number {
+                "" => it.word("version", &eve_version(version)),
+                number => it.word("version", number),
+            }
+        }
+        let server = tls.server.as_ref();
+        if much == Much::All {
+            it.some_text("cipher", server.and_then(|server| cipher_name(server.cipher)));
+            it.some_text("curve", tls.curve.and_then(curve_name));
+            it.truth("established", tls.established);
+            it.truth("resumed", tls.resumed);
+        }
+        it.some_text(
+            "next_protocol",
+            server.and_then(|server| server.protocol.as_deref()),
+        );
+        if let Some(client) = &tls.client {
+            it.object("client", |it| {
+                it.some_text("server_name", client.server_name.as_deref());
+                it.some_text("ja3", client.ja3.as_deref());
+                if !client.ja4.is_empty() {
+                    it.text("ja4", &client.ja4);
+                }
+                it.texts("alpn", client.protocols.iter().map(|name| &**name));
+            });
+        }
+        let certificate = tls.certificates.first();
+        if server.is_some() || certificate.is_some() {
+            it.object("server", |it| {
+                if let Some(server) = server.filter(|server| !server.ja3s.is_empty()) {
+                    it.text("ja3s", &server.ja3s);
+                }
+                if let Some(certificate) = certificate {
+                    describe(it, certificate, much);
+                }
+            });
+        }
+    });
+}
+
+fn describe(it: &mut Object<'_>, certificate: &Certificate, much: Much) {
+    it.text("subject", &certificate.subject);
+    it.text("issuer", &certificate.issuer);
+    it.object("hash", |it| {
+        it.text("sha256", &certificate.sha256);
+        if much == Much::All {
+            it.text("sha1", &certificate.sha1);
+        }
+    });
+    if much == Much::Little {
+        return;
+    }
+    json::rfc3339(it.member("not_before"), certificate.not_before);
+    json::rfc3339(it.member("not_after"), certificate.not_after);
+    it.truth("self_signed", certificate.self_signed);
+    it.object("x509", |it| {
+        it.text("serial_number", &certificate.serial);
+        it.texts("alternative_names", certificate.names.iter().map(|name| &**name));
+    });
+}
+
+pub(super) fn quic(out: &mut String, quic: &Quic) {
+    object(out, |it| {
+        it.text("version", &quic.version_name());
+        it.text("client_initial_destination", &quic.client_initial_destination);
+        it.text("client_connection", &quic.client_connection);
+        it.text("server_connection", &quic.server_connection);
+        it.text("history", &quic.history);
+    });
+}
+
+pub(super) fn http(out: &mut String, http: &Http) {
+    object(out, |it| {
+        match http.version {
+            9 => it.word("version", "0.9"),
+            10 => it.word("version", "1.0"),
+            11 => it.word("version", "1.1"),
+            20 => it.word("version", "2"),
+            _ => {}
+        }
+        it.object("request", |it| {
+            it.some_text("method", http.method.as_deref());
+            it.some_text("referrer", http.referrer.as_deref());
+            it.some_text("mime_type", http.request_mime.as_deref());
+            if http.request_bytes > 0 {
+                it.object("body", |it| it.number("bytes", http.request_bytes));
+            }
+        });
+        it.object("response", |it| {
+            it.some_number("status_code", http.status);
+            it.some_text("mime_type", http.response_mime.as_deref());
+            if http.response_bytes > 0 {
+                it.object("body", |it| it.number("bytes", http.response_bytes));
+            }
+        });
+    });
+}
+
+/// Where the request went. `false`, and nothing, where neither host nor path was said.
+pub(super) fn url(out: &mut String, http: &Http) -> bool {
+    let (host, path) = (http.host.as_deref(), http.path.as_deref());
+    if host.is_none() && path.is_none() {
+        return false;
+    }
+    object(out, |it| {
+        it.some_text("domain", host);
+        let (path, query) = match path.map(|path| path.split_once('?').ok_or(path)) {
+            Some(Ok((path, query))) => (Some(path), Some(query)),
+            Some(Err(path)) => (Some(path), None),
+            None => (None, None),
+        };
+        it.some_text("path", path);
+        it.some_text("query", query);
+    });
+    true
+}
+
+pub(super) fn agent(out: &mut String, http: &Http) -> bool {
+    let agent = http.user_agent.as_deref();
+    agent
+        .map(|agent| object(out, |it| it.text("original", agent)))
+        .is_some()
+}
+
+pub(super) fn http2(out: &mut String, settings: &Http2Settings) {
+    object(out, |it| {
+        it.truth("by_client", settings.by_client);
+        it.list("settings", &*settings.settings, |out, (id, value)| {
+            object(out, |it| {
+                it.number("id", *id);
+                it.number("value", *value);
+            });
+        });
+    });
+}
+
+pub(super) fn ssh(out: &mut String, ssh: &Ssh) {
+    object(out, |it| {
+        it.some_text("client", ssh.client.as_deref());
+        it.some_text("server", ssh.server.as_deref());
+        it.some_text("hassh", ssh.hassh.as_deref());
+        it.some_text("hassh_server", ssh.hassh_server.as_deref());
+        if let Some(authenticated) = ssh.authenticated {
+            it.truth("authenticated", authenticated);
+        }
+    });
+}
+
+pub(super) fn email(out: &mut String, mail: &Mail) {
+    object(out, |it| {
+        it.object("from", |it| it.texts("address", mail.from.as_deref()));
+        it.object("to", |it| it.texts("address", mail.to.iter().map(|path| &**path)));
+    });
+}
+
+pub(super) fn smtp(out: &mut String, mail: &Mail) {
+    object(out, |it| {
+        it.some_text("helo", mail.helo.as_deref());
+        it.some_text("greeting", mail.greeting.as_deref());
+        it.some_number("code", mail.code);
+        it.truth("starttls", mail.starttls);
+    });
+}
