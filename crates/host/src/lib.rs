@@ -1,8 +1,8 @@
 //! The operating system: socket tables, processes, packets, users, signals, service manager, clock.
 //!
 //! In: the kernel and `/proc`, files of the package manager, a socket for control. Out: plain, serialisable
-//! observations through [`collector::Collector`], frames through [`packets::Capture`], and facts about this host, each with the reason where one is missing
-//! or degraded. All `unsafe` of the workspace lives here, and every reading of a clock ([`clock`]).
+//! observations through [`collector::Collector`], frames through [`packets::Capture`], and facts about this host, each
+//! with the reason where one is missing or degraded. All `unsafe` of the workspace lives here, and every reading of a clock ([`clock`]).
 //!
 //! Nothing here trusts what it reads: names, paths, command lines and files come from processes that may be hostile,
 //! so every read has a limit and every parser is total. Secrets in command lines are redacted before they leave.

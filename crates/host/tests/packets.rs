@@ -39,7 +39,7 @@ impl Place {
             return None;
         }
         let mut child = Command::new("unshare")
-            .args(["--net", "sh", "-c", "ip link set lo up && echo ready && exec cat"])
+            .args(["--net", "sh", "-c", "echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/default/disable_ipv6; ip link set lo up && echo ready && exec cat"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -215,6 +215,14 @@ impl Watched {
             .find(|count| count.stage == Stage::PacketRing)
             .unwrap()
     }
+
+    /// What the kernel counted was handed over, but for what it says itself in the last moment (ARP).
+    #[track_caller]
+    fn check_counts(&self) {
+        let counted = self.counted();
+        let unread = counted.received - counted.dropped - counted.passed;
+        assert!(unread < 8, "{counted:?}");
+    }
 }
 
 fn send(from: &str, to: &str, count: usize) {
@@ -288,10 +296,8 @@ fn every_frame_comes_once_on_a_wire_and_on_the_loopback() {
     assert_eq!((received.len(), payload), (100_000, 100_000));
     let counted = watched.counted();
     assert_eq!((counted.dropped, watched.lost), (0, 0));
-    assert_eq!(
-        (counted.received, counted.passed),
-        (watched.frames.len() as u64, watched.frames.len() as u64)
-    );
+    assert_eq!(counted.passed, watched.frames.len() as u64);
+    watched.check_counts();
 }
 
 #[test]
@@ -389,14 +395,15 @@ fn the_kernel_filters_and_cuts() {
             (watched.datagrams("wire0", 7001), watched.datagrams("wire0", 7002)),
             (100, 0)
         );
-        // The kernels at both ends speak IPv6 by themselves, with extension headers, which pass.
+        // ARP does not pass, what the kernel says itself over IPv6 may.
         let v4 = watched
             .frames
             .iter()
             .filter(|it| it.data.get(12..14) == Some(&[8, 0]));
         let lengths: Vec<_> = v4.map(|it| (it.data.len(), it.length)).collect();
         assert_eq!(lengths, [(64, 67); 100], "{filter:.50}");
-        assert_eq!(watched.counted().received, watched.frames.len() as u64);
+        assert_eq!(watched.counted().passed, watched.frames.len() as u64);
+        watched.check_counts();
     }
 }
 
@@ -510,6 +517,6 @@ fn who_does_not_read_loses_what_is_counted() {
         .find(|count| count.stage == Stage::EngineQueue);
     let queue = queue.map_or(0, |count| count.dropped);
     assert_eq!(watched.lost, counted.dropped + queue);
-    assert_eq!(counted.received - counted.dropped, counted.passed);
+    watched.check_counts();
     assert_eq!(watched.frames.len() as u64 + queue, counted.passed);
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use atalaya_model::tier::Limit;
-use atalaya_model::{Span, Text};
+use atalaya_model::{Span, Stage, Text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -136,10 +136,11 @@ impl Ring {
     /// Waits until a block may be there, something is told, `wake` is readable or closed, or `timeout` is over.
     ///
     /// # Errors
-    /// When waiting itself fails, or the interfaces cannot be asked for any more.
+    /// When waiting itself fails.
     pub fn wait(&mut self, timeout: Duration, wake: Option<BorrowedFd<'_>>) -> Result<(), HostError> {
         if self.taps.iter().any(Tap::is_ready) {
-            return self.attend(false);
+            self.attend(false);
+            return Ok(());
         }
         let timeout = self.due.left().map_or(Duration::ZERO, |left| left.min(timeout));
         let closing = self.taps.iter().filter_map(Tap::closes_in).min();
@@ -165,7 +166,8 @@ impl Ring {
                 tap.take_error();
             }
         }
-        self.attend(changed)
+        self.attend(changed);
+        Ok(())
     }
 
     /// A block that waits. Interfaces take turns.
@@ -205,21 +207,21 @@ impl Ring {
         }
     }
 
-    fn attend(&mut self, changed: bool) -> Result<(), HostError> {
+    fn attend(&mut self, changed: bool) {
         let is_due = self.due.left().is_none();
         if is_due {
             self.due = Deadline::after(ROUND);
             self.count();
         }
-        if is_due || changed {
-            self.refresh()?;
+        // A list that could not be read is read again in a second.
+        if (is_due || changed) && self.refresh().is_err() {
+            self.options.ledger.failed(Stage::PacketRing, 1);
         }
         for place in (0..self.taps.len()).rev() {
             if self.taps.get(place).is_some_and(Tap::is_over) {
                 self.close(place);
             }
         }
-        Ok(())
     }
 
     fn close(&mut self, place: usize) {

@@ -127,7 +127,7 @@ fn enter(namespace: &Path) -> Result<(), HostError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Continue,
-    /// Nobody listens any more.
+    /// Nobody listens any more, or nobody reads after the stop.
     End,
 }
 
@@ -204,7 +204,8 @@ impl Carrier {
                 Err(SendTimeoutError::Timeout(delivery)) => delivery,
             };
             if self.shared.stop.load(Ordering::Relaxed) {
-                break;
+                self.ledger.dropped(Stage::EngineQueue, count);
+                return Next::End;
             }
         }
         self.ledger.dropped(Stage::EngineQueue, count);

@@ -487,7 +487,7 @@ fn decoded(frame: &[u8], link: LinkType) -> Vec<Connection> {
             found.push(connection);
         }
     };
-    drop(Decoder::default().decode(&frame, &mut take));
+    _ = Decoder::default().decode(&frame, &mut take);
     found
 }
 
