@@ -3,7 +3,12 @@
 //! **Formats** are found out by the first bytes, never by the name: pcap (both byte orders, microseconds and
 //! nanoseconds, the variant with longer record heads that Kuznetzov's patches wrote), pcapng (any number of sections
 //! and interfaces), snoop (RFC 1761), each also within gzip or zstd. The layouts are those of
-//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng and RFC 1761.
+//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng and RFC 1761. Variants of pcap that only heuristics can tell from
+//! it (Nokia's, AIX's) are not.
+//!
+//! **Reader and writer are our own.** `pcap-parser` was measured against them, with reading the file, on frames of 100
+//! bytes: 13.6 ns a frame in pcap and 32 ns in pcapng, ours 9 and 13; on frames of 457 bytes: 27 and 46 ns, ours 25 and
+//! 26. Both are a few lines for a record, and ours say the place of a damage and forgive what real files have.
 mod error;
 mod interface;
 mod order;
@@ -12,6 +17,8 @@ mod pcapng;
 mod reader;
 mod snoop;
 mod source;
+#[cfg(test)]
+mod tests;
 mod zstd;
 
 pub use error::CaptureError;
