@@ -71,7 +71,10 @@ impl Walk<'_> {
         if opened.is_err() {
             self.counts.unopened += 1;
         }
-        if !self.options.outer && self.given == given && opened != Err(Undecoded::Fragment) {
+        if !self.options.outer && self.given == given {
+            if opened == Err(Undecoded::Fragment) {
+                return opened;
+            }
             self.give(ip, segment, around);
         }
         Ok(())

@@ -66,7 +66,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A-MSDU: frames one behind the other, each with two addresses and a length, filled up to four bytes.
+    /// A-MSDU: frames one behind the other, each two addresses, a length, a body, and filled up to four bytes.
     fn aggregate(&mut self, bytes: Bytes<'_>, around: &Around<'_>) -> Result<(), Undecoded> {
         let mut rest = bytes;
         let mut result = Err(Undecoded::Damaged);
@@ -74,7 +74,7 @@ impl Walk<'_> {
             let inner = rest.after(14)?;
             let one = self.llc(inner.limit(u32::from(length)), around);
             result = result.or(one);
-            match inner.after(usize::from(length).next_multiple_of(4)) {
+            match rest.after((14 + usize::from(length)).next_multiple_of(4)) {
                 Ok(next) if length > 0 => rest = next,
                 _ => break,
             }
