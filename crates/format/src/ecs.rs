@@ -22,6 +22,7 @@ use atalaya_model::{AlertRecord, Event, Fact, Text};
 use crate::catalogue::Language;
 use subject::Subject;
 
+pub(crate) use said::present;
 pub use usage::process_use;
 
 /// Whose records they are.

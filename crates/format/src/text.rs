@@ -5,6 +5,7 @@
 
 mod details;
 mod lines;
+mod said;
 mod words;
 
 use atalaya_model::Severity;
@@ -14,6 +15,7 @@ use crate::sentence;
 
 pub use details::details;
 pub use lines::{alert_line, connection, event, listener, log_line, process, record};
+pub use said::said;
 pub use words::{end, flags, how};
 
 /// How text is written.

@@ -3,7 +3,7 @@
 use atalaya_model::fields::Record;
 use atalaya_model::{AlertRecord, Connection, Event, Fact, Listener, Process, Verdict};
 
-use super::{Style, end, faint, how, severity};
+use super::{Style, end, faint, how, said, severity};
 use crate::catalogue::Language;
 use crate::sentence::{self, Part, render};
 use crate::{escape, numbers};
@@ -88,7 +88,7 @@ pub fn event(event: &Event, style: Style) -> Option<String> {
         Fact::ListenerAppeared(_) => ("listens", "escucha"),
         Fact::ListenerUpdated(_) => ("updated", "actualizado"),
         Fact::ListenerGone(_) => ("listens no more", "ya no escucha"),
-        Fact::Protocol(_) => ("said", "dicho"),
+        Fact::Protocol(it) => (it.message.kind(), it.message.kind()),
         Fact::Gap(_) => ("lost", "perdido"),
         Fact::TierChanged(_) => ("tier", "modo"),
         Fact::Tick { .. } => return None,
@@ -107,6 +107,7 @@ pub fn event(event: &Event, style: Style) -> Option<String> {
                 MAX_SENTENCE,
             )
         }
+        (Fact::Protocol(it), _) => said(it, style.language),
         _ => String::new(),
     };
     let end = match &event.fact {

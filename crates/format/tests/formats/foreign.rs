@@ -1,8 +1,11 @@
 //! Lines as Suricata and Zeek write them.
 
-use atalaya_format::{Language, eve, zeek};
-use atalaya_model::protocol::dns::{Dns, Response};
-use atalaya_model::{Event, Fact, Message};
+use atalaya_format::text::{self, Style};
+use atalaya_format::{Context, Language, ecs, eve, zeek};
+use atalaya_model::protocol::Other;
+use atalaya_model::protocol::dns::{self, Dns, Response};
+use atalaya_model::{Application, Event, Fact, Message};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{said, samples};
@@ -121,4 +124,123 @@ fn lines_about_a_conversation_belong_together() {
     let other = [Event::new(samples::START, Fact::ConnectionClosed(other.into()))];
     assert_ne!(zeek_of(&other)[0]["uid"], zeek[0]["uid"]);
     assert_ne!(eve_of(&other)[0]["flow_id"], eve[0]["flow_id"]);
+}
+
+#[test]
+fn what_was_said_in_ecs() {
+    let mut lines = vec![];
+    for event in said::events() {
+        let mut out = String::new();
+        ecs::event(&mut out, &event, &context());
+        lines.push(serde_json::from_str::<Value>(&out).unwrap());
+    }
+    insta::assert_json_snapshot!(lines);
+}
+
+#[test]
+fn what_was_said_for_people() {
+    let mut lines = String::new();
+    for language in Language::ALL {
+        for protocol in said::protocols() {
+            lines.push_str(&format!(
+                "{} {}\n",
+                protocol.message.kind(),
+                text::said(&protocol, language)
+            ));
+        }
+    }
+    insta::assert_snapshot!(lines);
+    let event = &said::events()[2];
+    let line = text::event(event, Style::default()).unwrap();
+    assert!(line.contains(" dns "), "{line}");
+}
+
+fn context() -> Context {
+    Context {
+        host_name: "bastion".into(),
+        host_id: None,
+        version: "0.1.0".into(),
+        language: Language::English,
+    }
+}
+
+/// The messages of the samples with `hostile` wherever a text comes from the wire.
+fn poisoned(hostile: &str) -> Vec<Event> {
+    let text = || -> Box<str> { hostile.into() };
+    let mut protocols = said::protocols();
+    for protocol in &mut protocols {
+        match &mut protocol.message {
+            Message::Dns(dns) => {
+                dns.questions
+                    .iter_mut()
+                    .for_each(|question| question.name = text());
+                if let Some(response) = &mut dns.response {
+                    for answer in &mut response.answers {
+                        answer.name = text();
+                        match &mut answer.data {
+                            dns::Data::Name(name) | dns::Data::Other(name) => *name = text(),
+                            dns::Data::Text(texts) => *texts = [text(), text()].into(),
+                            dns::Data::Sshfp { fingerprint, .. } => *fingerprint = text(),
+                            _ => {}
+                        }
+                    }
+                }
+            }
+            Message::Tls(tls) => {
+                tls.history = text();
+                tls.client.iter_mut().for_each(|client| {
+                    (client.server_name, client.ja4) = (Some(text()), text());
+                    (client.ja3, client.ja3_text) = (Some(text()), Some(text()));
+                });
+                for certificate in &mut tls.certificates {
+                    (certificate.subject, certificate.issuer) = (text(), text());
+                    (certificate.serial, certificate.sha1) = (text(), text());
+                }
+            }
+            Message::Quic(quic) => {
+                quic.client_connection = text();
+                quic.cyu = Some((text(), text()));
+            }
+            Message::Http(http) => {
+                (http.method, http.host, http.path) = (Some(text()), Some(text()), Some(text()));
+                (http.user_agent, http.reason) = (Some(text()), Some(text()));
+                (http.response_type, http.proxied) = (Some(text()), [text()].into());
+            }
+            Message::Ssh(ssh) => (ssh.client, ssh.server) = (Some(text()), Some(text())),
+            Message::Mail(mail) => {
+                (mail.from, mail.to, mail.helo) = (Some(text()), [text(), text()].into(), Some(text()));
+            }
+            Message::Other(other) => {
+                **other = Other::new(Application::Dhcp);
+                other.attributes = vec![("hostname".into(), text()), (hostile.into(), text())];
+            }
+            Message::Http2Settings(_) => {}
+        }
+    }
+    let said = protocols.into_iter().map(|it| Fact::Protocol(it.into()));
+    said.map(|fact| Event::new(samples::START, fact)).collect()
+}
+
+proptest! {
+    #[test]
+    fn hostile_words_stay_inside_their_line(hostile in any::<String>(), name in "[\\\\0-9:=, \u{1b}]{0,12}") {
+        for hostile in [hostile, name] {
+            let hidden = |line: &str| line.chars().any(|c| c.is_control() || c == '\u{202e}');
+            for event in poisoned(&hostile) {
+                let (mut out, mut room) = (String::new(), String::new());
+                ecs::event(&mut out, &event, &context());
+                out.push('\n');
+                eve::event(&mut out, &event);
+                zeek::lines(&mut room, &event, |_, line| {
+                    out.push_str(line);
+                    out.push('\n');
+                });
+                for line in out.lines() {
+                    prop_assert!(serde_json::from_str::<Value>(line).is_ok() && !hidden(line), "{:?}", line);
+                }
+                let line = text::event(&event, Style::default()).unwrap();
+                prop_assert!(!hidden(&line), "{:?}", line);
+            }
+        }
+    }
 }
