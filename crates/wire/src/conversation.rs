@@ -89,6 +89,8 @@ impl Conversation {
                 application,
                 consumed,
             } => {
+                // All of a piece may be the new protocol's, if only it is another one.
+                let moves = consumed > 0 || application.is_some_and(|name| name != analyser.application());
                 let speaker = application.and_then(|name| protocols::speaker(name, self.over));
                 self.state = match speaker.and_then(|speaker| speaker.analyser) {
                     Some(make) => State::Read(make(limits)),
@@ -96,7 +98,7 @@ impl Conversation {
                 };
                 if let Some(piece) = piece
                     && let Some(rest) = piece.data.get(consumed..)
-                    && consumed > 0
+                    && moves
                 {
                     self.read(&Piece { data: rest, ..*piece }, limits, out);
                 }

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use atalaya_model::protocol::tls::ClientHello;
+use atalaya_model::protocol::tls::{self, ClientHello};
 use atalaya_model::{Message, Side, Time};
 use atalaya_wire::capture::Reader;
 use atalaya_wire::{Conversation, Decoder, Limits, Over, Packet, Piece, Said, Segment};
@@ -301,12 +301,37 @@ fn ja4_as_published() {
     );
 }
 
+/// nDPI writes two letters of a JA4 in its own way; this is ours written so.
+///
+/// It has `i` only where the server's name is an address (the rule is: where there is no such extension), and the first
+/// two letters of the first protocol (the rule is: the first and the last), with 0 where only one protocol of two
+/// letters is offered. Without extensions it hashes nothing (the rule is: twelve zeros).
+fn as_ndpi(client: &ClientHello) -> Vec<String> {
+    let mut ja4 = client.ja4.to_string();
+    let is_address = client
+        .server_name
+        .as_ref()
+        .is_some_and(|name| name.parse::<IpAddr>().is_ok());
+    ja4.replace_range(3..4, if is_address { "i" } else { "d" });
+    let ja4 = ja4.replace("_000000000000", "_e3b0c44298fc");
+    let Some(protocol) = client.protocols.first().and_then(|name| name.get(..2)) else {
+        return vec![ja4];
+    };
+    let with = |ends: &str| {
+        let mut ja4 = ja4.clone();
+        ja4.replace_range(8..10, ends);
+        ja4
+    };
+    vec![with(protocol), with(&format!("{}0", &protocol[..1]))]
+}
+
 #[test]
 fn names_and_fingerprints_of_flows() {
     let Some(folder) = corpora().map(|folder| folder.join("flows")) else {
         return;
     };
     let (mut names, mut ja3, mut ja4) = (Tally::default(), Tally::default(), Tally::default());
+    let (mut same, mut upgraded) = (0, Tally::default());
     for (capture, rows) in table(&folder) {
         let is_ours = |row: &&Value| {
             let application = row["application"].as_str().unwrap_or_default();
@@ -323,6 +348,15 @@ fn names_and_fingerprints_of_flows() {
         for row in rows {
             let empty = Vec::new();
             let clients = clients(said.get(&row_ends(row)).unwrap_or(&empty));
+            if [21, 25, 110, 143].contains(&row["destination_port"].as_u64().unwrap()) {
+                // These began in the clear: whether they get here is up to the readers of mail and FTP.
+                let found: Vec<_> = clients
+                    .iter()
+                    .filter_map(|client| client.ja3.as_deref())
+                    .collect();
+                upgraded.count("after STARTTLS", row, row["ja3"].as_str().unwrap(), &found);
+                continue;
+            }
             if let Some(wanted) = row["server_name"].as_str() {
                 let found: Vec<_> = clients
                     .iter()
@@ -338,12 +372,151 @@ fn names_and_fingerprints_of_flows() {
                 ja3.count("ja3", row, wanted, &found);
             }
             if let Some(wanted) = row["ja4"].as_str() {
-                let found: Vec<_> = clients.iter().map(|client| &*client.ja4).collect();
+                same += usize::from(clients.iter().any(|client| &*client.ja4 == wanted));
+                let found: Vec<_> = clients.iter().flat_map(|client| as_ndpi(client)).collect();
+                let found: Vec<_> = found.iter().map(String::as_str).collect();
                 ja4.count("ja4", row, wanted, &found);
             }
         }
     }
+    println!(
+        "flows/ after STARTTLS: {} of {}",
+        upgraded.right, upgraded.compared
+    );
+    println!(
+        "flows/ ja4 without nDPI's own letters: {same} of {}",
+        ja4.compared
+    );
     names.show("flows/ server names", 0.99);
     ja3.show("flows/ ja3", 0.99);
     ja4.show("flows/ ja4", 0.99);
+}
+
+/// The columns of Zeek's `ssl.log` and `quic.log` that are compared.
+fn columns(message: &Message) -> Vec<(&'static str, Value)> {
+    let text = |text: &str| Value::from(text);
+    let or_null = |text: Option<&str>| text.map_or(Value::Null, Value::from);
+    let tls = match message {
+        Message::Tls(tls) => (**tls).clone(),
+        Message::Quic(quic) => quic.tls(),
+        _ => return Vec::new(),
+    };
+    let (server, client) = (tls.server.as_ref(), tls.client.as_ref());
+    let version = tls.version.map(|version| tls::zeek_version(version).into_owned());
+    let mut columns = Vec::new();
+    if let Message::Quic(quic) = message {
+        columns.extend([
+            ("client_initial_dcid", text(&quic.client_initial_destination)),
+            ("client_scid", text(&quic.client_connection)),
+            (
+                "server_scid",
+                or_null(Some(&*quic.server_connection).filter(|id| !id.is_empty())),
+            ),
+            (
+                "client_protocol",
+                or_null(
+                    client
+                        .and_then(|client| client.protocols.first())
+                        .map(|name| &**name),
+                ),
+            ),
+            ("history", text(&quic.history)),
+            ("version", quic.version_name().into()),
+        ]);
+    }
+    let name = |name: &str| Value::from(tls::zeek_name(name));
+    let subject =
+        |chain: &[tls::Certificate]| chain.first().map_or(Value::Null, |first| name(&first.subject));
+    let issuer = |chain: &[tls::Certificate]| chain.first().map_or(Value::Null, |first| name(&first.issuer));
+    if server.is_some() {
+        columns.extend([
+            (
+                "cipher",
+                or_null(server.and_then(|server| tls::cipher_name(server.cipher))),
+            ),
+            ("curve", or_null(tls.curve.and_then(tls::curve_name))),
+            (
+                "server_name",
+                or_null(client.and_then(|client| client.server_name.as_deref())),
+            ),
+            ("resumed", tls.resumed.into()),
+            (
+                "last_alert",
+                or_null(tls.alert.and_then(|(_, alert)| tls::alert_name(alert))),
+            ),
+            (
+                "next_protocol",
+                or_null(server.and_then(|server| server.protocol.as_deref())),
+            ),
+            ("tls_version", or_null(version.as_deref())),
+            ("established", tls.established.into()),
+            ("ssl_history", text(&tls.history)),
+            ("subject", subject(&tls.certificates)),
+            ("issuer", issuer(&tls.certificates)),
+            ("client_subject", subject(&tls.client_certificates)),
+            ("client_issuer", issuer(&tls.client_certificates)),
+        ]);
+    }
+    columns
+}
+
+#[test]
+fn handshakes_as_zeek_logs_them() {
+    let Some(folder) = corpora().map(|folder| folder.join("conn")) else {
+        return;
+    };
+    let (mut tally, mut upgraded) = (Tally::default(), Tally::default());
+    for (capture, rows) in table(&folder) {
+        let rows: Vec<_> = rows
+            .iter()
+            .filter(|row| row["log"] == "ssl" || row["log"] == "quic")
+            .collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let said = read(&folder.join(&capture));
+        for row in rows {
+            let fields = &row["fields"];
+            let end = |ip: &str, port: &str| {
+                let port = u16::try_from(fields[port].as_u64().unwrap()).unwrap();
+                SocketAddr::new(fields[ip].as_str().unwrap().parse().unwrap(), port)
+            };
+            let (from, to) = (end("id.orig_h", "id.orig_p"), end("id.resp_h", "id.resp_p"));
+            let messages = [true, false].map(|tcp| said.get(&ends(tcp, from, to)));
+            let columns: Vec<_> = messages.into_iter().flatten().flatten().map(columns).collect();
+            for (name, wanted) in fields.as_object().unwrap() {
+                let name = if row["log"] == "ssl" && name == "version" {
+                    "tls_version"
+                } else {
+                    name
+                };
+                let of = |columns: &Vec<(&'static str, Value)>| {
+                    columns
+                        .iter()
+                        .find(|column| column.0 == name)
+                        .map(|column| column.1.to_string())
+                };
+                let found: Vec<_> = columns.iter().filter_map(of).collect();
+                if !columns
+                    .iter()
+                    .any(|columns| columns.iter().any(|column| column.0 == name))
+                    && !columns.is_empty()
+                {
+                    continue;
+                }
+                let found: Vec<_> = found.iter().map(String::as_str).collect();
+                let tally = if [143, 6667].contains(&to.port()) {
+                    &mut upgraded
+                } else {
+                    &mut tally
+                };
+                tally.count(name, row, &wanted.to_string(), &found);
+            }
+        }
+    }
+    println!(
+        "conn/ after STARTTLS: {} of {}",
+        upgraded.right, upgraded.compared
+    );
+    tally.show("conn/ columns of ssl and quic", 1.0);
 }

@@ -98,7 +98,8 @@ impl Analyser for Brief {
             self.tell(piece.time, out);
         }
         match appetite {
-            Appetite::More if both => Appetite::Enough,
+            // STUN only opens the way for others: DTLS may follow.
+            Appetite::More if both && self.application() != Application::Stun => Appetite::Enough,
             appetite => appetite,
         }
     }

@@ -73,6 +73,16 @@ fn is_stun(opening: &Opening<'_>) -> bool {
 }
 
 fn stun(_: Side, data: &[u8], notes: &mut Notes) -> Appetite {
+    if matches!(data, [20..=63, 0xfe, ..]) {
+        // WebRTC: the handshake of DTLS follows (RFC 7983).
+        return Appetite::Becomes {
+            application: Some(Application::Dtls),
+            consumed: 0,
+        };
+    }
+    if matches!(data, [128..=191, ..]) {
+        return Appetite::Enough; // RTP: what was to be agreed upon is
+    }
     const SOFTWARE: u16 = 0x8022;
     let mut bytes = Bytes(data);
     if let Some(kind) = bytes.big16()

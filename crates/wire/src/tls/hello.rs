@@ -30,6 +30,7 @@ const SIGNATURES: u16 = 13;
 const ALPN: u16 = 16;
 const PRE_SHARED_KEY: u16 = 41;
 const VERSIONS: u16 = 43;
+const OLD_KEY_SHARE: u16 = 40;
 const KEY_SHARE: u16 = 51;
 const ENCRYPTED_HELLO: u16 = 0xfe0d;
 
@@ -194,7 +195,8 @@ pub(super) fn server(body: &[u8]) -> Option<Server<'_>> {
         match kind {
             ALPN => server.hello.protocol = protocols(data).into_iter().next(),
             VERSIONS => server.hello.version = Cursor(data).u16().unwrap_or(version),
-            KEY_SHARE => server.group = Cursor(data).u16(),
+            // Drafts of TLS 1.3 up to 22 had it under another number.
+            KEY_SHARE | OLD_KEY_SHARE => server.group = Cursor(data).u16(),
             PRE_SHARED_KEY => server.takes_key = true,
             _ => {}
         }
