@@ -15,12 +15,20 @@ mod order;
 mod pcap;
 mod pcapng;
 mod reader;
+mod recorder;
+mod rotation;
 mod snoop;
 mod source;
 #[cfg(test)]
 mod tests;
+mod writer;
+#[cfg(test)]
+mod writing;
 mod zstd;
 
 pub use error::CaptureError;
 pub use interface::Interface;
 pub use reader::Reader;
+pub use recorder::{Frozen, Recorder};
+pub use rotation::{Rotating, Rotation};
+pub use writer::{Format, WriteError, Writer};
