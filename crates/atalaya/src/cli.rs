@@ -1,9 +1,13 @@
 //! The command line: verbs, flags, their help. Help, man page and completions all come from here.
 
+mod replay;
+
 use std::path::PathBuf;
 
 use atalaya_model::{Severity, Span, Tier, Time, Verdict};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use replay::{ReplayArgs, ReplayOutput};
 
 /// Watch a host's network activity: who talks to whom, which process it is, what is odd about it and why.
 #[derive(Debug, Parser)]
@@ -40,6 +44,8 @@ Examples:
   atalaya watch --duration 60s --no-store          watch for a minute, keep nothing
   atalaya watch --output json --events all         every event and alert, one JSON object a line
   atalaya watch --output json --events snapshot --interval 30s >> network.json
+  atalaya watch --packets                          packets, too: DNS, TLS, HTTP facts joined to processes
+  atalaya watch --packets eth0 --output json --events protocol
   atalaya watch --filter 'not scope:loopback' --events connection --output json
 
 Exit status: 0 when ended by --duration or a signal (with --fail-on: 1 when an alert of that severity was raised),
@@ -77,6 +83,9 @@ pub enum Verb {
     /// List processes that use, or used, the network: who started them, what they do, what is unusual.
     #[command(after_help = PROCESSES_EXAMPLES)]
     Processes(Box<ProcessesArgs>),
+    /// Read captures with the same engine as a watch: connections, names, alerts.
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(Box<ReplayArgs>),
     /// List, explain, acknowledge and close alerts.
     #[command(after_help = "\
 Examples:
@@ -196,7 +205,7 @@ pub struct WatchArgs {
     /// How to write.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
-    /// With `--output json`, write these too: connection, process, listener, gap, tier, snapshot, or all.
+    /// With `--output json`, write these too: connection, process, listener, protocol, gap, tier, snapshot, or all.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
     pub events: Vec<EventKind>,
     /// Only write events that this filter matches; alerts are always written.
@@ -211,6 +220,9 @@ pub struct WatchArgs {
     /// The way of observing; `auto` takes the best that works.
     #[arg(long, value_enum, default_value_t)]
     pub tier: TierChoice,
+    /// Read packets, too: of these interfaces, or of all. Adds names, TLS, HTTP and other facts to connections.
+    #[arg(long, value_name = "IFACE", num_args = 0.., value_delimiter = ',')]
+    pub packets: Option<Vec<String>>,
     /// Do not learn what is ordinary first: everything unusual is told from the start.
     #[arg(long)]
     pub no_learning: bool,
@@ -238,6 +250,8 @@ pub enum EventKind {
     Connection,
     Process,
     Listener,
+    /// What was said inside conversations; with `--packets`.
+    Protocol,
     Gap,
     Tier,
     /// One whole document for each look.

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod command;
 pub mod load;
+pub mod packets;
 pub mod seeds;
 pub mod template;
 
@@ -15,6 +16,7 @@ use atalaya_alert::outlet::OutletOptions;
 use atalaya_alert::{AlertOptions, Allow};
 use atalaya_model::setting::{Period, Size};
 use ipnet::IpNet;
+use packets::Packets;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ pub struct Config {
     pub networks: NetworkOptions,
     /// What to find out about each process.
     pub collect: Collect,
+    /// Packets: which are read, what is kept of them.
+    pub packets: Packets,
     /// The history.
     pub store: Store,
     /// The socket on which `atalaya status` and others reach a running watcher.

@@ -8,8 +8,9 @@ use atalaya_alert::{Counts, Desk, Silence};
 use atalaya_detect::{Detectors, Findings};
 use atalaya_model::live::{Query, Response};
 use atalaya_model::memory::Memory;
-use atalaya_model::{AlertRecord, Event, Fact, Gap, Ledger, Observation, Stage, Time};
-use atalaya_track::Tracker;
+use atalaya_model::{AlertRecord, Event, Fact, Gap, Ledger, Observation, Stage, Text, Time};
+use atalaya_track::{FlowOptions, Tracker};
+use atalaya_wire::{Frame, packet};
 
 use crate::config::load::Loaded;
 
@@ -22,6 +23,18 @@ pub enum Output {
     Alert(Arc<AlertRecord>),
     /// A detector wants this kept.
     Memory(Memory),
+}
+
+/// How packets are read.
+#[derive(Clone, Debug, Default)]
+pub struct PacketOptions {
+    /// How frames are taken apart.
+    pub decoding: packet::Options,
+    /// How conversations are followed.
+    pub flows: FlowOptions,
+    /// The sockets of the network namespace in which packets are read are observed at the same time: its inode
+    /// number, 0 where that is unknown. `None` for captures.
+    pub live: Option<u32>,
 }
 
 /// All state of a watch.
@@ -77,6 +90,37 @@ impl Engine {
     /// Gives the alert desk back what an earlier run told, so that nothing is told twice.
     pub fn recall_alerts(&mut self, records: Vec<AlertRecord>) {
         self.desk.recall(records);
+    }
+
+    /// Reads packets from now on, see [`Engine::frame`].
+    pub fn read_packets(&mut self, options: PacketOptions) {
+        self.tracker
+            .read_packets(options.decoding, options.flows, options.live);
+    }
+
+    /// Calls an interface, by the number that its frames carry, by its name.
+    pub fn name_interface(&mut self, number: u32, name: Text) {
+        self.tracker.name_interface(number, name);
+    }
+
+    /// Takes a frame.
+    pub fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
+        let mut events = std::mem::take(&mut self.events);
+        self.tracker.frame(frame, &mut events);
+        for event in events.drain(..) {
+            self.conclude(event, out);
+        }
+        self.events = events;
+    }
+
+    /// No packet will follow, or one that is older: what is open in packets ends.
+    pub fn end_packets(&mut self, out: &mut Vec<Output>) {
+        let mut events = std::mem::take(&mut self.events);
+        self.tracker.end_packets(&mut events);
+        for event in events.drain(..) {
+            self.conclude(event, out);
+        }
+        self.events = events;
     }
 
     /// Lets time pass while nothing is observed.

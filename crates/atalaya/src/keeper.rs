@@ -196,7 +196,7 @@ const fn patience(entry: &Entry) -> Option<usize> {
     let Entry::Event(event) = entry else { return None };
     match event.fact {
         Fact::ConnectionUpdated(_) | Fact::ProcessUpdated(_) | Fact::ListenerUpdated(_) => Some(4),
-        Fact::ConnectionOpened(_) | Fact::ListenerAppeared(_) => Some(6),
+        Fact::ConnectionOpened(_) | Fact::ListenerAppeared(_) | Fact::Protocol(_) => Some(6),
         Fact::ConnectionClosed(_) | Fact::ProcessEnded(_) | Fact::ListenerGone(_) => Some(7),
         _ => None,
     }

@@ -18,6 +18,7 @@ pub mod monitor;
 pub mod paths;
 pub mod plan;
 pub mod processes;
+pub mod replay;
 pub mod rules;
 pub mod service;
 pub mod setup;

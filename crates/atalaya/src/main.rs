@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use atalaya::cli::{Cli, Verb, WatchArgs};
 use atalaya::exit::{Exit, Failure};
 use atalaya::terminal::Terminal;
-use atalaya::{alerts, cli, config, plan, processes, rules, service, snapshot, status, watch};
+use atalaya::{alerts, cli, config, plan, processes, replay, rules, service, snapshot, status, watch};
 use atalaya_host::clock;
 use clap::{CommandFactory as _, Parser as _};
 
@@ -66,6 +66,10 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
         Some(Verb::Processes(args)) => {
             let loaded = load(&args.store.common)?;
             processes::run(&args, loaded, terminal, out)
+        }
+        Some(Verb::Replay(args)) => {
+            let loaded = load(&args.common)?;
+            replay::run(&args, loaded, terminal, out)
         }
         Some(Verb::Alerts(args)) => {
             let common = match &args.verb {

@@ -135,7 +135,7 @@ impl Monitor {
             until,
             ..Learning::default()
         };
-        let mut engine = setup::engine(loaded, learning, 0, began, &*collector);
+        let mut engine = setup::engine(loaded, learning, 0, began, collector.ledger());
         let mut out = Vec::new();
         let mut go_on = true;
         while go_on {

@@ -7,12 +7,14 @@ use atalaya_format::ecs::Context;
 use atalaya_host::collector::{Collector, Options as CollectorOptions};
 use atalaya_host::identity::Identity;
 use atalaya_host::ladder::Ladder;
-use atalaya_model::{Tier, Time};
-use atalaya_track::{Options as TrackerOptions, Tracker};
+use atalaya_model::{Ledger, Tier, Time};
+use atalaya_track::{FlowOptions, Options as TrackerOptions, Tracker};
+use atalaya_wire::{Limits, packet};
 
 use crate::cli::{Lang, TierChoice};
 use crate::config::load::Loaded;
-use crate::engine::Engine;
+use crate::config::packets::Packets;
+use crate::engine::{Engine, PacketOptions};
 use crate::exit::Failure;
 
 /// The language of a run: the flag, else the environment, else English.
@@ -74,14 +76,30 @@ pub fn collector(
     Ok(Box::new(ladder))
 }
 
+/// How packets are read with this configuration.
+pub fn packet_options(options: &Packets, checksums: bool, live: Option<u32>) -> PacketOptions {
+    PacketOptions {
+        decoding: packet::Options {
+            checksums,
+            ..packet::Options::default()
+        },
+        flows: FlowOptions {
+            most: options.max_connections as usize,
+            limits: Limits {
+                query_strings: options.query_strings,
+                ..Limits::default()
+            },
+            by_id: live.is_some(),
+            // A socket knows nothing of the VLAN that its packets travel in.
+            apart_by_vlan: live.is_none(),
+            ..FlowOptions::default()
+        },
+        live,
+    }
+}
+
 /// An engine for this configuration. `last_alert` is the highest alert id so far.
-pub fn engine(
-    loaded: Loaded,
-    learning: Learning,
-    last_alert: u64,
-    now: Time,
-    collector: &dyn Collector,
-) -> Engine {
+pub fn engine(loaded: Loaded, learning: Learning, last_alert: u64, now: Time, ledger: Ledger) -> Engine {
     let tracker = Tracker::new(TrackerOptions {
         networks: loaded.networks(),
         ..TrackerOptions::new(now)
@@ -89,5 +107,5 @@ pub fn engine(
     let detectors = Detectors::new(&loaded.config.detect, &loaded.lists, learning);
     let techniques = Box::new(registry::techniques);
     let desk = Desk::new(loaded.config.alerts, loaded.allow, techniques, last_alert);
-    Engine::new(tracker, detectors, desk, collector.ledger())
+    Engine::new(tracker, detectors, desk, ledger)
 }

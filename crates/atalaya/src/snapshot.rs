@@ -83,7 +83,7 @@ pub fn take_as(
         until: learns.then_some(Time(i64::MAX)),
         first_look: learns,
     };
-    let mut engine = setup::engine(loaded, learning, 0, timestamp, &*collector);
+    let mut engine = setup::engine(loaded, learning, 0, timestamp, collector.ledger());
     engine.without_events();
     engine.recall(memory);
     let mut unread = Vec::new();

@@ -2,6 +2,7 @@
 
 mod losses;
 mod output;
+mod packets;
 mod parts;
 pub(crate) mod reload;
 mod run;
@@ -31,6 +32,8 @@ pub struct Plan {
     pub events: Vec<OutletKind>,
     /// Which of them.
     pub filter: Expression,
+    /// Interfaces to read packets from, empty for all; `None` to read none.
+    pub packets: Option<Vec<String>>,
     /// The database; `None` to keep nothing.
     pub store: Option<PathBuf>,
     /// The control socket; `None` for none.
@@ -70,6 +73,7 @@ impl Plan {
             json: args.output == Output::Json,
             events: args.events.iter().map(|kind| outlet_kind(*kind)).collect(),
             filter,
+            packets: packets(args, loaded),
             store,
             socket: loaded.config.control.enabled.then_some(socket),
             learn: !args.no_learning && loaded.config.watch.learning.0.0 > 0,
@@ -81,11 +85,22 @@ impl Plan {
     }
 }
 
+/// The flag, else the configuration.
+fn packets(args: &WatchArgs, loaded: &Loaded) -> Option<Vec<String>> {
+    let settings = &loaded.config.packets;
+    match &args.packets {
+        Some(named) if !named.is_empty() => Some(named.clone()),
+        Some(_) => Some(settings.interfaces.clone()),
+        None => settings.enabled.then(|| settings.interfaces.clone()),
+    }
+}
+
 const fn outlet_kind(kind: EventKind) -> OutletKind {
     match kind {
         EventKind::Connection => OutletKind::Connection,
         EventKind::Process => OutletKind::Process,
         EventKind::Listener => OutletKind::Listener,
+        EventKind::Protocol => OutletKind::Protocol,
         EventKind::Gap => OutletKind::Gap,
         EventKind::Tier => OutletKind::Tier,
         EventKind::Snapshot => OutletKind::Snapshot,

@@ -123,11 +123,17 @@ impl Flows {
         self.table.bytes() + rows.map(Row::heap_bytes).sum::<usize>()
     }
 
-    /// Takes a conversation out without a word, and gives what was known of it. Only where they are kept by id.
-    pub(crate) fn take(&mut self, id: u64) -> Option<Box<Wire>> {
-        let slot = *self.ids.get(&id)?;
-        let row = self.remove(slot)?;
-        Some(Box::new(self.wire_of(&row)))
+    /// Ends a conversation. Only where they are kept by id.
+    pub(crate) fn end_by_id(&mut self, id: u64, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+        if let Some(&slot) = self.ids.get(&id) {
+            self.end(slot, ground, out);
+        }
+    }
+
+    /// Forgets what time it is: what comes next may be older. Only when nothing is followed.
+    pub(crate) fn rewind(&mut self) {
+        self.clock = Time(i64::MIN);
+        self.wheel = Wheel::new();
     }
 
     /// Takes a row out of everything.

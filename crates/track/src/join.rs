@@ -79,7 +79,6 @@ enum Follow {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    since: Time,
     opened: Option<Event>,
     facts: Vec<Event>,
     closed: Option<Event>,
@@ -103,8 +102,8 @@ pub(crate) struct Join {
     ended_order: VecDeque<(Time, Tuple)>,
 }
 
-/// Ends a conversation in the table of packets without a word, and gives what was known of it.
-pub(crate) type TakeFlow<'a> = &'a mut dyn FnMut(u64) -> Option<Box<Wire>>;
+/// Ends a conversation in the table of packets, and appends what that tells.
+pub(crate) type EndFlow<'a> = &'a mut dyn FnMut(u64, &mut Vec<Event>);
 
 impl Join {
     pub(crate) fn new(namespace: Option<u32>) -> Self {
@@ -264,10 +263,7 @@ impl Join {
             return;
         }
         let since = event.time;
-        let mut waiting = Waiting {
-            since,
-            ..Waiting::default()
-        };
+        let mut waiting = Waiting::default();
         match &event.fact {
             Fact::ConnectionClosed(_) => waiting.closed = Some(event),
             Fact::Protocol(_) => waiting.facts.push(event),
@@ -345,12 +341,12 @@ impl Join {
     }
 
     /// Time passes.
-    pub(crate) fn tick(&mut self, now: Time, take: TakeFlow<'_>, out: &mut Vec<Event>) {
+    pub(crate) fn tick(&mut self, now: Time, end: EndFlow<'_>, out: &mut Vec<Event>) {
         while let Some((_, tuple, id)) = self.patience.pop_front_if(|(due, ..)| *due <= now) {
             self.give_up(tuple, id, out);
         }
         while let Some((_, tuple, id)) = self.closing.pop_front_if(|(due, ..)| *due <= now) {
-            self.tell_closed(tuple, id, take, out);
+            self.tell_closed(tuple, id, end, out);
         }
         while let Some((_, tuple)) = self
             .ended_order
@@ -363,45 +359,33 @@ impl Join {
     }
 
     /// Nothing more will come.
-    pub(crate) fn finish(&mut self, take: TakeFlow<'_>, out: &mut Vec<Event>) {
-        self.tick(Time(i64::MAX), take, out);
+    pub(crate) fn finish(&mut self, end: EndFlow<'_>, out: &mut Vec<Event>) {
+        self.tick(Time(i64::MAX), end, out);
     }
 
-    fn tell_closed(&mut self, tuple: Tuple, id: u64, take: TakeFlow<'_>, out: &mut Vec<Event>) {
+    fn tell_closed(&mut self, tuple: Tuple, id: u64, end: EndFlow<'_>, out: &mut Vec<Event>) {
+        let place = |rows: &[Known]| rows.iter().position(|known| known.connection.id == id);
+        let flow = self
+            .known
+            .get(&tuple)
+            .and_then(|rows| rows.get(place(rows)?)?.flow);
+        if let Some(flow) = flow {
+            let mut ended = Vec::new();
+            end(flow, &mut ended);
+            ended.into_iter().for_each(|event| self.flow(event, out));
+        }
         let Some(rows) = self.known.get_mut(&tuple) else {
             return;
         };
-        let Some(place) = rows.iter().position(|known| known.connection.id == id) else {
+        let Some(place) = place(rows) else {
             return;
         };
         let known = rows.swap_remove(place);
-        let is_last = rows.is_empty();
-        if let Some(flow) = known.flow {
-            // The other end of a loopback conversation still needs it.
-            let last = take(flow);
-            self.follows.remove(&flow);
-            for other in rows.iter_mut().filter(|other| other.flow == Some(flow)) {
-                other.flow = None;
-                other.past = together(other.past.take(), last.clone());
-            }
-            return self.close(known, last, tuple, is_last, out);
-        }
-        self.close(known, None, tuple, is_last, out);
-    }
-
-    fn close(
-        &mut self,
-        known: Known,
-        last: Option<Box<Wire>>,
-        tuple: Tuple,
-        is_last: bool,
-        out: &mut Vec<Event>,
-    ) {
-        if is_last {
+        if rows.is_empty() {
             self.known.remove(&tuple);
         }
         let mut connection = known.connection;
-        if let Some(wire) = together(known.past, last) {
+        if let Some(wire) = known.past {
             Arc::make_mut(&mut connection).wire = Some(wire);
         }
         let time = known.closes.map_or(connection.seen, |(_, time)| time);

@@ -1,10 +1,11 @@
 //! Frames in, events out: the decoder, the table of conversations, and what the tracker adds to both.
 
-use atalaya_model::{Event, Fact, Gap, Stage, Text, Time, Wire};
+use atalaya_model::{Event, Fact, Gap, Stage, Text, Time};
 use atalaya_wire::packet::{Counts, Options as Decoding, Undecoded};
 use atalaya_wire::{Decoder, Frame};
 
 use crate::flows::{FlowOptions, Flows, Ground, Summary};
+use crate::join::Join;
 use crate::tracker::Tracker;
 
 /// What reads packets.
@@ -12,16 +13,25 @@ use crate::tracker::Tracker;
 pub(crate) struct Packets {
     decoder: Decoder,
     flows: Flows,
+    /// Where the kernel tells of the same conversations.
+    join: Option<Join>,
+    /// Events on their way to the join, reused.
+    told: Vec<Event>,
     /// Frames that could not be read since the last gap.
     unread: u64,
 }
 
 impl Tracker {
     /// Reads packets from now on.
-    pub fn read_packets(&mut self, decoding: Decoding, flows: FlowOptions) {
+    ///
+    /// `live`: the sockets of the network namespace that the packets come from are observed at the same time; its
+    /// inode number, 0 where that is unknown. Needs [`FlowOptions::by_id`].
+    pub fn read_packets(&mut self, decoding: Decoding, flows: FlowOptions, live: Option<u32>) {
         self.packets = Some(Box::new(Packets {
             decoder: Decoder::new(decoding),
             flows: Flows::new(flows),
+            join: live.map(|namespace| Join::new((namespace != 0).then_some(namespace))),
+            told: Vec::new(),
             unread: 0,
         }));
     }
@@ -36,41 +46,78 @@ impl Tracker {
     /// Takes a frame, and appends what follows from it. Does nothing before [`Tracker::read_packets`].
     pub fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) {
         self.tick(frame.time, out);
-        let Some(packets) = &mut self.packets else {
+        let (Some(packets), mut ground) = self.packets_and_ground() else {
             return;
         };
         let Packets {
             decoder,
             flows,
+            join,
+            told,
             unread,
-        } = &mut **packets;
-        let mut ground = Ground {
+        } = packets;
+        let to = if join.is_some() { &mut *told } else { &mut *out };
+        let decoded = decoder.decode(frame, &mut |packet| flows.packet(packet, &mut ground, to));
+        if let Err(Undecoded::Damaged | Undecoded::UnknownLink) = decoded {
+            *unread += 1;
+        }
+        if let Some(join) = join {
+            told.drain(..).for_each(|event| join.flow(event, out));
+        }
+    }
+
+    /// What reads packets, and what of the tracker it needs.
+    fn packets_and_ground(&mut self) -> (Option<&mut Packets>, Ground<'_>) {
+        let ground = Ground {
             networks: &self.options.networks,
             services: &mut self.services,
             names: &mut self.names,
             last_id: &mut self.last_id,
         };
-        let decoded = decoder.decode(frame, &mut |packet| flows.packet(packet, &mut ground, out));
-        if let Err(Undecoded::Damaged | Undecoded::UnknownLink) = decoded {
-            *unread += 1;
+        (self.packets.as_deref_mut(), ground)
+    }
+
+    /// Packets tell of the kernel's conversations, too: its word goes through the join.
+    pub(crate) fn joins(&self) -> bool {
+        self.packets
+            .as_ref()
+            .is_some_and(|packets| packets.join.is_some())
+    }
+
+    /// Puts the kernel's word together with that of packets, where both are there.
+    pub(crate) fn join(&mut self, told: &mut Vec<Event>, out: &mut Vec<Event>) {
+        match self.packets.as_mut().and_then(|packets| packets.join.as_mut()) {
+            Some(join) => told.drain(..).for_each(|event| join.kernel(event, out)),
+            None => out.append(told),
         }
     }
 
     /// Time passes for conversations seen in packets; `over` ends them all.
     pub(crate) fn pass_packets(&mut self, time: Time, over: bool, out: &mut Vec<Event>) {
-        let Some(packets) = &mut self.packets else {
+        let (Some(packets), mut ground) = self.packets_and_ground() else {
             return;
         };
-        let mut ground = Ground {
-            networks: &self.options.networks,
-            services: &mut self.services,
-            names: &mut self.names,
-            last_id: &mut self.last_id,
-        };
-        if over {
-            packets.flows.finish(&mut ground, out);
-        } else {
-            packets.flows.pass(time, &mut ground, out);
+        let Packets {
+            flows, join, told, ..
+        } = packets;
+        match join {
+            None if over => flows.finish(&mut ground, out),
+            None => flows.pass(time, &mut ground, out),
+            Some(join) => {
+                flows.pass(time, &mut ground, told);
+                told.drain(..).for_each(|event| join.flow(event, out));
+                join.tick(
+                    time,
+                    &mut |id, ended| flows.end_by_id(id, &mut ground, ended),
+                    out,
+                );
+                if over {
+                    join.finish(&mut |id, ended| flows.end_by_id(id, &mut ground, ended), out);
+                    flows.finish(&mut ground, told);
+                    told.drain(..).for_each(|event| join.flow(event, out));
+                    join.finish(&mut |_, _| {}, out);
+                }
+            }
         }
         let count = std::mem::take(&mut packets.unread);
         if count > 0 {
@@ -84,10 +131,13 @@ impl Tracker {
         }
     }
 
-    /// Takes a conversation out of the table of packets without a word, and gives what was known of it. Only where
-    /// [`FlowOptions::by_id`] is set.
-    pub fn take_flow(&mut self, id: u64) -> Option<Box<Wire>> {
-        self.packets.as_mut()?.flows.take(id)
+    /// No packet follows, or one that is older than the last: conversations seen in packets end.
+    pub fn end_packets(&mut self, out: &mut Vec<Event>) {
+        self.pass_packets(self.last_tick, true, out);
+        if let Some(packets) = &mut self.packets {
+            packets.flows.rewind();
+        }
+        self.last_tick = Time(0);
     }
 
     /// Conversations that are followed in packets now.

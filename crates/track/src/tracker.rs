@@ -70,7 +70,9 @@ pub struct Tracker {
     /// Frames and what is in them; only where packets are read.
     pub(crate) packets: Option<Box<Packets>>,
     pub(crate) last_id: u64,
-    last_tick: Time,
+    pub(crate) last_tick: Time,
+    /// Events on their way to the join with packets, reused.
+    told: Vec<Event>,
 }
 
 /// Network namespace, own end, peer.
@@ -104,6 +106,7 @@ impl Tracker {
             services: ServiceNames::default(),
             packets: None,
             last_id: 0,
+            told: Vec::new(),
         }
     }
 
@@ -114,6 +117,17 @@ impl Tracker {
 
     /// Takes one observation and appends the events that follow from it.
     pub fn observe(&mut self, observation: Observation, out: &mut Vec<Event>) {
+        if !self.joins() {
+            self.conclude(observation, out);
+            return;
+        }
+        let mut told = std::mem::take(&mut self.told);
+        self.conclude(observation, &mut told);
+        self.join(&mut told, out);
+        self.told = told;
+    }
+
+    fn conclude(&mut self, observation: Observation, out: &mut Vec<Event>) {
         match observation {
             Observation::Process(time, process) => {
                 self.process_seen(time, process, out);
@@ -150,7 +164,9 @@ impl Tracker {
 
     /// No look will follow: tells of what still waited for one.
     pub fn finish(&mut self, out: &mut Vec<Event>) {
-        self.tell_late(out);
+        let mut told = Vec::new();
+        self.tell_late(&mut told);
+        self.join(&mut told, out);
         self.pass_packets(self.last_tick, true, out);
     }
 

@@ -78,6 +78,8 @@ fn with_examples(config: &Config) -> Config {
     let mut full = config.clone();
     let places = Places::of_user(true);
     full.watch.log_folder.get_or_insert(places.logs);
+    let recordings = places.store.with_file_name("packets");
+    full.packets.recorder.folder.get_or_insert(recordings);
     full.store.path.get_or_insert(places.store);
     full.control.socket.get_or_insert(places.socket);
     full.outlets.log.get_or_insert_with(LogOptions::default);

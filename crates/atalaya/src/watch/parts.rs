@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Plan;
 use super::output::Output;
+use super::packets::Packets;
 use super::reload::Sources;
 use crate::cli::TierChoice;
 use crate::config::load::Loaded;
@@ -63,6 +64,7 @@ pub(super) struct Parts {
     pub(super) observations: Receiver<Collected>,
     /// Asks the collector to tell what it still knows, and to end.
     pub(super) finish: Arc<AtomicBool>,
+    pub(super) packets: Option<Packets>,
     pub(super) commands: Receiver<Command>,
     pub(super) signals: Receiver<Signal>,
     /// Where whoever wants the watch to end says so.
@@ -135,6 +137,15 @@ pub(super) fn start(
     if learning && let Some(keeper) = &keeper {
         keeper.send(crate::keeper::learning_mark(true));
     }
+    let packets = plan
+        .packets
+        .as_deref()
+        .map(|interfaces| Packets::start(interfaces, &loaded.config.packets, &ledger))
+        .transpose()?;
+    let packet_options = packets.is_some().then(|| {
+        let namespace = atalaya_host::identity::network_namespace().unwrap_or(0);
+        setup::packet_options(&loaded.config.packets, false, Some(namespace))
+    });
     let (command_sender, commands) = bounded(COMMANDS);
     let reload = Arc::new(control::Surroundings {
         commands: command_sender,
@@ -162,8 +173,11 @@ pub(super) fn start(
         },
         last_alert,
         began,
-        &*collector,
+        collector.ledger(),
     );
+    if let Some(options) = packet_options {
+        engine.read_packets(options);
+    }
     engine.recall(&memory);
     engine.recall_alerts(alerts);
     let finish = Arc::new(AtomicBool::new(false));
@@ -172,6 +186,7 @@ pub(super) fn start(
         engine,
         observations,
         finish,
+        packets,
         commands,
         signals,
         ask,

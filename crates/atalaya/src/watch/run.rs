@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use atalaya_alert::{Item, Silence};
 use atalaya_host::clock;
+use atalaya_host::packets::Delivery;
 use atalaya_host::service::Notifier;
 use atalaya_model::live::{Request, Response};
 use atalaya_model::{AlertRecord, Event, Fact, Gap, Observation, Severity, Span, Stage, Text, Time};
 use atalaya_report::snapshot::{JsonOptions, Snapshot, write_json};
 use atalaya_store::Entry;
-use crossbeam_channel::{Sender, select};
+use crossbeam_channel::{Sender, never, select};
 
 use super::losses::Losses;
 use super::parts::{Collected, Parts, Signal};
@@ -81,6 +82,11 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
         end: None,
     };
     watch.greet();
+    let deliveries = watch
+        .parts
+        .packets
+        .as_ref()
+        .map_or_else(never, |packets| packets.deliveries.clone());
     // How it is seen stands in the history from the start, with the reasons.
     watch.observe(Observation::Tier(parts_began, watch.parts.tier.clone()));
     loop {
@@ -101,6 +107,13 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
                         failure = Some(Failure::Failed("the collector's thread ended unexpectedly".to_owned()));
                         break;
                     }
+                }
+            },
+            recv(deliveries) -> message => match message {
+                Ok(delivery) => watch.deliver(delivery),
+                Err(_) => {
+                    failure = Some(Failure::Failed("the thread that reads packets ended unexpectedly".to_owned()));
+                    break;
                 }
             },
             recv(watch.parts.commands) -> message => if let Ok(command) = message {
@@ -400,8 +413,40 @@ impl Watch {
     }
 
     /// Ends cleanly: everything that waits is written.
+    /// Takes what the packet rings hand over.
+    fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Frames(batch) => {
+                for frame in batch.frames() {
+                    self.parts.engine.frame(&frame, &mut self.out);
+                }
+            }
+            Delivery::Appeared(interface) => {
+                tracing::info!("reads packets of {}", interface.name);
+                self.parts.engine.name_interface(interface.number, interface.name);
+            }
+            Delivery::Gone(interface) => {
+                tracing::warn!("{} is gone: no packets come from it any more", interface.name);
+            }
+            Delivery::Gap(gap) => self.parts.engine.gap(gap, &mut self.out),
+        }
+        self.hand_out();
+    }
+
+    /// The rings are read to their ends.
+    fn hear_the_last_packets(&mut self) {
+        if let Some(packets) = self.parts.packets.take() {
+            for delivery in packets.stop() {
+                if !matches!(delivery, Delivery::Appeared(_) | Delivery::Gone(_)) {
+                    self.deliver(delivery);
+                }
+            }
+        }
+    }
+
     fn end(mut self) -> Exit {
         self.tell_manager(Notifier::stopping);
+        self.hear_the_last_packets();
         self.hear_the_last();
         self.parts.engine.finish(clock::now(), &mut self.out);
         self.hand_out();

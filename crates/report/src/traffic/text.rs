@@ -83,7 +83,11 @@ impl Traffic {
             .top(RANKED * 2, |volume| (volume.bytes, volume.connections));
         let rows = protocols.into_iter().map(|((application, basis), volume)| {
             let name = application.map_or(words.unknown, |application| application.name());
-            let guess = if *basis == Some(Basis::Port) { words.by_port } else { "" };
+            let guess = if *basis == Some(Basis::Port) {
+                words.by_port
+            } else {
+                ""
+            };
             (format!("{name} {guess}").trim_end().to_owned(), *volume)
         });
         volumes(&mut text, words.protocols, words, rows);
@@ -93,7 +97,8 @@ impl Traffic {
         ] {
             let rows = ranking.top(RANKED, |volume| (volume.bytes, volume.connections));
             let rows = rows.into_iter().map(|(ip, volume)| (ip.to_string(), *volume));
-            let others = (ranking.others != Volume::default()).then(|| (words.others.to_owned(), ranking.others));
+            let others =
+                (ranking.others != Volume::default()).then(|| (words.others.to_owned(), ranking.others));
             volumes(&mut text, title, words, rows.chain(others));
         }
         self.names(&mut text, words);
@@ -147,7 +152,10 @@ impl Traffic {
         let mut rules: Vec<_> = self.rules.iter().collect();
         rules.sort_by(|a, b| (b.1, b.2, &a.0).cmp(&(a.1, a.2, &b.0)));
         for (rule, worst, count) in rules {
-            line(text, format_args!("  {count:>6}  {}  {rule}", severity(*worst, style)));
+            line(
+                text,
+                format_args!("  {count:>6}  {}  {rule}", severity(*worst, style)),
+            );
         }
     }
 }

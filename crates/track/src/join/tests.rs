@@ -67,7 +67,7 @@ struct Bench {
     join: Join,
     out: Vec<Event>,
     /// What is still in the table of packets.
-    flows: Vec<(u64, Box<Wire>)>,
+    flows: Vec<Connection>,
 }
 
 impl Bench {
@@ -89,11 +89,12 @@ impl Bench {
 
     fn tick(&mut self, time: i64) {
         let flows = &mut self.flows;
-        let mut take = |id: u64| {
-            let place = flows.iter().position(|(flow, _)| *flow == id)?;
-            Some(flows.swap_remove(place).1)
+        let mut end = |id: u64, ended: &mut Vec<Event>| {
+            let found = flows.iter().position(|flow| flow.id == id);
+            let flow = found.map(|place| flows.swap_remove(place));
+            ended.extend(flow.map(|flow| Event::new(at(time), closed(flow))));
         };
-        self.join.tick(at(time), &mut take, &mut self.out);
+        self.join.tick(at(time), &mut end, &mut self.out);
     }
 
     fn told(&mut self) -> Vec<(&'static str, u64)> {
@@ -165,7 +166,7 @@ fn kernel_first_and_the_table_of_packets_is_asked_for_what_it_knows() {
     bench.flow(100, opened(seen(900, "S", 1)));
     bench.flow(110, hello(seen(900, "ShAD", 3)));
     bench.kernel(300, closed(kernel(1)));
-    bench.flows.push((900, seen(900, "ShADfF", 8).wire.unwrap()));
+    bench.flows.push(seen(900, "ShADfF", 8));
     bench.tick(2_000);
     let end = last(&bench);
     assert_eq!(&*end.wire.unwrap().history, "ShADfF");
@@ -247,7 +248,7 @@ fn both_ends_on_loopback_have_their_packets() {
     );
     bench.kernel(100, closed(connection(1, HERE, client, server)));
     bench.kernel(110, closed(answering));
-    bench.flows.push((900, flow.wire.unwrap()));
+    bench.flows.push(flow);
     bench.tick(5_000);
     let packets: Vec<u64> = bench
         .out

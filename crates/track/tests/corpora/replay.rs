@@ -51,7 +51,7 @@ fn begin(now: Time, checksums: bool, flows: FlowOptions) -> Tracker {
         checksums,
         ..packet::Options::default()
     };
-    tracker.read_packets(decoding, flows);
+    tracker.read_packets(decoding, flows, None);
     tracker
 }
 
