@@ -330,6 +330,47 @@ for count in range(100):
 }
 
 #[test]
+fn a_tunnel_gives_packets_without_a_link() {
+    let Some(place) = Place::new() else { return };
+    if !std::path::Path::new("/dev/net/tun").exists() {
+        eprintln!("skipped: this kernel has no TUN devices");
+        return;
+    }
+    let options = Options {
+        filter: parse("network.transport:udp port:7001").unwrap(),
+        ..Options::default()
+    };
+    let mut watched = Watched::start(&place, options);
+    place.shell(
+        "python3 -c '
+import fcntl, os, socket, struct, time
+tunnel = os.open(\"/dev/net/tun\", os.O_RDWR)
+fcntl.ioctl(tunnel, 0x400454ca, struct.pack(\"16sH\", b\"tun0\", 0x1001))
+os.system(\"ip addr add 10.66.0.1/24 dev tun0; ip link set tun0 up; sleep 0.5\")
+head = struct.pack(\">BBHHHBBH4s4s\", 0x45, 0, 28, 0, 0, 64, 17, 0, bytes([10, 66, 0, 2]), bytes([10, 66, 0, 1]))
+for port in [7001, 7002]:
+    for count in range(50):
+        os.write(tunnel, head + struct.pack(\">HHHH\", 9, port, 8, 0))
+speaker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for count in range(50):
+    speaker.sendto(b\"x\", (\"10.66.0.2\", 7001))
+'",
+    );
+    watched.until("the end of the tunnel", |it| it.gone == ["tun0"]);
+    assert_eq!(watched.named("tun0").unwrap().link, LinkType::RAW);
+    let udp = |outgoing: bool| {
+        let is_one = |it: &&Seen| {
+            it.link == LinkType::RAW
+                && it.is_outgoing == outgoing
+                && it.data.first() == Some(&0x45)
+                && it.data.get(22..24) == Some(&7001u16.to_be_bytes())
+        };
+        watched.frames.iter().filter(is_one).count()
+    };
+    assert_eq!((udp(false), udp(true), watched.frames.len()), (50, 50, 100));
+}
+
+#[test]
 fn interfaces_come_and_go() {
     let Some([here, there]) = Place::pair() else {
         return;
