@@ -1,6 +1,6 @@
 //! Protocols that begin with a line or a greeting.
 
-mod lines;
+mod session;
 mod smtp;
 mod ssh;
 
@@ -23,5 +23,26 @@ pub static SPEAKERS: &[Speaker] = &[
         ports: &[25, 587, 2525],
         recognise: smtp::recognise,
         analyser: Some(smtp::Reader::boxed),
+    },
+    Speaker {
+        application: Application::Ftp,
+        over: &[Over::Stream],
+        ports: &[21],
+        recognise: session::is_ftp,
+        analyser: Some(session::Reader::ftp),
+    },
+    Speaker {
+        application: Application::Imap,
+        over: &[Over::Stream],
+        ports: &[143],
+        recognise: session::is_imap,
+        analyser: Some(session::Reader::imap),
+    },
+    Speaker {
+        application: Application::Pop3,
+        over: &[Over::Stream],
+        ports: &[110],
+        recognise: session::is_pop3,
+        analyser: Some(session::Reader::pop3),
     },
 ];

@@ -7,6 +7,7 @@ mod kept;
 mod mime;
 mod one;
 mod recognise;
+mod signalling;
 mod two;
 
 use atalaya_model::Application;
@@ -30,5 +31,33 @@ pub static SPEAKERS: &[Speaker] = &[
         ports: &[50051],
         recognise: recognise::http2,
         analyser: Some(two::Two::boxed),
+    },
+    Speaker {
+        application: Application::Sip,
+        over: &[Over::Datagrams],
+        ports: &[5060],
+        recognise: signalling::is_sip,
+        analyser: Some(signalling::Reader::sip),
+    },
+    Speaker {
+        application: Application::Sip,
+        over: &[Over::Stream],
+        ports: &[5060],
+        recognise: signalling::is_sip,
+        analyser: Some(signalling::Reader::sip_stream),
+    },
+    Speaker {
+        application: Application::Rtsp,
+        over: &[Over::Stream],
+        ports: &[554, 8554],
+        recognise: signalling::is_rtsp,
+        analyser: Some(signalling::Reader::rtsp),
+    },
+    Speaker {
+        application: Application::Ssdp,
+        over: &[Over::Datagrams],
+        ports: &[1900],
+        recognise: signalling::is_ssdp,
+        analyser: Some(signalling::Reader::ssdp),
     },
 ];

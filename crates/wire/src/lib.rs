@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod frame;
 pub mod greetings;
 pub mod http;
+mod lines;
 pub mod names;
 pub mod packet;
 pub mod protocols;

@@ -1,4 +1,9 @@
 //! HTTP facts against what Zeek and Suricata say of the same captures.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop, and says what it skipped"
+)]
 
 #[path = "streams/assemble.rs"]
 mod assemble;

@@ -1,4 +1,5 @@
 //! SMTP facts against what Suricata says of the same captures.
+#![expect(clippy::unwrap_used, reason = "a test may stop, and says what it skipped")]
 
 #[path = "streams/assemble.rs"]
 mod assemble;

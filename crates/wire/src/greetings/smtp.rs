@@ -3,8 +3,8 @@
 use atalaya_model::protocol::Mail;
 use atalaya_model::{Application, Message, Side, Time};
 
-use super::lines::{Lines, after, reply};
 use crate::analyser::{Analyser, Appetite, Guess, Limits, Opening, Piece, Said};
+use crate::lines::{Lines, after, reply};
 use crate::text::text;
 
 /// Most receivers of one mail that are kept.

@@ -7,12 +7,12 @@ const LONGEST: usize = 4_096;
 
 /// The begin of a line whose end has not come.
 #[derive(Debug, Default)]
-pub(super) struct Lines(Vec<u8>);
+pub(crate) struct Lines(Vec<u8>);
 
 impl Lines {
     /// Takes the next line off `data`, with what was kept of it before, without its end; `None` where its end has not
     /// come: then all of `data` is taken and kept.
-    pub(super) fn next<'a>(&mut self, data: &mut &'a [u8]) -> Option<Line<'a>> {
+    pub(crate) fn next<'a>(&mut self, data: &mut &'a [u8]) -> Option<Line<'a>> {
         let Some(end) = memchr(b'\n', data) else {
             self.keep(data);
             *data = &[];
@@ -27,6 +27,11 @@ impl Lines {
         Some(Line::Joined(std::mem::take(&mut self.0)))
     }
 
+    /// No line has begun.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn keep(&mut self, begin: &[u8]) {
         let room = LONGEST - self.0.len().min(LONGEST);
         self.0.extend_from_slice(&begin[..begin.len().min(room)]);
@@ -34,7 +39,7 @@ impl Lines {
 }
 
 /// A line.
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// It was in one piece.
     Whole(&'a [u8]),
     /// It was in several.
@@ -43,7 +48,7 @@ pub(super) enum Line<'a> {
 
 impl Line<'_> {
     /// Its bytes, without the carriage return.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         let bytes = match self {
             Self::Whole(bytes) => bytes,
             Self::Joined(bytes) => &bytes[..],
@@ -53,7 +58,7 @@ impl Line<'_> {
 }
 
 /// The code with which a server's line begins (SMTP, FTP), whether it is the last line of an answer, and its text.
-pub(super) fn reply(line: &[u8]) -> Option<(u16, bool, &[u8])> {
+pub(crate) fn reply(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     let (digits, rest) = line.split_at_checked(3)?;
     let code = crate::text::number(digits)?;
     let is_last = rest.first() != Some(&b'-');
@@ -65,7 +70,7 @@ pub(super) fn reply(line: &[u8]) -> Option<(u16, bool, &[u8])> {
 }
 
 /// What follows a command's name; the name in any case.
-pub(super) fn after<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn after<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (begin, rest) = line.split_at_checked(name.len())?;
     begin.eq_ignore_ascii_case(name).then(|| rest.trim_ascii())
 }
