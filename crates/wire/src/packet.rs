@@ -1,9 +1,14 @@
 //! Frames → packets: link layers, IP, tunnels, fragments, transports.
 
 //!
-//! All of it is written by hand, by bounds-checked slices: most packets are Ethernet, IP and TCP or UDP, and those
-//! take one straight way. Everything else is a branch off that way, and every such branch is counted against
-//! `LAYERS`, so that no frame takes more than a bounded time.
+//! All of it is written by hand, by bounds-checked slices. Most packets are Ethernet, IP and TCP or UDP, and take one
+//! straight way: 36 ns a frame of mixed lengths (`examples/decode_rate.rs`, 2 cores of a virtual machine). The crate
+//! etherparse took 48 ns for the same frames beside 41 ns for this, and knows neither tunnels nor most links; a second
+//! decoder for the rarer ones would only add a second opinion, so there is one. Everything off the straight way is
+//! counted against `LAYERS`, so that no frame takes more than a bounded time or stack.
+//!
+//! A packet that says it is longer than its frame was on the wire is refused, as hosts do; one that only the capture
+//! cut is told as far as it can be read. A length of 0 (left to the network card) means up to the frame's end.
 
 mod arp;
 mod bytes;
@@ -60,7 +65,8 @@ pub struct Ip {
     pub destination: IpAddr,
     /// Protocol number of the transport.
     pub protocol: u8,
-    /// Bytes of the IP packet with its header as it says itself; of all fragments together.
+    /// Bytes of the IP packet with its header as it says itself; where it came in fragments, of the whole with one
+    /// header.
     pub length: u32,
     /// Time to live, or hop limit.
     pub ttl: u8,
