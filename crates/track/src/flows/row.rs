@@ -113,6 +113,7 @@ impl Row {
             (Transport::Tcp, Stage::Closed, Stage::Inactive | Stage::Partial)
             | (Transport::Tcp, Stage::Inactive | Stage::Partial, Stage::Closed) => times.tcp_half_closed,
             (Transport::Tcp, ..) => times.tcp,
+            (Transport::Udp, ..) if self.key.port(!self.source) == 53 => times.dns,
             (Transport::Udp | Transport::UdpLite, ..) => times.udp,
             (Transport::Icmp | Transport::Icmpv6, ..) => times.icmp,
             _ => times.other,

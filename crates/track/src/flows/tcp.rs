@@ -136,6 +136,11 @@ impl Sender {
         self.has_mark |= bit;
     }
 
+    /// Its SYN was seen.
+    const fn has_begun(&self) -> bool {
+        self.has_mark & 1 != 0
+    }
+
     /// One past the last byte it said.
     pub(super) const fn high(&self) -> u32 {
         self.high
@@ -212,6 +217,7 @@ pub(super) fn state(source: &Sender, destination: &Sender, silent: bool) -> Conn
         (Stage::Reset, Stage::Reset) if silent => State::REJ,
         (_, Stage::Reset) if from.is_vague() => State::RSTRH,
         (_, Stage::Reset) => State::RSTR,
+        (Stage::Reset, Stage::Inactive) if !source.has_begun() => State::OTH,
         (Stage::Reset, _) if to.is_vague() => State::RSTOS0,
         (Stage::Reset, _) => State::RSTO,
         (Stage::Closed, Stage::Closed) => State::SF,

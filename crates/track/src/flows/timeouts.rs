@@ -17,6 +17,8 @@ pub struct TimeOuts {
     pub tcp_reset: Span,
     /// UDP.
     pub udp: Span,
+    /// Questions to port 53 over UDP, and their answers.
+    pub dns: Span,
     /// ICMP.
     pub icmp: Span,
     /// Every other protocol.
@@ -32,6 +34,7 @@ impl Default for TimeOuts {
             tcp_half_closed: Span::from_seconds(3),
             tcp_reset: Span(100_000),
             udp: Span::from_seconds(60),
+            dns: Span::from_seconds(10),
             icmp: Span::from_seconds(60),
             other: Span::from_seconds(60),
         }
@@ -51,6 +54,7 @@ impl TimeOuts {
             tcp_half_closed: cut(self.tcp_half_closed, 5),
             tcp_reset: self.tcp_reset,
             udp: cut(self.udp, 6),
+            dns: cut(self.dns, 5),
             icmp: cut(self.icmp, 6),
             other: cut(self.other, 6),
         }
