@@ -65,7 +65,7 @@ impl Bench {
             most,
             ..FlowOptions::default()
         };
-        tracker.read_packets(packet::Options::default(), options);
+        tracker.read_packets(packet::Options::default(), options, None);
         Self {
             tracker,
             bytes: [0; 128],
