@@ -11,6 +11,8 @@ mod messages;
 mod pieces;
 mod quic;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use atalaya_model::Application;
 

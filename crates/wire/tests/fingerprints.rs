@@ -2,6 +2,13 @@
 //!
 //! Streams are put together here in the simplest way there is: the tracker's way is tested in its own room.
 
+#![expect(
+    clippy::let_underscore_must_use,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
