@@ -62,16 +62,21 @@ impl Half {
     /// Banner and HASSH, once both have come; the second is `None` where there is none to come.
     fn read(&mut self, data: &[u8], by_client: bool, banner: &mut Option<Box<str>>) -> Option<Box<str>> {
         self.held.extend_from_slice(data);
+        let mut begin = 0;
         while banner.is_none() {
-            let end = memchr(b'\n', &self.held)?;
-            let line: Vec<u8> = self.held.drain(..=end).collect();
-            let line = line.trim_ascii_end();
+            let Some(length) = memchr(b'\n', &self.held[begin..]) else {
+                self.held.drain(..begin);
+                return None;
+            };
+            let line = self.held[begin..begin + length].trim_ascii_end();
+            begin += length + 1;
             // Servers may say other lines first.
             if line.starts_with(b"SSH-") {
                 *banner = Some(text(line, 255));
                 self.is_done = line.starts_with(b"SSH-1.") && !line.starts_with(b"SSH-1.99");
             }
         }
+        self.held.drain(..begin);
         if self.is_done {
             return None;
         }

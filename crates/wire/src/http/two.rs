@@ -378,13 +378,13 @@ impl Stream {
     fn field(&mut self, by_client: bool, name: &[u8], value: &[u8], query_strings: bool) {
         let http = &mut self.exchange.http;
         match (by_client, name) {
-            (true, b":method") => http.method = Some(text(value, 32)),
-            (true, b":path") => {
+            (true, b":method") if http.method.is_none() => http.method = Some(text(value, 32)),
+            (true, b":path") if http.path.is_none() => {
                 let (path, left_out) = kept::address(value, query_strings);
                 http.path = Some(path);
                 http.query_left_out |= left_out;
             }
-            (true, b":authority") => http.host = Some(text(kept::host(value), 255)),
+            (true, b":authority") if http.host.is_none() => http.host = Some(text(kept::host(value), 255)),
             (false, b":status") => {
                 let status = number(value).and_then(|status| u16::try_from(status).ok());
                 match status {

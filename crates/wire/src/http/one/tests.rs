@@ -341,6 +341,32 @@ fn websockets_are_followed_no_further() {
 }
 
 #[test]
+fn an_upgrade_to_http2() {
+    let mut conversation = Conversation::new(Over::Stream, 40_000, 80);
+    let mut out = Vec::new();
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n";
+    let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x88";
+    conversation.read(&piece(CLIENT, request.as_bytes()), &limits(), &mut out);
+    conversation.read(&piece(SERVER, answer), &limits(), &mut out);
+    conversation.read(
+        &piece(CLIENT, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        &limits(),
+        &mut out,
+    );
+    conversation.wait(Time(0), true, &mut out);
+    let kinds: Vec<_> = out
+        .iter()
+        .map(|(_, message)| match message {
+            Message::Http(http) => (http.stream, http.status),
+            _ => (Some(0), None),
+        })
+        .collect();
+    assert_eq!(kinds, [(None, Some(101)), (Some(0), None), (Some(1), Some(200))]);
+    let (application, _) = conversation.application().unwrap();
+    assert_eq!(application, Application::Http2);
+}
+
+#[test]
 fn kept_things_are_bounded() {
     let long = "x".repeat(100_000);
     let request = format!("GET /{long} HTTP/1.1\r\nHost: {long}\r\nUser-Agent: {long}\r\nX: {long}\r\n\r\n");

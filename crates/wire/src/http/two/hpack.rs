@@ -6,6 +6,10 @@ use super::huffman;
 
 /// Largest dynamic table that is followed, in bytes as the standard counts them: browsers ask for as much.
 const LARGEST: usize = 64 << 10;
+/// Longest name of a field: real ones have no more than a few dozen bytes, and an index of one byte repeats them.
+const NAME: usize = 1_024;
+/// Most fields of a block that are given: an index of one byte may stand for a value of 64 KiB.
+const FIELDS: usize = 256;
 /// Each entry counts for so many bytes more than name and value.
 const ENTRY: usize = 32;
 
@@ -106,17 +110,24 @@ impl Default for Hpack {
 }
 
 impl Hpack {
-    /// Gives each field of a block, name and value, to `take`.
+    /// Gives each field of a block, name and value, to `take`; the first 256 of them.
     pub(super) fn decode(
         &mut self,
         mut block: &[u8],
         take: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<(), Broken> {
+        let mut left = FIELDS;
+        let mut give = |name: &[u8], value: &[u8]| {
+            if left > 0 {
+                left -= 1;
+                take(name, value);
+            }
+        };
         while let Some(first) = block.first().copied() {
             if first & 0x80 != 0 {
                 let index = integer(&mut block, 7).ok_or(Broken)?;
                 let (name, value) = self.entry(index).ok_or(Broken)?;
-                take(name, value);
+                give(name, value);
             } else if first & 0xe0 == 0x20 {
                 let limit = integer(&mut block, 5).ok_or(Broken)?;
                 if limit > LARGEST {
@@ -132,8 +143,11 @@ impl Hpack {
                 } else {
                     self.entry(index).ok_or(Broken)?.0.to_vec()
                 };
+                if name.len() > NAME {
+                    return Err(Broken);
+                }
                 let value = string(&mut block).ok_or(Broken)?;
-                take(&name, &value);
+                give(&name, &value);
                 if is_kept {
                     self.insert(name, value);
                 }
@@ -270,6 +284,16 @@ mod tests {
         assert_eq!(hpack.dynamic.len(), 0);
         assert_eq!(fields(&mut hpack, b"\xbe"), Err(Broken));
         assert_eq!(fields(&mut hpack, b"\x3f\xff\xff\xff\x7f"), Err(Broken));
+    }
+
+    #[test]
+    fn little_does_not_become_much() {
+        let mut hpack = Hpack::default();
+        let many = vec![0x82; 60_000];
+        assert_eq!(fields(&mut hpack, &many).unwrap().len(), FIELDS);
+        let mut long = b"\x00\x7f\x8a\x08".to_vec();
+        long.resize(long.len() + 1_200, b'x');
+        assert_eq!(fields(&mut hpack, &long), Err(Broken));
     }
 
     proptest! {
