@@ -280,3 +280,6 @@ impl Flows {
         self.totals.summary(&self.interfaces)
     }
 }
+
+#[cfg(test)]
+mod tests;
