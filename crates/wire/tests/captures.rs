@@ -1,6 +1,10 @@
 //! Every capture of the corpora is read: whole where it is whole, up to the damage where it is not.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test that tells shares")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that tells shares"
+)]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

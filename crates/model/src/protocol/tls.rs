@@ -60,7 +60,7 @@ pub struct ClientHello {
 /// What a server said.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerHello {
-    /// The version it chose, as on the wire.
+    /// The version it chose, as on the wire; 0x7f00 stands for a draft of TLS 1.3 before 16.
     pub version: u16,
     /// The cipher suite it chose, as on the wire.
     pub cipher: u16,

@@ -175,7 +175,8 @@ pub(super) fn server(body: &[u8]) -> Option<Server<'_>> {
     let extensions = if at.is_empty() { &[] } else { at.long()? };
     let mut server = Server {
         hello: ServerHello {
-            version,
+            // Only drafts before 16 wrote 1.3 here.
+            version: if version == 0x0304 { 0x7f00 } else { version },
             cipher,
             ..ServerHello::default()
         },
@@ -194,7 +195,7 @@ pub(super) fn server(body: &[u8]) -> Option<Server<'_>> {
         text.number(kind);
         match kind {
             ALPN => server.hello.protocol = protocols(data).into_iter().next(),
-            VERSIONS => server.hello.version = Cursor(data).u16().unwrap_or(version),
+            VERSIONS => server.hello.version = Cursor(data).u16().unwrap_or(server.hello.version),
             // Drafts of TLS 1.3 up to 22 had it under another number.
             KEY_SHARE | OLD_KEY_SHARE => server.group = Cursor(data).u16(),
             PRE_SHARED_KEY => server.takes_key = true,
