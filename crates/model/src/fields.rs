@@ -7,6 +7,7 @@ mod alerts;
 mod connections;
 mod losses;
 mod processes;
+mod wire;
 
 use std::sync::Arc;
 
@@ -174,10 +175,16 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
         alerts::FIELDS,
         losses::FIELDS,
         connections::FIELDS,
+        wire::FIELDS,
         processes::FIELDS,
     ]
     .into_iter()
     .flatten()
+}
+
+/// The fields of conversations that only packets tell.
+pub fn of_wire() -> impl Iterator<Item = &'static Field> {
+    wire::FIELDS.iter()
 }
 
 /// The fields of one kind of record.

@@ -76,6 +76,18 @@ impl Lane {
     }
 }
 
+impl Wire {
+    /// Segments that either side sent again.
+    pub fn sent_again(&self) -> u64 {
+        u64::from(self.source.retransmits) + u64::from(self.destination.retransmits)
+    }
+
+    /// Segments of either side that overtook others.
+    pub fn out_of_order(&self) -> u64 {
+        u64::from(self.source.out_of_order) + u64::from(self.destination.out_of_order)
+    }
+}
+
 /// How far a conversation came: Zeek's `conn_state`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are Zeek's; `meaning` says what they are")]

@@ -12,6 +12,7 @@ use crate::codes::{self, counter, decode, encode, uncounter};
 use crate::dictionary::Dictionaries;
 use crate::identity;
 use crate::load::Loader;
+use crate::wire;
 
 /// What happened last to a conversation or listener since it appeared (phase 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +100,7 @@ pub(crate) fn insert(
     places.bind(conversation.started.0.saturating_sub(time.0))?;
     places.bind(conversation.started_before)?;
     statement.raw_execute()?;
-    Ok(())
+    wire::write(connection, id, conversation)
 }
 
 /// Writes what is known of a conversation at `time`; false where the row is gone.
@@ -119,7 +120,11 @@ pub(crate) fn update(
     places.bind(time.0)?;
     places.bind(conversation.ended.map(|ended| ended.0.saturating_sub(time.0)))?;
     places.bind(id)?;
-    Ok(statement.raw_execute()? > 0)
+    let found = statement.raw_execute()? > 0;
+    if found {
+        wire::write(connection, id, conversation)?;
+    }
+    Ok(found)
 }
 
 /// Binds values to a statement's parameters, one after the other.
@@ -434,7 +439,11 @@ pub(crate) fn read(
             row.get(now(const { (place("attribution"), place("last_attribution")) }))?,
         )?,
         shared_with: from_keys(row.get(now(const { (place("shared_with"), place("last_shared_with")) }))?),
-        wire: None,
+        // Only the last of it is kept: of the opening it would tell what came later.
+        wire: match last || row.get::<_, i64>(const { place("phase") })? == 0 {
+            true => wire::read(connection, id)?,
+            false => None,
+        },
     };
     Ok((time, conversation))
 }

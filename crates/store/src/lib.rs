@@ -30,6 +30,7 @@ mod retain;
 mod rows;
 mod uses;
 mod views;
+mod wire;
 mod writer;
 
 pub use alerts::{Said, StoredAlert};

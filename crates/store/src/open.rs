@@ -14,7 +14,11 @@ use crate::{StoreError, views};
 const APPLICATION: i64 = 0x4174_6131;
 
 /// Migration n brings a database from version n to n + 1. Never change one that was released: add one.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+];
 
 /// The schema version of this program.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -118,6 +118,14 @@ fn community(blob: &str) -> String {
     sql
 }
 
+/// What packets told: `w`.
+fn wire() -> String {
+    let columns: Vec<_> = atalaya_model::fields::of_wire()
+        .map(|field| format!("w.{column} AS {column}", column = field.column))
+        .collect();
+    columns.join(", ")
+}
+
 fn connections() -> String {
     let opened = identity::time_sql("c");
     let now = |column: &str| format!("iif(c.phase, c.last_{column}, c.{column})");
@@ -140,9 +148,10 @@ fn connections() -> String {
          iif(c.side, {packets_out}, {packets_in}) AS destination_packets, \
          nullif({round_trip}, 0) AS round_trip, {retransmits} AS retransmits, \
          iif(c.side, 'destination', 'source') AS side, {outcome} AS outcome, {name_source} AS name_source, nullif(c.cookie, 0) AS cookie, \
-         c.started_before AS started_before, c.user_id AS socket_user_id, {attribution}, {process} \
+         c.started_before AS started_before, c.user_id AS socket_user_id, {attribution}, {wire}, {process} \
          FROM connection c JOIN ip s ON s.id = c.source_ip JOIN ip d ON d.id = c.destination_ip \
-         LEFT JOIN process p ON p.id = {process_id} {PROCESS_JOINS}",
+         LEFT JOIN process p ON p.id = {process_id} {PROCESS_JOINS} LEFT JOIN wire w ON w.connection = c.id",
+        wire = wire(),
         transport = transport("c.transport"),
         direction = codes::names("c.direction", codes::DIRECTION, Direction::name),
         scope = codes::names("c.scope", codes::SCOPE, Scope::name),

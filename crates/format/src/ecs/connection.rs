@@ -8,20 +8,26 @@ use atalaya_model::{Connection, Outcome, Wire};
 
 use super::Context;
 use super::members::ECS_VERSION;
-use super::said::{self, Much};
 use super::subject::Subject;
 use super::tree::{Node, Tree};
 use super::wire;
 use crate::json::{self, Object, object};
 
 /// The objects that are written by hand; the other fields of connections are those of its process.
-const BY_HAND: [&str; 6] = [
+const BY_HAND: [&str; 13] = [
     "event",
     "network",
     "source",
     "destination",
     "connection",
     "attribution",
+    "zeek",
+    "tls",
+    "http",
+    "url",
+    "user_agent",
+    "ssh",
+    "observer",
 ];
 
 /// Appends the object about a connection.
@@ -36,17 +42,19 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, connection: &Connec
             it.word("certainty", connection.attribution.certainty.name());
             it.word("evidence", connection.attribution.evidence.name());
         });
-        process(line, subject, connection, context);
         let wire = connection.wire.as_deref();
         if let Some(wire) = wire {
-            spoken(line, wire);
+            wire::spoken(line, wire);
         }
-        watcher(line, wire, context);
+        observer(line, wire, context);
+        process(line, subject, connection, context);
+        host(line, context);
     });
 }
 
 fn event(it: &mut Object<'_>, subject: &Subject<'_>, connection: &Connection) {
-    it.member("kind").push_str("\"event\",\"category\":[\"network\"]");
+    it.word("kind", "event");
+    it.member("category").push_str("[\"network\"]");
     it.member("type").push_str(subject.types());
     it.word("action", subject.action());
     it.word("dataset", "atalaya.connection");
@@ -83,15 +91,7 @@ fn network(it: &mut Object<'_>, connection: &Connection) {
         bytes.map(|(source, destination)| source.saturating_add(destination)),
     );
     if let Some(wire) = connection.wire.as_deref() {
-        if wire.application.is_some() {
-            wire::application(it.member("application"), wire);
-        }
-        if wire.vlans[0] > 0 {
-            wire::vlan(it.member("vlan"), wire);
-        }
-        if wire.vlans[1] > 0 {
-            wire::inner(it.member("inner"), wire);
-        }
+        wire::network(it, wire);
     }
 }
 
@@ -139,17 +139,9 @@ fn details(it: &mut Object<'_>, connection: &Connection) {
     }
     it.truth("started_before", connection.started_before);
     it.some_number("user_id", connection.user_id);
-    let Some(wire) = connection.wire.as_deref() else {
-        return;
-    };
-    if wire.application.is_some() {
-        wire::basis(it.member("application_basis"), wire);
+    if let Some(wire) = connection.wire.as_deref() {
+        wire::connection(it, wire);
     }
-    it.some_text("tunnel", wire.tunnel.as_deref());
-    it.number("source_ip_bytes", wire.source.ip_bytes);
-    it.number("destination_ip_bytes", wire.destination.ip_bytes);
-    it.some_number("segments_sent_again", wire::sent_again(wire));
-    it.some_number("segments_out_of_order", wire::out_of_order(wire));
 }
 
 /// The fields of the process, where it is known; these come from the list.
@@ -177,38 +169,23 @@ pub(super) fn process(
     }
 }
 
-/// What was spoken.
-fn spoken(line: &mut Object<'_>, wire: &Wire) {
-    wire::zeek(line.member("zeek"), wire);
-    if let Some(tls) = &wire.tls {
-        said::tls(line.member("tls"), tls, Much::Little);
-    }
-    if let Some(http) = &wire.http {
-        said::http(line.member("http"), http);
-        if http.host.is_some() || http.path.is_some() {
-            said::url(line.member("url"), http);
+/// Who saw it, and by which interface.
+pub(super) fn observer(line: &mut Object<'_>, wire: Option<&Wire>, context: &Context) {
+    line.object("observer", |it| {
+        if let Some(name) = wire.and_then(|wire| wire.interface.as_deref()) {
+            it.object("ingress", |it| it.object("interface", |it| it.text("name", name)));
         }
-        if http.user_agent.is_some() {
-            said::agent(line.member("user_agent"), http);
-        }
-    }
-    if let Some(ssh) = &wire.ssh {
-        said::ssh(line.member("ssh"), ssh);
-    }
+        it.word("product", "Atalaya");
+        it.word("type", "sensor");
+        it.text("version", &context.version);
+    });
 }
 
-/// Whose record it is.
-pub(super) fn watcher(line: &mut Object<'_>, wire: Option<&Wire>, context: &Context) {
+/// On which host.
+pub(super) fn host(line: &mut Object<'_>, context: &Context) {
     line.object("host", |it| {
         it.text("name", &context.host_name);
         it.some_text("id", context.host_id.as_deref());
-    });
-    line.object("observer", |it| {
-        it.member("product").push_str("\"Atalaya\",\"type\":\"sensor\"");
-        it.text("version", &context.version);
-        if let Some(wire) = wire.filter(|wire| wire.interface.is_some()) {
-            wire::ingress(it.member("ingress"), wire);
-        }
     });
     line.object("ecs", |it| it.word("version", ECS_VERSION));
 }

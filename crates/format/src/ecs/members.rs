@@ -2,14 +2,12 @@
 
 use std::sync::LazyLock;
 
+use atalaya_model::AlertRecord;
 use atalaya_model::fields::{self, Kind, Record};
-use atalaya_model::{AlertRecord, Wire};
 
 use super::Context;
-use super::said::{self, Much};
 use super::subject::Subject;
 use super::tree::{Node, Tree, Write};
-use super::wire;
 use crate::json;
 use crate::sentence::{self, Part};
 
@@ -60,58 +58,6 @@ const FIRST: &[(&str, Write)] = &[
 
 /// What comes after the fields.
 const LAST: &[(&str, Write)] = &[
-    ("network.application", |out, subject, _| {
-        wire(out, subject, wire::application)
-    }),
-    ("network.vlan", |out, subject, _| wire(out, subject, wire::vlan)),
-    ("network.inner", |out, subject, _| wire(out, subject, wire::inner)),
-    ("connection.application_basis", |out, subject, _| {
-        wire(out, subject, wire::basis)
-    }),
-    ("connection.tunnel", |out, subject, _| {
-        wire(out, subject, wire::tunnel)
-    }),
-    ("connection.source_ip_bytes", |out, subject, _| {
-        wire(out, subject, |out, wire| number(out, Some(wire.source.ip_bytes)))
-    }),
-    ("connection.destination_ip_bytes", |out, subject, _| {
-        wire(out, subject, |out, wire| {
-            number(out, Some(wire.destination.ip_bytes))
-        })
-    }),
-    ("connection.segments_sent_again", |out, subject, _| {
-        wire(out, subject, |out, it| number(out, wire::sent_again(it)))
-    }),
-    ("connection.segments_out_of_order", |out, subject, _| {
-        wire(out, subject, |out, it| number(out, wire::out_of_order(it)))
-    }),
-    ("zeek", |out, subject, _| wire(out, subject, wire::zeek)),
-    ("tls", |out, subject, _| {
-        wire(out, subject, |out, wire| {
-            let tls = wire.tls.as_deref();
-            tls.map(|tls| said::tls(out, tls, Much::Little)).is_some()
-        })
-    }),
-    ("http", |out, subject, _| {
-        wire(out, subject, |out, wire| {
-            wire.http.as_deref().map(|http| said::http(out, http)).is_some()
-        })
-    }),
-    ("url", |out, subject, _| {
-        wire(out, subject, |out, wire| {
-            wire.http.as_deref().is_some_and(|http| said::url(out, http))
-        })
-    }),
-    ("user_agent", |out, subject, _| {
-        wire(out, subject, |out, wire| {
-            wire.http.as_deref().is_some_and(|http| said::agent(out, http))
-        })
-    }),
-    ("ssh", |out, subject, _| {
-        wire(out, subject, |out, wire| {
-            wire.ssh.as_deref().map(|ssh| said::ssh(out, ssh)).is_some()
-        })
-    }),
     ("rule.description", |out, subject, context| {
         say(out, subject, context, Part::Title)
     }),
@@ -178,9 +124,6 @@ const LAST: &[(&str, Write)] = &[
     ("observer.version", |out, _, context| {
         text(out, Some(&context.version))
     }),
-    ("observer.ingress", |out, subject, _| {
-        wire(out, subject, wire::ingress)
-    }),
     ("ecs.version", |out, _, _| text(out, Some(ECS_VERSION))),
 ];
 
@@ -221,16 +164,6 @@ fn shape(kind: Option<Kind>) -> Tree {
         tree.add(name, Node::Made(*write));
     }
     tree
-}
-
-/// What packets told of the connection that the record is, where they told anything.
-fn wire(out: &mut String, subject: &Subject<'_>, write: impl Fn(&mut String, &Wire) -> bool) -> bool {
-    match subject.record() {
-        Some(Record::Connection(connection)) => {
-            connection.wire.as_deref().is_some_and(|wire| write(out, wire))
-        }
-        _ => false,
-    }
 }
 
 fn text(out: &mut String, value: Option<&str>) -> bool {

@@ -4,7 +4,7 @@ use atalaya_model::community_id::CommunityId;
 use atalaya_model::{Message, Protocol};
 
 use super::Context;
-use super::connection::{nanoseconds, process, watcher};
+use super::connection::{host, nanoseconds, observer, process};
 use super::said::{self, Much};
 use super::subject::Subject;
 use crate::eve;
@@ -17,7 +17,8 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, protocol: &Protocol
     object(out, |line| {
         json::rfc3339(line.member("@timestamp"), protocol.time);
         line.object("event", |it| {
-            it.member("kind").push_str("\"event\",\"category\":[\"network\"]");
+            it.word("kind", "event");
+            it.member("category").push_str("[\"network\"]");
             it.member("type").push_str(subject.types());
             it.word("action", subject.action());
             it.word("dataset", "atalaya.protocol");
@@ -49,29 +50,22 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, protocol: &Protocol
         });
         process(line, subject, connection, context);
         message(line, &protocol.message);
-        watcher(line, wire, context);
+        observer(line, wire, context);
+        host(line, context);
     });
 }
 
 fn message(line: &mut Object<'_>, message: &Message) {
     match message {
         Message::Dns(dns) => said::dns(line.member("dns"), dns),
-        Message::Tls(tls) => said::tls(line.member("tls"), tls, Much::All),
+        Message::Tls(tls) => said::tls(line, tls, Much::All),
         Message::Quic(quic) => {
             said::quic(line.member("quic"), quic);
-            said::tls(line.member("tls"), &quic.tls(), Much::All);
+            said::tls(line, &quic.tls(), Much::All);
         }
-        Message::Http(http) => {
-            said::http(line.member("http"), http);
-            if http.host.is_some() || http.path.is_some() {
-                said::url(line.member("url"), http);
-            }
-            if http.user_agent.is_some() {
-                said::agent(line.member("user_agent"), http);
-            }
-        }
+        Message::Http(http) => said::http(line, http),
         Message::Http2Settings(settings) => said::http2(line.member("http2"), settings),
-        Message::Ssh(ssh) => said::ssh(line.member("ssh"), ssh),
+        Message::Ssh(ssh) => said::ssh(line, ssh),
         Message::Mail(mail) => {
             said::email(line.member("email"), mail);
             said::smtp(line.member("smtp"), mail);

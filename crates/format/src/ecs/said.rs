@@ -1,10 +1,10 @@
-//! What was said in a conversation, with the names of ECS where it has one. Each function writes the value of the
-//! member that bears its name.
+//! What was said in a conversation, with the names of ECS where it has one. Each function writes the
+//! members that bear its name, or the value of the one that does.
 
 use std::fmt::Write;
 
 use atalaya_model::protocol::dns::{Answer, Data, Dns, code_name, type_name};
-use atalaya_model::protocol::tls::{Certificate, Tls, cipher_name, curve_name, eve_version};
+use atalaya_model::protocol::tls::{Certificate, Tls, cipher_name, curve_name, version_words};
 use atalaya_model::protocol::{Http, Http2Settings, Mail, Quic, Ssh};
 
 use crate::json::{self, Object, object};
@@ -148,26 +148,12 @@ pub(crate) fn present(out: &mut String, data: &Data) {
     .unwrap_or_default();
 }
 
-pub(super) fn tls(out: &mut String, tls: &Tls, much: Much) {
-    object(out, |it| {
+pub(super) fn tls(line: &mut Object<'_>, tls: &Tls, much: Much) {
+    line.filled("tls", |it| {
         if let Some(version) = tls.version {
-            let (protocol, number) = match version {
-                0x0002 => ("ssl", "2.0"),
-                0x0300 => ("ssl", "3.0"),
-                0x0301 => ("tls", "1.0"),
-                0x0302 => ("tls", "1.1"),
-                0x0303 => ("tls", "1.2"),
-                0x0304 => ("tls", "1.3"),
-                0xfeff => ("dtls", "1.0"),
-                0xfefd => ("dtls", "1.2"),
-                0xfefc => ("dtls", "1.3"),
-                _ => ("tls", ""),
-            };
+            let (protocol, number) = version_words(version);
             it.word("version_protocol", protocol);
-            match number {
-                "" => it.word("version", &eve_version(version)),
-                number => it.word("version", number),
-            }
+            it.word("version", &number);
         }
         let server = tls.server.as_ref();
         if much == Much::All {
@@ -181,7 +167,7 @@ pub(super) fn tls(out: &mut String, tls: &Tls, much: Much) {
             server.and_then(|server| server.protocol.as_deref()),
         );
         if let Some(client) = &tls.client {
-            it.object("client", |it| {
+            it.filled("client", |it| {
                 it.some_text("server_name", client.server_name.as_deref());
                 it.some_text("ja3", client.ja3.as_deref());
                 if !client.ja4.is_empty() {
@@ -190,17 +176,14 @@ pub(super) fn tls(out: &mut String, tls: &Tls, much: Much) {
                 it.texts("alpn", client.protocols.iter().map(|name| &**name));
             });
         }
-        let certificate = tls.certificates.first();
-        if server.is_some() || certificate.is_some() {
-            it.object("server", |it| {
-                if let Some(server) = server.filter(|server| !server.ja3s.is_empty()) {
-                    it.text("ja3s", &server.ja3s);
-                }
-                if let Some(certificate) = certificate {
-                    describe(it, certificate, much);
-                }
-            });
-        }
+        it.filled("server", |it| {
+            if let Some(server) = server.filter(|server| !server.ja3s.is_empty()) {
+                it.text("ja3s", &server.ja3s);
+            }
+            if let Some(certificate) = tls.certificates.first() {
+                describe(it, certificate, much);
+            }
+        });
     });
 }
 
@@ -235,57 +218,38 @@ pub(super) fn quic(out: &mut String, quic: &Quic) {
     });
 }
 
-pub(super) fn http(out: &mut String, http: &Http) {
-    object(out, |it| {
-        match http.version {
-            9 => it.word("version", "0.9"),
-            10 => it.word("version", "1.0"),
-            11 => it.word("version", "1.1"),
-            20 => it.word("version", "2"),
-            _ => {}
+/// `http`, `url` and `user_agent`.
+pub(super) fn http(line: &mut Object<'_>, http: &Http) {
+    line.filled("http", |it| {
+        if let Some(version) = http.version_name() {
+            it.word("version", version);
         }
-        it.object("request", |it| {
+        let body = |it: &mut Object<'_>, bytes: u64| {
+            if bytes > 0 {
+                it.object("body", |it| it.number("bytes", bytes));
+            }
+        };
+        it.filled("request", |it| {
             it.some_text("method", http.method.as_deref());
             it.some_text("referrer", http.referrer.as_deref());
             it.some_text("mime_type", http.request_mime.as_deref());
-            if http.request_bytes > 0 {
-                it.object("body", |it| it.number("bytes", http.request_bytes));
-            }
+            body(it, http.request_bytes);
         });
-        it.object("response", |it| {
+        it.filled("response", |it| {
             it.some_number("status_code", http.status);
             it.some_text("mime_type", http.response_mime.as_deref());
-            if http.response_bytes > 0 {
-                it.object("body", |it| it.number("bytes", http.response_bytes));
-            }
+            body(it, http.response_bytes);
         });
     });
-}
-
-/// Where the request went. `false`, and nothing, where neither host nor path was said.
-pub(super) fn url(out: &mut String, http: &Http) -> bool {
-    let (host, path) = (http.host.as_deref(), http.path.as_deref());
-    if host.is_none() && path.is_none() {
-        return false;
-    }
-    object(out, |it| {
-        it.some_text("domain", host);
-        let (path, query) = match path.map(|path| path.split_once('?').ok_or(path)) {
-            Some(Ok((path, query))) => (Some(path), Some(query)),
-            Some(Err(path)) => (Some(path), None),
-            None => (None, None),
-        };
+    line.filled("url", |it| {
+        it.some_text("domain", http.host.as_deref());
+        let (path, query) = http.path_and_query();
         it.some_text("path", path);
         it.some_text("query", query);
     });
-    true
-}
-
-pub(super) fn agent(out: &mut String, http: &Http) -> bool {
-    let agent = http.user_agent.as_deref();
-    agent
-        .map(|agent| object(out, |it| it.text("original", agent)))
-        .is_some()
+    line.filled("user_agent", |it| {
+        it.some_text("original", http.user_agent.as_deref())
+    });
 }
 
 pub(super) fn http2(out: &mut String, settings: &Http2Settings) {
@@ -300,8 +264,8 @@ pub(super) fn http2(out: &mut String, settings: &Http2Settings) {
     });
 }
 
-pub(super) fn ssh(out: &mut String, ssh: &Ssh) {
-    object(out, |it| {
+pub(super) fn ssh(line: &mut Object<'_>, ssh: &Ssh) {
+    line.filled("ssh", |it| {
         it.some_text("client", ssh.client.as_deref());
         it.some_text("server", ssh.server.as_deref());
         it.some_text("hassh", ssh.hassh.as_deref());

@@ -1,71 +1,45 @@
-//! What packets tell of a connection, beside what is said in it. Each function writes the value of one member, and says
-//! whether there is one.
+//! What packets tell of a connection: the members that stand beside others, and those that stand alone.
 
 use atalaya_model::Wire;
 
-use crate::json::{self, object};
+use super::said::{self, Much};
+use crate::json::Object;
 
-/// A word of ours.
-fn word(out: &mut String, word: &str) -> bool {
-    out.push('"');
-    out.push_str(word);
-    out.push('"');
-    true
-}
-
-pub(super) fn application(out: &mut String, wire: &Wire) -> bool {
-    wire.application
-        .is_some_and(|(application, _)| word(out, application.name()))
-}
-
-pub(super) fn basis(out: &mut String, wire: &Wire) -> bool {
-    wire.application.is_some_and(|(_, basis)| word(out, basis.name()))
-}
-
-pub(super) fn vlan(out: &mut String, wire: &Wire) -> bool {
-    let outer = wire.vlans[0];
+/// Of `network`.
+pub(super) fn network(it: &mut Object<'_>, wire: &Wire) {
+    if let Some((application, _)) = wire.application {
+        it.word("application", application.name());
+    }
+    let [outer, inner, _] = wire.vlans;
     if outer > 0 {
-        object(out, |it| it.number("id", outer));
+        it.object("vlan", |it| it.number("id", outer));
     }
-    outer > 0
-}
-
-pub(super) fn inner(out: &mut String, wire: &Wire) -> bool {
-    let inner = wire.vlans[1];
     if inner > 0 {
-        object(out, |it| it.object("vlan", |it| it.number("id", inner)));
+        it.object("inner", |it| it.object("vlan", |it| it.number("id", inner)));
     }
-    inner > 0
 }
 
-pub(super) fn tunnel(out: &mut String, wire: &Wire) -> bool {
-    wire.tunnel
-        .as_deref()
-        .map(|tunnel| json::text(out, tunnel))
-        .is_some()
+/// Of `connection`.
+pub(super) fn connection(it: &mut Object<'_>, wire: &Wire) {
+    if let Some((_, basis)) = wire.application {
+        it.word("application_basis", basis.name());
+    }
+    it.some_text("tunnel", wire.tunnel.as_deref());
+    it.number("source_ip_bytes", wire.source.ip_bytes);
+    it.number("destination_ip_bytes", wire.destination.ip_bytes);
+    for (name, count) in [
+        ("segments_sent_again", wire.sent_again()),
+        ("segments_out_of_order", wire.out_of_order()),
+    ] {
+        if count > 0 {
+            it.number(name, count);
+        }
+    }
 }
 
-pub(super) fn ingress(out: &mut String, wire: &Wire) -> bool {
-    let name = wire.interface.as_deref();
-    let write = |name| object(out, |it| it.object("interface", |it| it.text("name", name)));
-    name.map(write).is_some()
-}
-
-/// Segments that either side sent again, where any was.
-pub(super) fn sent_again(wire: &Wire) -> Option<u64> {
-    let sum = u64::from(wire.source.retransmits) + u64::from(wire.destination.retransmits);
-    (sum > 0).then_some(sum)
-}
-
-/// Segments that overtook others, where any did.
-pub(super) fn out_of_order(wire: &Wire) -> Option<u64> {
-    let sum = u64::from(wire.source.out_of_order) + u64::from(wire.destination.out_of_order);
-    (sum > 0).then_some(sum)
-}
-
-/// State and history with the names under which Filebeat keeps Zeek's.
-pub(super) fn zeek(out: &mut String, wire: &Wire) -> bool {
-    object(out, |it| {
+/// Objects of their own: state and history with the names under which Filebeat keeps Zeek's, and what was spoken.
+pub(super) fn spoken(line: &mut Object<'_>, wire: &Wire) {
+    line.object("zeek", |it| {
         it.object("connection", |it| {
             it.word("state", wire.state.name());
             if !wire.history.is_empty() {
@@ -80,5 +54,13 @@ pub(super) fn zeek(out: &mut String, wire: &Wire) -> bool {
             }
         });
     });
-    true
+    if let Some(tls) = &wire.tls {
+        said::tls(line, tls, Much::Little);
+    }
+    if let Some(http) = &wire.http {
+        said::http(line, http);
+    }
+    if let Some(ssh) = &wire.ssh {
+        said::ssh(line, ssh);
+    }
 }

@@ -88,6 +88,22 @@ impl Object<'_> {
         object(self.member(name), fill);
     }
 
+    /// An object, unless `fill` writes nothing into it.
+    #[inline]
+    pub(crate) fn filled(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
+        let (before, empty) = (self.out.len(), self.empty);
+        let out = self.member(name);
+        out.push('{');
+        let mut inside = Object { out, empty: true };
+        fill(&mut inside);
+        if inside.empty {
+            self.out.truncate(before);
+            self.empty = empty;
+        } else {
+            self.out.push('}');
+        }
+    }
+
     /// A list, each item written by `write`; nothing where it is empty.
     pub(crate) fn list<T>(
         &mut self,

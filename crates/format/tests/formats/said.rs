@@ -281,6 +281,8 @@ pub(crate) fn http() -> Http {
         response_type: Some("text/html; charset=utf-8".into()),
         response_mime: Some("text/html".into()),
         response_bytes: 1_270,
+        request_bytes: 5,
+        request_mime: Some("text/plain".into()),
         ..Http::default()
     }
 }

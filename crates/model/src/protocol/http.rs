@@ -61,6 +61,28 @@ pub struct Http {
     pub upgraded: Option<Box<str>>,
 }
 
+impl Http {
+    /// The version as people write it; `None` for one without a name.
+    pub const fn version_name(&self) -> Option<&'static str> {
+        Some(match self.version {
+            9 => "0.9",
+            10 => "1.0",
+            11 => "1.1",
+            20 => "2",
+            _ => return None,
+        })
+    }
+
+    /// What it asks for, and the query behind it where that is kept.
+    pub fn path_and_query(&self) -> (Option<&str>, Option<&str>) {
+        match self.path.as_deref().map(|path| path.split_once('?').ok_or(path)) {
+            Some(Ok((path, query))) => (Some(path), Some(query)),
+            Some(Err(path)) => (Some(path), None),
+            None => (None, None),
+        }
+    }
+}
+
 /// The settings frame with which a side of HTTP/2 began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Http2Settings {

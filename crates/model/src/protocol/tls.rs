@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Time;
 
-pub use names::{alert_name, cipher_name, curve_name, eve_version, extension_name, zeek_name, zeek_version};
+pub use names::{
+    alert_name, cipher_name, curve_name, eve_version, extension_name, version_words, zeek_name, zeek_version,
+};
 
 /// A handshake. What was not seen is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -86,6 +86,7 @@ proptest! {
     #[test]
     fn record_and_sql_agree(
         connections in prop::collection::vec(sample::connection(1), 1..8),
+        wires in prop::collection::vec(prop::option::of(sample::wire()), 8),
         closed in any::<u8>(),
         listeners in prop::collection::vec(sample::listener(1), 1..4),
         processes in prop::collection::vec(sample::process(), 1..6),
@@ -102,6 +103,7 @@ proptest! {
         }
         for (place, mut connection) in connections.into_iter().enumerate() {
             connection.id = place as u64;
+            connection.wire = wires[place].clone().map(Box::new);
             tell(Fact::ConnectionOpened(Arc::new(connection.clone())));
             if closed >> place & 1 == 1 {
                 connection.ended = Some(NOW);

@@ -11,6 +11,8 @@ mod migration;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod packets;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod round_trip;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use atalaya_model::alert::Technique;
 use atalaya_model::connection::Traffic;
 use atalaya_model::process::{Ancestor, Container, Digest, Flags, Package, Unread};
+use atalaya_model::protocol::tls::ClientHello;
+use atalaya_model::protocol::{Http, Ssh, Tls};
 use atalaya_model::*;
 use atalaya_store::{Options, Writer};
 use proptest::option;
@@ -245,6 +247,81 @@ pub(crate) fn connection(id: u64) -> BoxedStrategy<Connection> {
                 attribution,
                 shared_with: shared_with.into(),
                 wire: None,
+            },
+        )
+        .boxed()
+}
+
+/// Anything that packets may tell.
+pub(crate) fn wire() -> BoxedStrategy<Wire> {
+    let boxed = || option::of(text().prop_map(|text| Box::<str>::from(&*text)));
+    let applications = prop::sample::select(vec![
+        (Application::BitTorrent, Basis::Port),
+        (Application::Tls, Basis::Content),
+    ]);
+    (
+        (
+            0_u64..4,
+            0_u64..4,
+            prop::array::uniform3(0_u16..3),
+            option::of(applications),
+        ),
+        (text(), option::of(text()), option::of(text())),
+        option::of((
+            option::of(0x0302_u16..0x0306),
+            boxed(),
+            text(),
+            prop::collection::vec(text(), 0..3),
+            boxed(),
+        )),
+        option::of((boxed(), boxed(), boxed(), option::of(200_u16..203))),
+        option::of((boxed(), boxed(), any::<Option<bool>>())),
+    )
+        .prop_map(
+            |((bytes, missed, vlans, application), (history, interface, tunnel), tls, http, ssh)| Wire {
+                source: Lane {
+                    ip_bytes: bytes,
+                    missed_bytes: missed,
+                    retransmits: 1,
+                    ..Lane::default()
+                },
+                history: history.to_string().into(),
+                application,
+                interface,
+                vlans,
+                tunnel,
+                tls: tls.map(|(version, server_name, ja4, names, ja3)| {
+                    let client = ClientHello {
+                        server_name,
+                        ja3,
+                        ja4: ja4.to_string().into(),
+                        protocols: names.iter().map(|name| name.to_string().into()).collect(),
+                        ..ClientHello::default()
+                    };
+                    Arc::new(Tls {
+                        version,
+                        client: Some(client),
+                        ..Tls::default()
+                    })
+                }),
+                http: http.map(|(method, host, path, status)| {
+                    Arc::new(Http {
+                        method,
+                        host,
+                        path,
+                        status,
+                        ..Http::default()
+                    })
+                }),
+                ssh: ssh.map(|(client, hassh, authenticated)| {
+                    Arc::new(Ssh {
+                        client,
+                        hassh,
+                        authenticated,
+                        ..Ssh::default()
+                    })
+                }),
+                ..Wire::default()
             },
         )
         .boxed()

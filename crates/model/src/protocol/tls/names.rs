@@ -214,6 +214,23 @@ pub fn eve_version(version: u16) -> Cow<'static, str> {
     })
 }
 
+/// Protocol and version as the Elastic Common Schema has them: `tls` and `1.2`.
+pub fn version_words(version: u16) -> (&'static str, Cow<'static, str>) {
+    let (protocol, number) = match version {
+        0x0002 => ("ssl", "2.0"),
+        0x0300 => ("ssl", "3.0"),
+        0x0301 => ("tls", "1.0"),
+        0x0302 => ("tls", "1.1"),
+        0x0303 => ("tls", "1.2"),
+        0x0304 => ("tls", "1.3"),
+        0xfeff => ("dtls", "1.0"),
+        0xfefd => ("dtls", "1.2"),
+        0xfefc => ("dtls", "1.3"),
+        _ => return ("tls", eve_version(version)),
+    };
+    (protocol, Cow::Borrowed(number))
+}
+
 /// A distinguished name as Zeek writes it (RFC 2253: the last attribute first, commas inside of values escaped), from
 /// one in the order of the certificate: `C=US, O=Example, Inc., CN=a` becomes `CN=a,O=Example\, Inc.,C=US`.
 pub fn zeek_name(name: &str) -> String {
