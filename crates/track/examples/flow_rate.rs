@@ -93,7 +93,7 @@ impl Bench {
         self.packets += 1;
         self.events += self.out.len() as u64;
         self.out.clear();
-        if self.packets % 65_536 == 0 {
+        if self.packets.is_multiple_of(999_983) {
             self.most = self
                 .most
                 .max((self.tracker.flow_count(), self.tracker.flow_bytes()));

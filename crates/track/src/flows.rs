@@ -201,7 +201,7 @@ impl Flows {
             self.end(slot, ground, out);
         }
         *ground.last_id += 1;
-        let row = Row::new(key, end, packet, *ground.last_id);
+        let row = Row::new(key, end, packet, ground.networks, *ground.last_id);
         let id = row.id;
         let slot = self.table.insert(row);
         if self.options.by_id {

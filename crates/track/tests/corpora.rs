@@ -2,7 +2,11 @@
 //!
 //! Each test prints its share and what differs, and fails where the share is below what was reached.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test that tells shares")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that tells shares"
+)]
 
 #[path = "corpora/replay.rs"]
 mod replay;

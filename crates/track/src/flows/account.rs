@@ -1,6 +1,6 @@
 //! A packet is put into its conversation's row: counted, put in order, read.
 
-use atalaya_model::{Event, Side, Text, Transport};
+use atalaya_model::{Event, Networks, Side, Text, Transport};
 use atalaya_wire::stream::{Delivery, Room, Segment as Part, Stream, distance};
 use atalaya_wire::{Limits, Over, Packet, Piece, Said, Segment};
 
@@ -10,12 +10,13 @@ use super::row::{Row, RowLane};
 use super::server_ports::is_server;
 use super::talk::Talk;
 use super::tcp::{self, ACK, FIN, Head, RST, SYN, Stage};
+use super::tell::turn;
 use super::wheel::Link;
 use super::{Flows, Ground};
 
 impl Row {
     /// A row in which nothing was counted yet. The sender began it, unless what it says or its port tells otherwise.
-    pub(super) fn new(key: Key, end: End, packet: &Packet<'_>, id: u64) -> Self {
+    pub(super) fn new(key: Key, end: End, packet: &Packet<'_>, networks: &Networks, id: u64) -> Self {
         let mut history = History::default();
         let turned = is_answer(packet, key.port(end), key.port(!end));
         if turned {
@@ -24,9 +25,15 @@ impl Row {
         let tunnel = packet.tunnels.last().map(|tunnel| -> Text {
             format!("{} {} {}", tunnel.kind, tunnel.source, tunnel.destination).into()
         });
+        let (source, destination) = (packet.ip.source, packet.ip.destination);
         Self {
             key,
             source: end ^ turned,
+            turn: if turned {
+                turn(destination, source, networks)
+            } else {
+                turn(source, destination, networks)
+            },
             lanes: [RowLane::default(), RowLane::default()],
             started: packet.time,
             seen: packet.time,

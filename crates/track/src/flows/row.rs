@@ -1,6 +1,8 @@
 //! One conversation in the table: as small as can be, for there are many.
 
-use atalaya_model::{Application, Basis, ConnectionState, Lane, Side, Time, Transport, Wire};
+use atalaya_model::{
+    Application, Basis, ConnectionState, Direction, Lane, Scope, Side, Time, Transport, Wire,
+};
 use atalaya_wire::stream::Stream;
 
 use super::history::History;
@@ -25,6 +27,8 @@ pub(super) struct Row {
     pub(super) link: Link,
     pub(super) history: History,
     pub(super) interface: u16,
+    /// Which side is ours, and which way it goes.
+    pub(super) turn: (Side, Direction, Scope),
     /// How often it was told that it still lives.
     pub(super) progress: u16,
     /// What is spoken, once that is known for good.

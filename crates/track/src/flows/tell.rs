@@ -1,5 +1,6 @@
 //! Rows become connections, and what happens to them events.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use atalaya_model::{
@@ -24,8 +25,8 @@ pub(super) fn hurried(time: Time, count: u64) -> Event {
 }
 
 /// Which side is ours, and which way it goes.
-fn turn(row: &Row, networks: &Networks) -> (Side, Direction, Scope) {
-    let [source, destination] = [row.source, !row.source].map(|end| networks.scope(row.key.endpoint(end).ip));
+pub(super) fn turn(source: IpAddr, destination: IpAddr, networks: &Networks) -> (Side, Direction, Scope) {
+    let [source, destination] = [source, destination].map(|ip| networks.scope(ip));
     let is_own = |scope| matches!(scope, Scope::Private | Scope::Loopback | Scope::Unspecified);
     match (is_own(source), is_own(destination)) {
         (true, true) if source == Scope::Loopback || destination == Scope::Loopback => {
@@ -55,7 +56,7 @@ fn outcome(row: &Row) -> Outcome {
 impl Flows {
     /// The conversation as it is now.
     pub(super) fn connection(&self, row: &Row, ground: &mut Ground<'_>, ended: Option<Time>) -> Connection {
-        let (side, direction, scope) = turn(row, ground.networks);
+        let (side, direction, scope) = row.turn;
         let source = row.key.endpoint(row.source);
         let destination = row.key.endpoint(!row.source);
         let (own, other) = match side {
