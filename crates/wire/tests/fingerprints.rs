@@ -467,6 +467,7 @@ fn columns(message: &Message) -> Vec<(&'static str, Value)> {
     columns
 }
 
+/// One row is left out: Zeek takes a question of DNS on port 443 for an unknown version of QUIC.
 #[test]
 fn handshakes_as_zeek_logs_them() {
     let Some(folder) = corpora().map(|folder| folder.join("conn")) else {
@@ -478,7 +479,7 @@ fn handshakes_as_zeek_logs_them() {
             .iter()
             .filter(|row| row["log"] == "ssl" || row["log"] == "quic")
             .collect();
-        if rows.is_empty() {
+        if rows.is_empty() || capture == "quic-vector-max-size-crash.pcap" {
             continue;
         }
         let said = read(&folder.join(&capture));

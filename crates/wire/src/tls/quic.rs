@@ -325,6 +325,9 @@ impl Analyser for Reader {
 /// Ports of HTTP/3 and DNS.
 pub(super) const PORTS: &[u16] = &[443, 784, 853, 4433, 4443, 8443, 8853];
 
+/// Bytes that a client's first datagram has at least (RFC 9000 section 14.1).
+const FIRST: usize = 1200;
+
 /// A long head of a version that is known, or of another on QUIC's own ports; or one of Google's.
 pub(super) fn recognise(opening: &Opening<'_>) -> Guess {
     let data = opening.data;
@@ -342,9 +345,11 @@ pub(super) fn recognise(opening: &Opening<'_>) -> Guess {
         return Guess::Yes;
     }
     let known = is_known(version) || is_grease(version);
-    let usual =
-        PORTS.contains(&opening.destination_port) && first & 0x40 != 0 && opening.side == Side::Source;
-    let fits = (known && version != 1) || (version == 1 && first & 0x40 != 0) || usual;
+    // DNSCrypt is on the same ports; its first question is plain DNS: one question, no answer.
+    let is_dns = matches!(data, [_, _, _, _, 0, 1, 0, 0, ..]);
+    let usual = PORTS.contains(&opening.destination_port) && opening.side == Side::Source;
+    let plausible = usual && first & 0x40 != 0 && data.len() >= FIRST && !is_dns;
+    let fits = (known && version != 1) || (version == 1 && first & 0x40 != 0) || plausible;
     let reads = || {
         packet::long(&mut Cursor(data), is_known).is_some_and(|long| version != 1 || !long.bytes.is_empty())
     };
