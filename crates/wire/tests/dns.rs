@@ -1,5 +1,11 @@
 //! DNS and DHCP facts against what Zeek and Suricata say of the same captures.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop, and says what it skipped"
+)]
+
 #[path = "streams/assemble.rs"]
 mod assemble;
 
