@@ -21,7 +21,7 @@ use crate::json::{self, Object};
 pub use alerts::alert;
 pub(crate) use dns::unescape;
 pub(crate) use flow::last;
-pub(crate) use others::attributes;
+pub(crate) use others::{Words, attributes};
 
 /// Appends the lines about an event, each with its newline; events that Suricata does not tell of add none.
 pub fn event(out: &mut String, event: &Event) {

@@ -55,6 +55,13 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, protocol: &Protocol
     });
 }
 
+/// Attributes bear their own names, and are texts.
+const WORDS: eve::Words = eve::Words {
+    numbers: &[],
+    lists: &[],
+    name: |_, _| None,
+};
+
 fn message(line: &mut Object<'_>, message: &Message) {
     match message {
         Message::Dns(dns) => said::dns(line.member("dns"), dns),
@@ -71,7 +78,7 @@ fn message(line: &mut Object<'_>, message: &Message) {
             said::smtp(line.member("smtp"), mail);
         }
         Message::Other(other) => line.object("atalaya", |it| {
-            it.object("attributes", |it| eve::attributes(it, other, &[], &[]));
+            it.object("attributes", |it| eve::attributes(it, other, &WORDS));
         }),
     }
 }

@@ -1,21 +1,34 @@
 //! SSH, mail, and protocols that are told as names and values.
 
 use atalaya_model::protocol::{Mail, Other, Ssh};
+use atalaya_model::{Application, Text};
 
 use crate::json::{self, Object};
 
-/// Values that are numbers, by name.
-const NUMBERS: &[&str] = &[
-    "id",
-    "lease_time",
-    "rebinding_time",
-    "renewal_time",
-    "version",
-    "stratum",
-];
+/// How a format tells attributes.
+pub(crate) struct Words {
+    /// Values that are numbers, by the format's name.
+    pub(crate) numbers: &'static [&'static str],
+    /// Names of the format that are lists also where there is one value.
+    pub(crate) lists: &'static [&'static str],
+    /// The format's name of an attribute.
+    pub(crate) name: fn(&Other, &str) -> Option<&'static str>,
+}
 
-/// Names that are lists also where there is one value.
-const LISTS: &[&str] = &["params", "dns_servers", "routers"];
+const WORDS: Words = Words {
+    numbers: &["id", "lease_time", "rebinding_time", "renewal_time"],
+    lists: &["params", "dns_servers", "routers"],
+    name: |other, name| match (other.application, name) {
+        (Application::Dhcp, "op") => Some("type"),
+        (Application::Dhcp, "type") => Some("dhcp_type"),
+        (Application::Dhcp, "vendor_class") => Some("vendor_class_identifier"),
+        (Application::Dhcp, "client_id") => Some("client_identifier"),
+        (Application::Dhcp, "parameter") => Some("params"),
+        (Application::Dhcp, "dns_server") => Some("dns_servers"),
+        (Application::Dhcp, "router") => Some("routers"),
+        _ => None,
+    },
+};
 
 pub(super) fn ssh(line: &mut Object<'_>, ssh: &Ssh) {
     line.object("ssh", |it| {
@@ -66,30 +79,30 @@ pub(super) fn other(line: &mut Object<'_>, kind: &str, other: &Other) {
     if other.attributes.is_empty() {
         return;
     }
-    line.object(kind, |it| attributes(it, other, NUMBERS, LISTS));
+    line.object(kind, |it| attributes(it, other, &WORDS));
 }
 
-/// Attributes as members, each name once.
-pub(crate) fn attributes(it: &mut Object<'_>, other: &Other, numbers: &[&str], lists: &[&str]) {
+/// Attributes as members, each name once; those that come several times are lists.
+pub(crate) fn attributes(it: &mut Object<'_>, other: &Other, words: &Words) {
     let all = &other.attributes;
-    let number = |name: &str| numbers.contains(&name);
-    let write = |out: &mut String, name: &str, value: &str| match value.parse::<u64>() {
-        Ok(value) if number(name) => json::integer(out, value),
-        _ => json::text(out, value),
-    };
     for (index, (name, value)) in all.iter().enumerate() {
-        let same = |(known, _): &&(atalaya_model::Text, Box<str>)| known == name;
+        let same = |(known, _): &&(Text, Box<str>)| known == name;
         if all[..index].iter().any(|earlier| same(&earlier)) {
             continue;
         }
         // Names are ours, but who knows: as a key they are escaped like any text.
-        let key = escaped(name);
-        if lists.contains(&&**name) || all[index + 1..].iter().any(|later| same(&later)) {
-            it.list(&key, all[index..].iter().filter(same), |out, (name, value)| {
-                write(out, name, value);
+        let ours = (words.name)(other, name);
+        let key = ours.map_or_else(|| escaped(name), ToOwned::to_owned);
+        let write = |out: &mut String, value: &str| match value.parse::<u64>() {
+            Ok(number) if words.numbers.contains(&&*key) => json::integer(out, number),
+            _ => json::text(out, value),
+        };
+        if words.lists.contains(&&*key) || all[index + 1..].iter().any(|later| same(&later)) {
+            it.list(&key, all[index..].iter().filter(same), |out, (_, value)| {
+                write(out, value)
             });
         } else {
-            write(it.member(&key), name, value);
+            write(it.member(&key), value);
         }
     }
 }

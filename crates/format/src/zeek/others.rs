@@ -1,8 +1,9 @@
 //! `ssh`, `smtp`, and protocols that are told as names and values.
 
+use atalaya_model::Application;
 use atalaya_model::protocol::{Mail, Other, Ssh};
 
-use crate::eve;
+use crate::eve::{self, Words};
 use crate::json::Object;
 
 pub(super) fn ssh(it: &mut Object<'_>, ssh: &Ssh) {
@@ -41,6 +42,22 @@ pub(super) fn mail(it: &mut Object<'_>, mail: &Mail) {
     it.truth("tls", mail.starttls);
 }
 
+const WORDS: Words = Words {
+    numbers: &["lease_time", "trans_id"],
+    lists: &["msg_types"],
+    name: |other, name| match (other.application, name) {
+        (Application::Dhcp, "type") => Some("msg_types"),
+        (Application::Dhcp, "id") => Some("trans_id"),
+        (Application::Dhcp, "client_mac") => Some("mac"),
+        (Application::Dhcp, "hostname") => Some("host_name"),
+        (Application::Dhcp, "client_ip") => Some("client_addr"),
+        (Application::Dhcp, "server_ip") => Some("server_addr"),
+        (Application::Dhcp, "requested_ip") => Some("requested_addr"),
+        (Application::Dhcp, "assigned_ip") => Some("assigned_addr"),
+        _ => None,
+    },
+};
+
 pub(super) fn attributes(it: &mut Object<'_>, other: &Other) {
-    eve::attributes(it, other, &["lease_time", "trans_id", "version"], &["msg_types"]);
+    eve::attributes(it, other, &WORDS);
 }

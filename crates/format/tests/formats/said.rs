@@ -299,13 +299,13 @@ pub(crate) fn ssh() -> Ssh {
 
 pub(crate) fn messages() -> Vec<Message> {
     let dhcp = [
-        ("type", "request"),
+        ("op", "request"),
+        ("type", "offer"),
         ("id", "3759982360"),
         ("client_mac", "00:00:6c:82:dc:4e"),
-        ("dhcp_type", "offer"),
-        ("params", "subnet_mask"),
-        ("params", "router"),
-        ("dns_servers", "10.100.0.2"),
+        ("parameter", "subnet_mask"),
+        ("parameter", "router"),
+        ("dns_server", "10.100.0.2"),
         ("lease_time", "3600"),
         ("hostname", "evil\u{1b}[2J\n"),
     ];
