@@ -1,5 +1,6 @@
 //! The command line: verbs, flags, their help. Help, man page and completions all come from here.
 
+mod capture;
 mod replay;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use atalaya_model::{Severity, Span, Tier, Time, Verdict};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use capture::{CaptureArgs, CaptureFormat};
 pub use replay::{ReplayArgs, ReplayOutput};
 
 /// Watch a host's network activity: who talks to whom, which process it is, what is odd about it and why.
@@ -86,6 +88,9 @@ pub enum Verb {
     /// Read captures with the same engine as a watch: connections, names, alerts.
     #[command(after_help = replay::EXAMPLES)]
     Replay(Box<ReplayArgs>),
+    /// Write packets to a file, with the process of each; filter and convert captures.
+    #[command(after_help = capture::EXAMPLES)]
+    Capture(Box<CaptureArgs>),
     /// List, explain, acknowledge and close alerts.
     #[command(after_help = "\
 Examples:

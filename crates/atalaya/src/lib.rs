@@ -7,6 +7,7 @@
 //! This room must not decide what is odd (`detect`), what is told (`alert`), or how a thing is written (`format`).
 
 pub mod alerts;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;

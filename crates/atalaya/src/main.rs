@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use atalaya::cli::{Cli, Verb, WatchArgs};
 use atalaya::exit::{Exit, Failure};
 use atalaya::terminal::Terminal;
-use atalaya::{alerts, cli, config, plan, processes, replay, rules, service, snapshot, status, watch};
+use atalaya::{
+    alerts, capture, cli, config, plan, processes, replay, rules, service, snapshot, status, watch,
+};
 use atalaya_host::clock;
 use clap::{CommandFactory as _, Parser as _};
 
@@ -71,6 +73,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             let loaded = load(&args.common)?;
             replay::run(&args, loaded, terminal, out)
         }
+        Some(Verb::Capture(args)) => capture::run(&args, load(&args.common)?),
         Some(Verb::Alerts(args)) => {
             let common = match &args.verb {
                 cli::AlertsVerb::List(list) => &list.store.common,

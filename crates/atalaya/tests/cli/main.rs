@@ -6,6 +6,8 @@
 )]
 
 #[cfg(test)]
+mod capture;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod home;

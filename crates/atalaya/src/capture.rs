@@ -1,0 +1,125 @@
+//! `atalaya capture`: packets into a file, with the process of each; or from one file into another.
+
+mod live;
+mod output;
+mod owners;
+mod selection;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use atalaya_host::clock;
+use atalaya_model::filter::Expression;
+use atalaya_wire::Frame;
+use atalaya_wire::capture::{Interface, Reader};
+
+use crate::cli::{CaptureArgs, CaptureFormat};
+use crate::config::load::Loaded;
+use crate::exit::{Exit, Failure};
+use output::Output;
+use selection::Selection;
+
+/// Runs the verb.
+///
+/// # Errors
+/// A wrong filter or combination of flags, no privilege to capture, or a file that cannot be read or written.
+pub fn run(args: &CaptureArgs, loaded: Loaded) -> Result<Exit, Failure> {
+    let text = args.filter.as_deref().unwrap_or("");
+    let filter = atalaya_model::filter::parse(text).map_err(|error| Failure::Usage(error.to_string()))?;
+    check(args)?;
+    let output = Output::open(args);
+    match &args.read {
+        Some(path) => convert(args, path, &loaded, filter, output),
+        None => live::run(args, loaded, filter, output),
+    }
+}
+
+fn check(args: &CaptureArgs) -> Result<(), Failure> {
+    let rotates = args.rotate_size.is_some() || args.rotate_time.is_some();
+    let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
+    if args.keep.is_some() && !rotates {
+        return usage("--keep is of use only with --rotate-size or --rotate-time");
+    }
+    if args.write.as_os_str() == "-" && rotates {
+        return usage("standard output cannot be rotated; name a file with --write");
+    }
+    if let Some(read) = &args.read
+        && let (Ok(read), Ok(write)) = (fs::canonicalize(read), fs::canonicalize(&args.write))
+        && read == write
+    {
+        return usage("--read and --write name the same file");
+    }
+    Ok(())
+}
+
+/// From a file into another.
+fn convert(
+    args: &CaptureArgs,
+    path: &Path,
+    loaded: &Loaded,
+    filter: Expression,
+    mut output: Output,
+) -> Result<Exit, Failure> {
+    let name = path.display();
+    let read: Box<dyn Read + Send> = if path.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        let file = File::open(path);
+        Box::new(file.map_err(|error| Failure::Failed(format!("cannot open `{name}`: {error}")))?)
+    };
+    let failed = |error| Failure::Failed(format!("cannot read `{name}`: {error}"));
+    let mut reader = Reader::open(read).map_err(failed)?;
+    let mut selection = Selection::new(filter, loaded.networks());
+    let mut interfaces: Vec<Interface> = Vec::new();
+    let mut damage = None;
+    let mut last = None;
+    while output.takes_more(args.count) {
+        let frame = match reader.next() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            Err(error) => {
+                damage = Some(failed(error));
+                break;
+            }
+        };
+        last = Some(frame.time);
+        let (keeps, _) = selection.judge(&frame, None, None);
+        if !keeps {
+            continue;
+        }
+        let number = frame.interface as usize;
+        if let Some(interface) = interfaces.get(number) {
+            output.write(&snapped(frame, args.snap_length), interface, None)?;
+            continue;
+        }
+        // The frame borrows the reader: its interface's description can be had only once it was let go.
+        let data = frame.data.to_vec();
+        let frame = Frame { data: &data, ..frame };
+        interfaces = reader.interfaces().to_vec();
+        if let Some(interface) = interfaces.get(number) {
+            output.write(&snapped(frame, args.snap_length), interface, None)?;
+        }
+    }
+    let read = reader.records();
+    let packets = output.finish(last.unwrap_or_else(clock::now))?;
+    if let Some(failure) = damage {
+        return Err(failure);
+    }
+    if !args.common.quiet {
+        tracing::info!("{packets} packets of {read} written to {}", args.write.display());
+    }
+    Ok(Exit::Clean)
+}
+
+/// The frame, no longer than `length`.
+fn snapped(frame: Frame<'_>, length: Option<u32>) -> Frame<'_> {
+    let length = length.map_or(usize::MAX, |length| length as usize);
+    let data = frame.data.get(..length).unwrap_or(frame.data);
+    Frame { data, ..frame }
+}
+
+/// Whether processes are looked for: they are written, or a filter may ask for them.
+const fn wants_processes(args: &CaptureArgs) -> bool {
+    !args.no_processes && (matches!(args.format, CaptureFormat::Pcapng) || args.filter.is_some())
+}

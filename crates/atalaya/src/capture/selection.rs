@@ -1,0 +1,205 @@
+//! Which packets are kept: the filter is asked of the conversation that a packet belongs to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use atalaya_model::fields::Record;
+use atalaya_model::filter::Expression;
+use atalaya_model::{
+    Attribution, Connection, Direction, Endpoint, Evidence, Networks, Outcome, Process, Scope, Side,
+    SocketState, Time, Transport,
+};
+use atalaya_wire::packet::{Options, Undecoded};
+use atalaya_wire::{Decoder, Frame, Packet, Segment};
+
+use super::owners::Owners;
+
+/// Conversations of which is remembered who began them; beyond, all are forgotten.
+const CONVERSATIONS: usize = 262_144;
+
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+
+pub(super) struct Selection {
+    filter: Expression,
+    networks: Networks,
+    decoder: Decoder,
+    known: HashMap<(Transport, Endpoint, Endpoint), Known>,
+}
+
+/// What was decided for a conversation.
+struct Known {
+    source: Endpoint,
+    process: Option<Arc<Process>>,
+    passes: bool,
+}
+
+impl Selection {
+    pub(super) fn new(filter: Expression, networks: Networks) -> Self {
+        Self {
+            filter,
+            networks,
+            decoder: Decoder::new(Options::default()),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Whether the frame is kept, and whose it is. `is_outgoing` where the capture knows it.
+    pub(super) fn judge(
+        &mut self,
+        frame: &Frame<'_>,
+        is_outgoing: Option<bool>,
+        mut owners: Option<&mut Owners>,
+    ) -> (bool, Option<Arc<Process>>) {
+        let keeps_all = matches!(self.filter, Expression::All);
+        if keeps_all && owners.is_none() {
+            return (true, None);
+        }
+        let Self {
+            filter,
+            networks,
+            decoder,
+            known,
+        } = self;
+        let (mut passes, mut process) = (keeps_all, None);
+        let decoded = decoder.decode(frame, &mut |packet| {
+            let (transport, sender, receiver) = ends(packet);
+            let owner = owners
+                .as_deref_mut()
+                .and_then(|owners| owners.of(transport, sender, receiver, is_outgoing.unwrap_or(false)));
+            if !passes {
+                let key = (transport, sender.min(receiver), sender.max(receiver));
+                if known.len() >= CONVERSATIONS && !known.contains_key(&key) {
+                    known.clear();
+                }
+                let found = known.entry(key).or_insert_with(|| {
+                    let source = source(packet, sender, receiver);
+                    let destination = if source == sender { receiver } else { sender };
+                    let direction = is_outgoing.map(|is_outgoing| is_outgoing == (source == sender));
+                    let connection =
+                        connection(transport, source, destination, direction, networks, packet.time);
+                    Known {
+                        source,
+                        process: None,
+                        passes: filter.matches(&Record::Connection(&connection)),
+                    }
+                });
+                let is_new = |owner: &Arc<Process>| {
+                    found
+                        .process
+                        .as_ref()
+                        .is_none_or(|known| !Arc::ptr_eq(known, owner))
+                };
+                if let Some(owner) = owner.as_ref().filter(|owner| is_new(owner)) {
+                    found.process = Some(Arc::clone(owner));
+                    let destination = if found.source == sender { receiver } else { sender };
+                    let direction = is_outgoing.map(|is_outgoing| is_outgoing == (found.source == sender));
+                    let connection = Connection {
+                        process: Some(Arc::clone(owner)),
+                        attribution: Attribution::from(Evidence::KernelEvent),
+                        ..connection(
+                            transport,
+                            found.source,
+                            destination,
+                            direction,
+                            networks,
+                            packet.time,
+                        )
+                    };
+                    found.passes = filter.matches(&Record::Connection(&connection));
+                }
+                passes = found.passes;
+            }
+            process = process.take().or(owner);
+        });
+        // Nobody knows yet what a fragment belongs to: rather one too many than one too few.
+        (passes || decoded == Err(Undecoded::Fragment), process)
+    }
+}
+
+fn ends(packet: &Packet<'_>) -> (Transport, Endpoint, Endpoint) {
+    let (source_port, destination_port) = match packet.segment {
+        Segment::Tcp {
+            source_port,
+            destination_port,
+            ..
+        }
+        | Segment::Udp {
+            source_port,
+            destination_port,
+            ..
+        }
+        | Segment::Sctp {
+            source_port,
+            destination_port,
+            ..
+        } => (source_port, destination_port),
+        _ => (0, 0),
+    };
+    (
+        Transport::from_number(packet.ip.protocol),
+        Endpoint::new(packet.ip.source, source_port),
+        Endpoint::new(packet.ip.destination, destination_port),
+    )
+}
+
+/// Who began: as the handshake says, else whoever talks to the lower port.
+fn source(packet: &Packet<'_>, sender: Endpoint, receiver: Endpoint) -> Endpoint {
+    match packet.segment {
+        Segment::Tcp { flags, .. } if flags & SYN != 0 => match flags & ACK {
+            0 => sender,
+            _ => receiver,
+        },
+        _ if sender.port < receiver.port => receiver,
+        _ => sender,
+    }
+}
+
+/// The conversation, as far as one packet tells it. `outbound` where it is known which end is this host.
+fn connection(
+    transport: Transport,
+    source: Endpoint,
+    destination: Endpoint,
+    outbound: Option<bool>,
+    networks: &Networks,
+    time: Time,
+) -> Connection {
+    let (from, to) = (networks.scope(source.ip), networks.scope(destination.ip));
+    let direction = match (from, to, outbound) {
+        (Scope::Loopback, Scope::Loopback, _) => Direction::Local,
+        (_, _, Some(true)) | (Scope::Private, Scope::External, None) => Direction::Outbound,
+        (_, _, Some(false)) | (Scope::External, Scope::Private, None) => Direction::Inbound,
+        _ => Direction::Unknown,
+    };
+    let (side, scope) = match direction {
+        Direction::Inbound => (Side::Destination, from),
+        _ => (Side::Source, to),
+    };
+    Connection {
+        id: 0,
+        started: time,
+        started_before: false,
+        seen: time,
+        ended: None,
+        transport,
+        source,
+        destination,
+        side,
+        direction,
+        scope,
+        state: SocketState::Established,
+        network_namespace: 0,
+        cookie: 0,
+        user_id: None,
+        cgroup_id: None,
+        traffic: None,
+        outcome: Outcome::Unknown,
+        name: None,
+        name_source: None,
+        service: None,
+        process: None,
+        attribution: Attribution::from(Evidence::NotRecorded),
+        shared_with: Box::default(),
+        wire: None,
+    }
+}
