@@ -255,6 +255,22 @@ fn community_ids_are_those_of_the_specification() {
     assert_eq!((right, all), (69, 69));
 }
 
+/// Captures made to harm: every conversation that is opened is closed, and nothing panics.
+#[test]
+fn damaged_captures_do_no_harm() {
+    let Some(folder) = folder("damaged") else { return };
+    let (mut captures, mut connections) = (0, 0);
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        for checksums in [false, true] {
+            connections += replay(&path, checksums, FlowOptions::default()).len();
+        }
+        captures += 1;
+    }
+    println!("damaged: {connections} conversations in {captures} files, each read twice");
+    assert!(captures > 600);
+}
+
 /// The id with its base64 part as hexadecimal digits.
 fn hexadecimal(id: &str) -> String {
     let (version, coded) = id.split_once(':').unwrap();

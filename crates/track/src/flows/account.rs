@@ -2,7 +2,7 @@
 
 use atalaya_model::{Event, Networks, Side, Text, Transport};
 use atalaya_wire::stream::{Delivery, Room, Segment as Part, Stream, distance};
-use atalaya_wire::{Limits, Over, Packet, Piece, Said, Segment};
+use atalaya_wire::{Conversation, Limits, Over, Packet, Piece, Said, Segment};
 
 use super::history::{History, Often, Once};
 use super::key::{End, Key};
@@ -45,10 +45,9 @@ impl Row {
             application: None,
             is_sated: false,
             talk: tunnel.map(|tunnel| {
-                Box::new(Talk {
-                    tunnel: Some(tunnel),
-                    ..Talk::default()
-                })
+                let mut talk = Box::<Talk>::default();
+                talk.tunnel = Some(tunnel);
+                talk
             }),
         }
     }
@@ -173,9 +172,15 @@ fn segment(
     if is_first || (head.has(SYN) && before == Stage::SynSent && own.payload == u64::from(head.length)) {
         own.stream.begin(head.data_begins());
     }
-    if head.length > 0 && !payload.is_empty() && !row.is_sated && row.talk.is_none() {
-        row.talk = Some(Box::new(begin_talk(&row.key, row.source, Over::Stream)));
+    if !payload.is_empty() {
+        listen(row, Over::Stream);
     }
+    let [source, destination] = &mut row.lanes;
+    let (own, other) = if answers {
+        (destination, source)
+    } else {
+        (source, destination)
+    };
     let mut listener = Listener {
         history: &mut row.history,
         talk: row.talk.as_deref_mut().filter(|_| !row.is_sated),
@@ -229,13 +234,10 @@ fn datagram(
     if row.is_sated || payload.is_empty() {
         return;
     }
-    let (key, source) = (&row.key, row.source);
-    let talk = row
-        .talk
-        .get_or_insert_with(|| Box::new(begin_talk(key, source, Over::Datagrams)));
-    if talk.conversation.is_none() {
-        talk.conversation = begin_talk(key, source, Over::Datagrams).conversation;
-    }
+    listen(row, Over::Datagrams);
+    let Some(talk) = &mut row.talk else {
+        return;
+    };
     let captured = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let piece = Piece {
         time: packet.time,
@@ -247,8 +249,16 @@ fn datagram(
     settle(row, limits);
 }
 
-fn begin_talk(key: &Key, source: End, over: Over) -> Talk {
-    Talk::begin(over, key.port(source), key.port(!source))
+/// Payload is there: somebody should read it, unless it says nothing more.
+fn listen(row: &mut Row, over: Over) {
+    if row.is_sated {
+        return;
+    }
+    let talk = row.talk.get_or_insert_default();
+    if talk.conversation.is_none() {
+        let (source, destination) = (row.key.port(row.source), row.key.port(!row.source));
+        talk.conversation = Some(Conversation::new(over, source, destination));
+    }
 }
 
 /// Lets go of who reads when there is nothing more to read.

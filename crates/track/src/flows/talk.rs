@@ -5,7 +5,7 @@ use std::sync::Arc;
 use atalaya_model::protocol::{Http, Ssh, Tls};
 use atalaya_model::{Application, Basis, Message, NameSource, Side, Text, Time};
 use atalaya_wire::stream::Delivery;
-use atalaya_wire::{Conversation, Limits, Over, Piece, Said};
+use atalaya_wire::{Conversation, Limits, Piece, Said};
 
 /// What a row needs beside its counters once something was said in it.
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub(super) struct Talk {
     /// Who reads; `None` when nothing more is to be read.
     pub(super) conversation: Option<Conversation>,
     /// Bytes of each side that were offered to it.
-    pub(super) offered: [u64; 2],
+    offered: [u64; 2],
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) http: Option<Arc<Http>>,
     pub(super) ssh: Option<Arc<Ssh>>,
@@ -29,13 +29,6 @@ impl std::fmt::Debug for Talk {
 }
 
 impl Talk {
-    pub(super) fn begin(over: Over, source_port: u16, destination_port: u16) -> Self {
-        Self {
-            conversation: Some(Conversation::new(over, source_port, destination_port)),
-            ..Self::default()
-        }
-    }
-
     /// What is spoken, while it is still read.
     pub(super) fn application(&self) -> Option<(Application, Basis)> {
         self.conversation.as_ref().and_then(Conversation::application)

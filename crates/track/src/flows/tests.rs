@@ -7,6 +7,7 @@ use atalaya_model::{
 use atalaya_wire::{Ip, Segment};
 use proptest::prelude::*;
 
+use super::talk::Talk;
 use super::tcp::{ACK, FIN, RST, SYN};
 use atalaya_model::Span;
 
@@ -501,7 +502,34 @@ fn a_full_table_ends_what_is_due_next_and_counts_it() {
 }
 
 #[test]
+fn what_is_said_in_tunnels_is_read_too() {
+    let head = b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n";
+    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+    let server = (2, 80);
+    let tunnels = [atalaya_wire::packet::Tunnel {
+        kind: "gre",
+        source: address((3, 0)),
+        destination: address((4, 0)),
+    }];
+    let mut bench = Bench::new(FlowOptions::default());
+    let length = u32::try_from(head.len()).unwrap();
+    let question = tcp(CLIENT, server, ACK, (100, 500), head);
+    let answer = tcp(server, CLIENT, ACK, (500, 100 + length), answer);
+    for (from, to, segment) in [(CLIENT, server, question), (server, CLIENT, answer)] {
+        let mut packet = packet(0, from, to, 6, segment);
+        packet.tunnels = &tunnels;
+        bench.take(&packet);
+    }
+    let closed = bench.closed();
+    let wire = closed[0].wire.as_ref().unwrap();
+    assert_eq!(wire.tunnel.as_deref(), Some("gre 10.0.0.3 10.0.0.4"));
+    assert_eq!(wire.http.as_ref().unwrap().status, Some(204));
+    assert_eq!(closed[0].name.as_deref(), Some("www.example"));
+}
+
+#[test]
 fn a_row_is_small() {
+    assert!(size_of::<Talk>() <= 320, "{}", size_of::<Talk>());
     assert!(size_of::<Row>() <= 320, "{}", size_of::<Row>());
 }
 

@@ -117,3 +117,51 @@ impl Wheel {
 const fn bucket(second: i64) -> usize {
     second.rem_euclid(SECONDS as i64) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    impl Links for Vec<Link> {
+        fn link(&mut self, slot: u32) -> Option<&mut Link> {
+            self.get_mut(slot as usize)
+        }
+    }
+
+    proptest! {
+        /// As a plain list of times would do it: nothing comes too early, nothing is forgotten.
+        #[test]
+        fn what_is_due_comes_when_it_is_due(
+            steps in prop::collection::vec((0u32..20, 0i64..2_000, 0i64..700, any::<bool>()), 1..100),
+        ) {
+            let mut links = vec![Link::default(); 20];
+            let mut wheel = Wheel::new();
+            let mut due = Vec::new();
+            let mut now = 1_000;
+            wheel.advance(now, &mut links, &mut due);
+            let mut listed: BTreeMap<u32, i64> = BTreeMap::new();
+            for (slot, ahead, step, removes) in steps {
+                wheel.remove(slot, &mut links);
+                listed.remove(&slot);
+                if !removes {
+                    wheel.insert(now + ahead, slot, &mut links);
+                    // What is further away than a turn is looked at within one.
+                    listed.insert(slot, now + ahead.clamp(1, SECONDS as i64 - 1));
+                }
+                prop_assert_eq!(wheel.first().is_some(), !listed.is_empty());
+                now += step;
+                wheel.advance(now, &mut links, &mut due);
+                due.sort_unstable();
+                let expected: Vec<u32> =
+                    listed.iter().filter(|(_, second)| **second <= now).map(|(slot, _)| *slot).collect();
+                prop_assert_eq!(&due, &expected);
+                listed.retain(|_, second| *second > now);
+                due.clear();
+            }
+        }
+    }
+}
