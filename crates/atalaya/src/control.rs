@@ -66,7 +66,7 @@ impl Subscriber {
     /// Tells of an event, if it was asked for. False when the client is gone.
     pub fn event(&self, event: &Event) -> bool {
         let wanted = self.wants(event.fact.kind()) && !matches!(event.fact, Fact::Tick { .. });
-        let record = atalaya_format::ecs::record_of(event);
+        let record = atalaya_format::ecs::judged(event);
         if !wanted || record.is_some_and(|record| !self.filter.matches(&record)) {
             return true;
         }

@@ -64,6 +64,14 @@ pub fn alert_record(out: &mut String, row: &AlertRecord, context: &Context) {
     members::write(out, &Subject::Row(row), context);
 }
 
+/// The record by which a filter judges an event: of what was said, the conversation in which it was said.
+pub fn judged(event: &Event) -> Option<Record<'_>> {
+    match &event.fact {
+        Fact::Protocol(protocol) => Some(Record::Connection(&protocol.connection)),
+        _ => record_of(event),
+    }
+}
+
 /// The record with fields inside an event.
 pub fn record_of(event: &Event) -> Option<Record<'_>> {
     Some(match &event.fact {

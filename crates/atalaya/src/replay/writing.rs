@@ -139,7 +139,7 @@ impl<'a> Writing<'a> {
             return Ok(());
         }
         if let Some(filter) = &self.filter
-            && ecs::record_of(event).is_some_and(|record| !filter.matches(&record))
+            && ecs::judged(event).is_some_and(|record| !filter.matches(&record))
         {
             return Ok(());
         }

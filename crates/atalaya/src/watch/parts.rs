@@ -22,6 +22,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::Plan;
 use super::output::Output;
 use super::packets::Packets;
+use super::recording::Recording;
 use super::reload::Sources;
 use crate::cli::TierChoice;
 use crate::config::load::Loaded;
@@ -65,6 +66,7 @@ pub(super) struct Parts {
     /// Asks the collector to tell what it still knows, and to end.
     pub(super) finish: Arc<AtomicBool>,
     pub(super) packets: Option<Packets>,
+    pub(super) recording: Option<Recording>,
     pub(super) commands: Receiver<Command>,
     pub(super) signals: Receiver<Signal>,
     /// Where whoever wants the watch to end says so.
@@ -142,6 +144,17 @@ pub(super) fn start(
         .as_deref()
         .map(|interfaces| Packets::start(interfaces, &loaded.config.packets, &ledger))
         .transpose()?;
+    let recorder = &loaded.config.packets.recorder;
+    let recording = (packets.is_some() && recorder.enabled)
+        .then(|| {
+            let beside = plan
+                .store
+                .as_deref()
+                .unwrap_or(&places.store)
+                .with_file_name("packets");
+            Recording::open(recorder, recorder.folder.clone().unwrap_or(beside))
+        })
+        .transpose()?;
     let packet_options = packets.is_some().then(|| {
         let namespace = atalaya_host::identity::network_namespace().unwrap_or(0);
         setup::packet_options(&loaded.config.packets, false, Some(namespace))
@@ -187,6 +200,7 @@ pub(super) fn start(
         observations,
         finish,
         packets,
+        recording,
         commands,
         signals,
         ask,
@@ -292,7 +306,7 @@ pub(super) fn open_outlets(
         },
         choose: Some(Box::new(move |item: &Item| match item {
             Item::Event(event) => {
-                atalaya_format::ecs::record_of(event).is_none_or(|record: Record<'_>| filter.matches(&record))
+                atalaya_format::ecs::judged(event).is_none_or(|record: Record<'_>| filter.matches(&record))
             }
             _ => true,
         })),

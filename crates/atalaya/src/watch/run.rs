@@ -128,6 +128,7 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
                 watch.hand_out();
             }
         }
+        watch.record();
         watch.alive();
         watch.show_status(false);
     }
@@ -299,6 +300,9 @@ impl Watch {
                 }
                 Output::Alert(record) => {
                     if let AlertRecord::Raised(alert) = &*record {
+                        if let Some(recording) = &mut self.parts.recording {
+                            recording.alert(alert);
+                        }
                         self.raised_since_look += u64::from(alert.finding.severity > Severity::Info);
                         self.counts.alert(alert, self.parts.outlets.want_snapshots());
                     }
@@ -418,11 +422,17 @@ impl Watch {
         match delivery {
             Delivery::Frames(batch) => {
                 for frame in batch.frames() {
+                    if let Some(recording) = &mut self.parts.recording {
+                        recording.frame(&frame);
+                    }
                     self.parts.engine.frame(&frame, &mut self.out);
                 }
             }
             Delivery::Appeared(interface) => {
-                tracing::info!("reads packets of {}", interface.name);
+                tracing::debug!("reads packets of {}", interface.name);
+                if let Some(recording) = &mut self.parts.recording {
+                    recording.interface(&interface);
+                }
                 self.parts.engine.name_interface(interface.number, interface.name);
             }
             Delivery::Gone(interface) => {
@@ -431,6 +441,13 @@ impl Watch {
             Delivery::Gap(gap) => self.parts.engine.gap(gap, &mut self.out),
         }
         self.hand_out();
+    }
+
+    /// Time passes for the flight recorder.
+    fn record(&mut self) {
+        if let Some(recording) = &mut self.parts.recording {
+            recording.pass(clock::now(), false);
+        }
     }
 
     /// The rings are read to their ends.
@@ -450,6 +467,9 @@ impl Watch {
         self.hear_the_last();
         self.parts.engine.finish(clock::now(), &mut self.out);
         self.hand_out();
+        if let Some(recording) = &mut self.parts.recording {
+            recording.pass(clock::now(), true);
+        }
         if self.parts.outlets.want_snapshots() && !self.counts.alerts_of_look.is_empty() {
             // Alerts that came after the last look, such as those that waited for a hash, are in a document, too.
             self.send_snapshot(clock::now());

@@ -57,6 +57,14 @@ pub(super) fn greeting(plan: &Plan, parts: &Parts) -> Vec<String> {
     for (tier, why) in &parts.tier.unavailable {
         lines.push(format!("tier `{}` is off: {why}", tier.name()));
     }
+    if let Some(packets) = &parts.packets {
+        let report = packets.report();
+        let names: Vec<&str> = report.interfaces.iter().map(|interface| &*interface.name).collect();
+        lines.push(format!("reads packets of {}", names.join(", ")));
+        for limit in report.limits {
+            lines.push(format!("not read: {} (to change that: {})", limit.what, limit.remedy));
+        }
+    }
     match &plan.store {
         Some(path) => lines.push(format!("history is kept in {}", path.display())),
         None => lines.push("no history is kept".to_owned()),
