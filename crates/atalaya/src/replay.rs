@@ -85,7 +85,7 @@ pub fn run(
         ..
     } = replay;
     summary.left_out = left_out(&engine);
-    let written = writing.finish((!args.common.quiet).then_some(&summary));
+    let written = writing.finish((!args.common.quiet && summary.files > 0).then_some(&summary));
     ignore_closed_pipe(written)?;
     // The operating system takes memory back faster than it is given back piece by piece.
     std::mem::forget((engine, summary));

@@ -13,7 +13,7 @@ struct Wanted {
     without: &'static str,
 }
 
-const WANTED: [Wanted; 6] = [
+const WANTED: [Wanted; 7] = [
     Wanted {
         capability: Capability::CAP_SYS_PTRACE,
         without: "executables, working directories and sockets of other users' processes are not seen",
@@ -29,6 +29,10 @@ const WANTED: [Wanted; 6] = [
     Wanted {
         capability: Capability::CAP_SYS_ADMIN,
         without: "network namespaces of containers are not entered, and their sockets not seen",
+    },
+    Wanted {
+        capability: Capability::CAP_NET_RAW,
+        without: "packets cannot be read: `watch --packets` and `capture` do not work",
     },
     Wanted {
         capability: Capability::CAP_BPF,
