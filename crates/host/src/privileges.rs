@@ -112,7 +112,7 @@ impl Privileges {
 }
 
 /// What `setcap` is told so that any user may watch with the program. Not CAP_SYS_ADMIN, which is little less than root.
-pub const GRANTED: &str = "cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep";
+pub const GRANTED: &str = "cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw,cap_sys_ptrace,cap_dac_read_search+ep";
 
 /// The `setcap` command that lets any user watch with the program at `path`.
 pub fn grant(path: &Path) -> String {
@@ -134,15 +134,15 @@ mod tests {
     fn what_is_missing_comes_with_its_command() {
         let some = Privileges::of(1000, |capability| capability == Capability::CAP_NET_ADMIN);
         assert_eq!(some.present, ["CAP_NET_ADMIN".into()]);
-        assert_eq!(some.missing.len(), 5);
+        assert_eq!(some.missing.len(), 6);
         assert!(!some.is_complete());
         let limits = some.limits(Path::new("/usr/bin/atalaya"));
-        assert_eq!(limits.len(), 5);
+        assert_eq!(limits.len(), 6);
         assert!(limits[0].what.starts_with("no CAP_SYS_PTRACE: "));
         assert_eq!(
             &*limits[0].remedy,
             "sudo atalaya watch, or once: sudo setcap \
-             cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep /usr/bin/atalaya"
+             cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw,cap_sys_ptrace,cap_dac_read_search+ep /usr/bin/atalaya"
         );
         let granted = Privileges::of(1000, |capability| capability != Capability::CAP_SYS_ADMIN);
         assert_eq!(&*granted.remedy(Path::new("atalaya")), "sudo atalaya watch");

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use atalaya_model::{
-    Connection, Endpoint, Event, Fact, Message, NameSource, Protocol, Side, Span, Time, Transport, Wire,
+    Connection, Direction, Endpoint, Event, Fact, Message, NameSource, Protocol, Side, Span, Time, Transport,
+    Wire,
 };
 use foldhash::HashMap;
 
@@ -154,13 +155,16 @@ impl Join {
     fn opened(&mut self, connection: Arc<Connection>, out: &mut Vec<Event>) {
         let tuple = Tuple::of(&connection);
         let local = connection.local();
-        self.known.entry(tuple).or_default().push(Known {
+        let rows = self.known.entry(tuple).or_default();
+        // The other end of a loopback conversation may have come before.
+        let flow = rows.iter().find_map(|known| known.flow);
+        rows.push(Known {
             connection,
             past: None,
-            flow: None,
+            flow,
             closes: None,
         });
-        let waiting = if local.ip.is_unspecified() {
+        let seen = if local.ip.is_unspecified() {
             // Whoever waits has the true address; it is found by what the socket has.
             let same = |waiting: &&Tuple| {
                 **waiting != tuple
@@ -172,10 +176,26 @@ impl Join {
         } else {
             Some(tuple)
         };
-        let Some(flows) = waiting.and_then(|tuple| self.waiting.remove(&tuple)) else {
-            return;
+        if let Some(seen) = seen
+            && self.candidates(seen) == Some(tuple)
+            && self.knows_asker(tuple)
+        {
+            self.promote(tuple, seen, out);
+        }
+    }
+
+    /// Of a conversation within this host, the end that asked is known, too: it is the one to tell facts with.
+    fn knows_asker(&self, tuple: Tuple) -> bool {
+        let rows = self.known.get(&tuple).map(Vec::as_slice).unwrap_or_default();
+        let tells = |known: &Known| {
+            known.connection.side == Side::Source || known.connection.direction != Direction::Local
         };
-        for flow in flows {
+        rows.iter().any(tells)
+    }
+
+    /// Conversations that waited as `seen` are those of the kernel's rows of `tuple`.
+    fn promote(&mut self, tuple: Tuple, seen: Tuple, out: &mut Vec<Event>) {
+        for flow in self.waiting.remove(&seen).unwrap_or_default() {
             let Some(Follow::Waiting(waiting)) = self.follows.remove(&flow) else {
                 continue;
             };
@@ -249,7 +269,9 @@ impl Join {
     }
 
     fn begins(&mut self, id: u64, tuple: Tuple, event: Event, out: &mut Vec<Event>) {
-        if let Some(tuple) = self.candidates(tuple) {
+        if let Some(tuple) = self.candidates(tuple)
+            && self.knows_asker(tuple)
+        {
             self.follows.insert(id, Follow::Joined(tuple));
             self.adopt(tuple, id);
             if !matches!(event.fact, Fact::ConnectionOpened(_)) {
@@ -320,6 +342,10 @@ impl Join {
         if !matches!(self.follows.get(&id), Some(Follow::Waiting(_))) {
             return;
         }
+        if let Some(row) = self.candidates(tuple) {
+            self.promote(row, tuple, out);
+            return;
+        }
         if let Some(flows) = self.waiting.get_mut(&tuple) {
             flows.retain(|flow| *flow != id);
             if flows.is_empty() {
@@ -364,6 +390,8 @@ impl Join {
     }
 
     fn tell_closed(&mut self, tuple: Tuple, id: u64, end: EndFlow<'_>, out: &mut Vec<Event>) {
+        // The end that asked may never have been seen.
+        self.promote(tuple, tuple, out);
         let place = |rows: &[Known]| rows.iter().position(|known| known.connection.id == id);
         let flow = self
             .known

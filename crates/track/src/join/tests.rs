@@ -262,6 +262,54 @@ fn both_ends_on_loopback_have_their_packets() {
 }
 
 #[test]
+fn the_end_that_asked_may_be_told_of_later() {
+    let (client, server) = ("127.0.0.1:40000", "127.0.0.1:80");
+    let local = |id, side| {
+        let mut connection = connection(id, HERE, client, server);
+        connection.side = side;
+        connection.direction = Direction::Local;
+        connection
+    };
+    let mut flow = connection(900, 0, client, server);
+    flow.wire = seen(900, "S", 4).wire;
+    for packets_first in [true, false] {
+        let mut bench = Bench::new();
+        if packets_first {
+            bench.flow(0, opened(flow.clone()));
+            bench.flow(10, hello(flow.clone()));
+            bench.kernel(20, opened(local(2, Side::Destination)));
+        } else {
+            bench.kernel(0, opened(local(2, Side::Destination)));
+            bench.flow(10, opened(flow.clone()));
+            bench.flow(20, hello(flow.clone()));
+        }
+        bench.kernel(30, closed(local(2, Side::Destination)));
+        assert!(
+            !bench.told().contains(&("protocol_spoken", 2)),
+            "not the server's doing"
+        );
+        bench.kernel(40, opened(local(1, Side::Source)));
+        assert_eq!(bench.told().last(), Some(&("protocol_spoken", 1)));
+        bench.kernel(50, closed(local(1, Side::Source)));
+        bench.flows.push(flow.clone());
+        bench.tick(9_000);
+        let wires = bench.out.iter().filter(|event| match &event.fact {
+            Fact::ConnectionClosed(connection) => connection.wire.is_some(),
+            _ => false,
+        });
+        assert_eq!(wires.count(), 2);
+        assert_eq!(bench.told().len(), 5);
+    }
+    // Where it is never told of, the server's row has the facts.
+    let mut bench = Bench::new();
+    bench.flow(0, opened(flow.clone()));
+    bench.flow(10, hello(flow.clone()));
+    bench.kernel(20, opened(local(2, Side::Destination)));
+    bench.tick(5_000);
+    assert_eq!(bench.told().last(), Some(&("protocol_spoken", 2)));
+}
+
+#[test]
 fn loopback_of_another_namespace_is_another_host() {
     let (client, server) = ("127.0.0.1:40000", "127.0.0.1:80");
     let mut bench = Bench::new();
