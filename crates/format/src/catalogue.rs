@@ -9,7 +9,7 @@ mod english;
 mod spanish;
 mod terms;
 
-use atalaya_model::{Finding, Value};
+use atalaya_model::{Evidence, Finding, Value};
 
 /// A language that the program speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -103,6 +103,16 @@ pub fn who(finding: &Finding, language: Language) -> String {
             (Some(name), _) => format!("{text} (pid {pid}, {user_word} {name})"),
             (None, Some(id)) => format!("{text} (pid {pid}, {user_word} {id})"),
             (None, None) => format!("{text} (pid {pid})"),
+        };
+    }
+    // Packets without a socket name no process, but a host.
+    if let Some(connection) = finding.connections.first()
+        && connection.attribution.evidence == Evidence::NotRecorded
+    {
+        let host = connection.local().ip;
+        return match language {
+            Language::English => format!("Host {host}"),
+            Language::Spanish => format!("El equipo {host}"),
         };
     }
     let user = match finding.value("user_id") {

@@ -14,7 +14,7 @@ use crate::catalogue::{Language, term};
 use crate::sentence;
 
 pub use details::details;
-pub use lines::{alert_line, connection, event, listener, log_line, process, record};
+pub use lines::{alert_line, connection, dated_alert_line, event, listener, log_line, process, record};
 pub use said::said;
 pub use words::{end, flags, how};
 

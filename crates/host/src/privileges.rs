@@ -112,7 +112,8 @@ impl Privileges {
 }
 
 /// What `setcap` is told so that any user may watch with the program. Not CAP_SYS_ADMIN, which is little less than root.
-pub const GRANTED: &str = "cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw,cap_sys_ptrace,cap_dac_read_search+ep";
+pub const GRANTED: &str =
+    "cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw,cap_sys_ptrace,cap_dac_read_search+ep";
 
 /// The `setcap` command that lets any user watch with the program at `path`.
 pub fn grant(path: &Path) -> String {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use atalaya_format::csv::Table;
 use atalaya_format::ecs::{self, Context};
-use atalaya_format::text::{Style, alert_line, details};
+use atalaya_format::text::{Style, dated_alert_line, details};
 use atalaya_format::{eve, zeek};
 use atalaya_model::fields::Kind;
 use atalaya_model::filter::Expression;
@@ -177,7 +177,7 @@ impl<'a> Writing<'a> {
     pub(super) fn alert(&mut self, record: &AlertRecord) -> io::Result<()> {
         match &mut self.how {
             How::Text(to) => {
-                writeln!(to, "{}", alert_line(record, self.style))?;
+                writeln!(to, "{}", dated_alert_line(record, self.style))?;
                 if let (true, AlertRecord::Raised(alert)) = (self.verbose, record) {
                     write!(to, "{}", details(alert, self.style))?;
                 }

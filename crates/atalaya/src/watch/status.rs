@@ -59,10 +59,17 @@ pub(super) fn greeting(plan: &Plan, parts: &Parts) -> Vec<String> {
     }
     if let Some(packets) = &parts.packets {
         let report = packets.report();
-        let names: Vec<&str> = report.interfaces.iter().map(|interface| &*interface.name).collect();
+        let names: Vec<&str> = report
+            .interfaces
+            .iter()
+            .map(|interface| &*interface.name)
+            .collect();
         lines.push(format!("reads packets of {}", names.join(", ")));
         for limit in report.limits {
-            lines.push(format!("not read: {} (to change that: {})", limit.what, limit.remedy));
+            lines.push(format!(
+                "not read: {} (to change that: {})",
+                limit.what, limit.remedy
+            ));
         }
     }
     match &plan.store {

@@ -121,8 +121,17 @@ pub fn event(event: &Event, style: Style) -> Option<String> {
 
 /// A row about an alert as a line for the console: time, severity or what was done, sentence.
 pub fn alert_line(row: &AlertRecord, style: Style) -> String {
+    dated(row, style, atalaya_model::Time::local_clock)
+}
+
+/// As [`alert_line`], with the date: for what happened on other days.
+pub fn dated_alert_line(row: &AlertRecord, style: Style) -> String {
+    dated(row, style, atalaya_model::Time::local)
+}
+
+fn dated(row: &AlertRecord, style: Style, show: fn(atalaya_model::Time) -> String) -> String {
     let (time, head, said) = parts(row, style.language);
-    let clock = faint(&time.local_clock(), style);
+    let clock = faint(&show(time), style);
     let head = match row {
         AlertRecord::Raised(alert) => severity(alert.finding.severity, style),
         _ => faint(&format!("{head:8}"), style),
