@@ -56,6 +56,23 @@ impl Home {
         command.args(arguments);
         finish(command)
     }
+
+    /// Runs the program with this on its standard input.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(ATALAYA);
+        command.args(arguments);
+        finish_with(command, input)
+    }
+}
+
+/// Runs a command to its end with this on its standard input.
+pub(crate) fn finish_with(mut command: Command, input: &[u8]) -> Ran {
+    use std::io::{Seek as _, Write as _};
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(input).unwrap();
+    file.rewind().unwrap();
+    command.stdin(file);
+    finish(command)
 }
 
 /// Runs a command to its end.

@@ -18,6 +18,8 @@ mod pages;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod snapshot;

@@ -43,6 +43,7 @@ impl Row {
             interface: u16::try_from(packet.interface).unwrap_or(u16::MAX),
             progress: 0,
             application: None,
+            is_told: false,
             is_sated: false,
             talk: tunnel.map(|tunnel| {
                 let mut talk = Box::<Talk>::default();
@@ -133,7 +134,8 @@ impl Flows {
         if is_new || is_shorter {
             self.schedule(slot);
         }
-        if is_new {
+        let is_due = |row: &Row| !row.is_told && row.is_begun();
+        if self.table.get(slot).is_some_and(is_due) {
             self.tell_opened(slot, ground, out);
         }
         if !self.said.is_empty() {

@@ -33,6 +33,8 @@ pub(super) struct Row {
     pub(super) progress: u16,
     /// What is spoken, once that is known for good.
     pub(super) application: Option<(Application, Basis)>,
+    /// It was told that it began.
+    pub(super) is_told: bool,
     /// Payload says nothing more.
     pub(super) is_sated: bool,
     /// What was and is said; only where payload was seen.
@@ -76,6 +78,13 @@ impl Row {
 
     pub(super) const fn is_tcp(&self) -> bool {
         matches!(self.key.transport(), Transport::Tcp)
+    }
+
+    /// Enough is known to tell that it began. Of a SYN alone it is not known whether anything will come of it: the
+    /// answer decides, or the end.
+    pub(super) fn is_begun(&self) -> bool {
+        let [source, destination] = &self.lanes;
+        !self.is_tcp() || destination.packets > 0 || source.sender.stage != Stage::SynSent
     }
 
     /// Who sent it, by the end of the key that did.

@@ -109,7 +109,10 @@ impl Flows {
     }
 
     /// Tells that a conversation began.
-    pub(super) fn tell_opened(&self, slot: u32, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+    pub(super) fn tell_opened(&mut self, slot: u32, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+        if let Some(row) = self.table.get_mut(slot) {
+            row.is_told = true;
+        }
         if let Some(row) = self.table.get(slot) {
             let connection = Arc::new(self.connection(row, ground, None));
             out.push(Event::new(self.clock, Fact::ConnectionOpened(connection)));
@@ -180,6 +183,9 @@ impl Flows {
             return;
         };
         account::drain(row, &self.options.limits, &mut self.said);
+        if !row.is_told {
+            self.tell_opened(slot, ground, out);
+        }
         self.tell_said(slot, ground, out);
         if let Some(row) = self.remove(slot) {
             let connection = self.connection(&row, ground, Some(row.seen));
