@@ -1,0 +1,77 @@
+//! What the fuzzer calls: one function for each target, bytes in, nothing out, a panic where something is wrong.
+//!
+//! The input of targets that take several pieces (frames, segments, payload of either side) is a row of pieces, each
+//! after three bytes: what it is, and its length in network byte order (see [`pieces`]); the last one may be shorter.
+
+mod conversations;
+mod packets;
+pub mod seeds;
+
+use std::io::Cursor;
+
+use atalaya_model::filter;
+use atalaya_wire::capture::Reader;
+
+pub use conversations::{dns, dtls, greetings, http, http2, quic, services, tls};
+pub use packets::{decode, packets, stream};
+
+/// A capture file: as many frames as fit in it, and one error at most.
+pub fn capture(data: &[u8]) {
+    let Ok(mut reader) = Reader::open(Box::new(Cursor::new(data.to_vec()))) else {
+        return;
+    };
+    loop {
+        match reader.next() {
+            Ok(Some(frame)) => assert!(frame.length as usize >= frame.data.len()),
+            Ok(None) => break,
+            Err(error) => {
+                let _ = error.to_string();
+                assert!(matches!(reader.next(), Ok(None)), "an error is the end");
+                break;
+            }
+        }
+    }
+    assert!(reader.interfaces().len() <= 65_536);
+}
+
+/// A filter as typed: what is understood is written, and read again, as the same.
+pub fn filter(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match filter::parse(text) {
+        Ok(expression) => {
+            let written = expression.to_string();
+            if let Ok(again) = filter::parse(&written) {
+                assert_eq!(again.to_string(), written);
+            } else {
+                assert!(written.len() > text.len(), "{text:?} became {written:?}");
+            }
+        }
+        Err(error) => {
+            let _ = error.to_string();
+        }
+    }
+}
+
+/// The pieces in `data`: what each is, and its bytes.
+pub(crate) fn pieces(data: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        let [kind, high, low, after @ ..] = rest else {
+            return None;
+        };
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
+        let (piece, behind) = after.split_at(length);
+        rest = behind;
+        Some((*kind, piece))
+    })
+}
+
+/// Puts a piece at the end of `out`, as [`pieces`] reads it; what is too long is left out.
+pub fn push_piece(out: &mut Vec<u8>, kind: u8, piece: &[u8]) {
+    let piece = &piece[..piece.len().min(usize::from(u16::MAX))];
+    out.push(kind);
+    out.extend(u16::try_from(piece.len()).unwrap_or(u16::MAX).to_be_bytes());
+    out.extend(piece);
+}
