@@ -83,8 +83,7 @@ def found_by_atalaya(path):
             if action == "connection_closed":
                 counts["flows"] += 1
             elif action == "protocol_spoken":
-                kind = row["event"].get("dataset", "").rsplit(".", 1)[-1]
-                if kind == "dns":
+                if "dns" in row:
                     counts["questions"] += 1
                 tls = row.get("tls", {}).get("client", {})
                 if "server_name" in tls:

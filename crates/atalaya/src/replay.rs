@@ -7,6 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use atalaya_detect::Learning;
+use atalaya_format::ecs::Context;
 use atalaya_format::text::Style;
 use atalaya_host::clock;
 use atalaya_host::identity::Identity;
@@ -48,7 +49,10 @@ pub fn run(
         colour: terminal.colour,
         language,
     };
-    let context = context(&Identity::of_host(), language);
+    let context = Context {
+        of_captures: true,
+        ..context(&Identity::of_host(), language)
+    };
     let writing = Writing::open(args, filter, context, style, out)?;
     let ledger = Ledger::default();
     let store = args.store.as_deref().map(open_store).transpose()?;

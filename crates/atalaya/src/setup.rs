@@ -40,6 +40,7 @@ pub fn context(identity: &Identity, language: Language) -> Context {
         host_id: identity.id.clone(),
         version: VERSION.into(),
         language,
+        of_captures: false,
     }
 }
 

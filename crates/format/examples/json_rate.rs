@@ -49,6 +49,7 @@ fn main() {
         host_id: Some("f81d4fae".into()),
         version: "0.1.0".into(),
         language: Language::English,
+        of_captures: false,
     };
     let event = |fact| Event::new(samples::START, fact);
     let mut bare = said::connection();

@@ -36,6 +36,9 @@ pub struct Context {
     pub version: Text,
     /// The language of `message` and of the other sentences.
     pub language: Language,
+    /// The records are of captures, which are read on any host at any time: what such a record cannot know, or says
+    /// elsewhere, is not repeated in millions of lines (the list is in the documentation of the format).
+    pub of_captures: bool,
 }
 
 /// Appends one record, as seen in one look (`event.action` is `observed`, of an alert `alert_raised`).

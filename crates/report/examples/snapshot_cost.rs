@@ -53,6 +53,7 @@ fn main() -> io::Result<()> {
                 host_id: None,
                 version: "0.1.0".into(),
                 language: Language::English,
+                of_captures: false,
             };
             write_json(
                 &snapshot,

@@ -64,6 +64,7 @@ fn surroundings(ledger: &Ledger, on_trouble: OnTrouble) -> Surroundings {
             host_id: None,
             version: "0.1.0".into(),
             language: Language::English,
+            of_captures: false,
         },
         now: NOW,
         ledger: ledger.clone(),

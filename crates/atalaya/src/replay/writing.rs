@@ -19,7 +19,7 @@ use crate::cli::{ReplayArgs, ReplayOutput};
 use crate::exit::Failure;
 
 /// Text that is gathered before it is written.
-const GATHER: usize = 64 << 10;
+const GATHER: usize = 256 << 10;
 
 /// Where and how records are written.
 pub(super) struct Writing<'a> {
@@ -94,7 +94,11 @@ impl<'a> Writing<'a> {
                 let file = File::create(path)
                     .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))?;
                 summary_to = Some(Box::new(out));
-                Box::new(BufWriter::with_capacity(GATHER, file))
+                // Lines are gathered where they are made.
+                match args.output {
+                    ReplayOutput::Json | ReplayOutput::Eve => Box::new(file),
+                    _ => Box::new(BufWriter::with_capacity(GATHER, file)),
+                }
             }
             None => Box::new(out),
         };

@@ -34,14 +34,16 @@ const BY_HAND: [&str; 13] = [
 pub(super) fn write(out: &mut String, subject: &Subject<'_>, connection: &Connection, context: &Context) {
     object(out, |line| {
         json::rfc3339(line.member("@timestamp"), subject.time());
-        line.object("event", |it| event(it, subject, connection));
-        line.object("network", |it| network(it, connection));
+        line.object("event", |it| event(it, subject, connection, context));
+        line.object("network", |it| network(it, connection, context));
         ends(line, connection);
-        line.object("connection", |it| details(it, connection));
-        line.object("attribution", |it| {
-            it.word("certainty", connection.attribution.certainty.name());
-            it.word("evidence", connection.attribution.evidence.name());
-        });
+        line.filled("connection", |it| details(it, connection, context));
+        if !context.of_captures {
+            line.object("attribution", |it| {
+                it.word("certainty", connection.attribution.certainty.name());
+                it.word("evidence", connection.attribution.evidence.name());
+            });
+        }
         let wire = connection.wire.as_deref();
         if let Some(wire) = wire {
             wire::spoken(line, wire);
@@ -52,15 +54,19 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, connection: &Connec
     });
 }
 
-fn event(it: &mut Object<'_>, subject: &Subject<'_>, connection: &Connection) {
+fn event(it: &mut Object<'_>, subject: &Subject<'_>, connection: &Connection, context: &Context) {
     it.word("kind", "event");
     it.member("category").push_str("[\"network\"]");
     it.member("type").push_str(subject.types());
     it.word("action", subject.action());
-    it.word("dataset", "atalaya.connection");
+    if !context.of_captures {
+        it.word("dataset", "atalaya.connection");
+    }
     it.some_text("outcome", subject.outcome());
     json::rfc3339(it.member("start"), connection.started);
-    if let Some(ended) = connection.ended {
+    if let Some(ended) = connection.ended
+        && !context.of_captures
+    {
         json::rfc3339(it.member("end"), ended);
     }
     nanoseconds(it.member("duration"), connection.duration().0);
@@ -74,17 +80,21 @@ pub(super) fn nanoseconds(out: &mut String, micros: i64) {
     }
 }
 
-fn network(it: &mut Object<'_>, connection: &Connection) {
+fn network(it: &mut Object<'_>, connection: &Connection, context: &Context) {
     it.word("transport", connection.transport.name());
     let v4 = connection.source.ip.is_ipv4();
     it.word("type", if v4 { "ipv4" } else { "ipv6" });
     it.word("direction", connection.direction.name());
     it.word("scope", connection.scope.name());
-    it.word("state", connection.state.name());
+    if !context.of_captures {
+        it.word("state", connection.state.name());
+    }
     it.some_text("protocol", connection.service.as_deref());
     let id = CommunityId::new(0, connection.transport, connection.source, connection.destination);
     it.word("community_id", id.as_str());
-    it.number("namespace", connection.network_namespace);
+    if !context.of_captures {
+        it.number("namespace", connection.network_namespace);
+    }
     let bytes = connection.bytes();
     it.some_number(
         "bytes",
@@ -117,19 +127,23 @@ fn whole(number: u64) -> u64 {
     number.min(i64::MAX.unsigned_abs())
 }
 
-fn details(it: &mut Object<'_>, connection: &Connection) {
+fn details(it: &mut Object<'_>, connection: &Connection, context: &Context) {
     if let Some(traffic) = connection.traffic {
         if traffic.round_trip > 0 {
             nanoseconds(it.member("round_trip"), traffic.round_trip.into());
         }
-        it.number("retransmits", traffic.retransmits);
+        if !context.of_captures {
+            it.number("retransmits", traffic.retransmits);
+        }
     }
     let side = if connection.is_initiator() {
         "source"
     } else {
         "destination"
     };
-    it.word("side", side);
+    if !context.of_captures {
+        it.word("side", side);
+    }
     if connection.outcome != Outcome::Unknown {
         it.word("outcome", connection.outcome.name());
     }
@@ -137,7 +151,9 @@ fn details(it: &mut Object<'_>, connection: &Connection) {
     if connection.cookie > 0 {
         it.number("cookie", whole(connection.cookie));
     }
-    it.truth("started_before", connection.started_before);
+    if !context.of_captures {
+        it.truth("started_before", connection.started_before);
+    }
     it.some_number("user_id", connection.user_id);
     if let Some(wire) = connection.wire.as_deref() {
         wire::connection(it, wire);
@@ -171,22 +187,26 @@ pub(super) fn process(
 
 /// Who saw it, and by which interface.
 pub(super) fn observer(line: &mut Object<'_>, wire: Option<&Wire>, context: &Context) {
-    line.object("observer", |it| {
+    line.filled("observer", |it| {
         if let Some(name) = wire.and_then(|wire| wire.interface.as_deref()) {
             it.object("ingress", |it| it.object("interface", |it| it.text("name", name)));
         }
-        it.word("product", "Atalaya");
-        it.word("type", "sensor");
-        it.text("version", &context.version);
+        if !context.of_captures {
+            it.word("product", "Atalaya");
+            it.word("type", "sensor");
+            it.text("version", &context.version);
+        }
     });
 }
 
-/// On which host.
+/// On which host, and in whose words.
 pub(super) fn host(line: &mut Object<'_>, context: &Context) {
-    line.object("host", |it| {
-        it.text("name", &context.host_name);
-        it.some_text("id", context.host_id.as_deref());
-    });
+    if !context.of_captures {
+        line.object("host", |it| {
+            it.text("name", &context.host_name);
+            it.some_text("id", context.host_id.as_deref());
+        });
+    }
     line.object("ecs", |it| it.word("version", ECS_VERSION));
 }
 

@@ -127,6 +127,25 @@ const LAST: &[(&str, Write)] = &[
     ("ecs.version", |out, _, _| text(out, Some(ECS_VERSION))),
 ];
 
+/// What records of captures leave out: what nobody knows there, what tells only of this host, and what other members of
+/// the same record say.
+const NOT_OF_CAPTURES: &[&str] = &[
+    "event.dataset",
+    "event.end",
+    "network.state",
+    "network.namespace",
+    "connection.retransmits",
+    "connection.side",
+    "connection.started_before",
+    "attribution.certainty",
+    "attribution.evidence",
+    "host.name",
+    "host.id",
+    "observer.product",
+    "observer.type",
+    "observer.version",
+];
+
 /// What an alert tells of each example connection.
 const EXAMPLE: &[&str] = &[
     "event.start",
@@ -139,29 +158,37 @@ const EXAMPLE: &[&str] = &[
 
 /// Appends the object about `subject`.
 pub(super) fn write(out: &mut String, subject: &Subject<'_>, context: &Context) {
-    static SHAPES: LazyLock<[Tree; 6]> = LazyLock::new(|| {
-        let [a, b, c, d, e] = Kind::ALL.map(|kind| shape(Some(kind)));
-        [a, b, c, d, e, shape(None)]
+    static SHAPES: LazyLock<[[Tree; 6]; 2]> = LazyLock::new(|| {
+        [false, true].map(|of_captures| {
+            let [a, b, c, d, e] = Kind::ALL.map(|kind| shape(Some(kind), of_captures));
+            [a, b, c, d, e, shape(None, of_captures)]
+        })
     });
     let record = subject.record();
+    let shapes = &SHAPES[usize::from(context.of_captures)];
     // In the order of `Kind::ALL`; the test of the snapshots fails where that changes.
     let shape = match subject.kind() {
-        Some(kind) => &SHAPES[kind as usize],
-        None => &SHAPES[Kind::ALL.len()],
+        Some(kind) => &shapes[kind as usize],
+        None => &shapes[Kind::ALL.len()],
     };
     shape.write(out, record.as_ref(), subject, context);
 }
 
-fn shape(kind: Option<Kind>) -> Tree {
+fn shape(kind: Option<Kind>, of_captures: bool) -> Tree {
     let mut tree = Tree::default();
+    let mut add = |name: &'static str, node| {
+        if !of_captures || !NOT_OF_CAPTURES.contains(&name) {
+            tree.add(name, node);
+        }
+    };
     for (name, write) in FIRST {
-        tree.add(name, Node::Made(*write));
+        add(name, Node::Made(*write));
     }
     for field in kind.into_iter().flat_map(fields::of) {
-        tree.add(field.name, Node::Field(field));
+        add(field.name, Node::Field(field));
     }
     for (name, write) in LAST {
-        tree.add(name, Node::Made(*write));
+        add(name, Node::Made(*write));
     }
     tree
 }

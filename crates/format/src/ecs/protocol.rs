@@ -21,12 +21,12 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, protocol: &Protocol
             it.member("category").push_str("[\"network\"]");
             it.member("type").push_str(subject.types());
             it.word("action", subject.action());
-            it.word("dataset", "atalaya.protocol");
-            json::rfc3339(it.member("start"), protocol.time);
+            if !context.of_captures {
+                it.word("dataset", "atalaya.protocol");
+            }
             if let Message::Dns(dns) = &protocol.message
                 && let (Some(asked), Some(response)) = (dns.asked, &dns.response)
             {
-                json::rfc3339(it.member("end"), response.time);
                 nanoseconds(it.member("duration"), response.time.since(asked).0);
             }
         });

@@ -35,7 +35,8 @@ pub(super) fn dns(out: &mut String, dns: &Dns) {
         json::integer(id, dns.id.into());
         id.push('"');
         match dns.opcode {
-            0 => it.word("op_code", "QUERY"),
+            // Nearly all are, and nobody looks for them by it.
+            0 => {}
             4 => it.word("op_code", "NOTIFY"),
             5 => it.word("op_code", "UPDATE"),
             other => it.word("op_code", &other.to_string()),
@@ -55,7 +56,8 @@ pub(super) fn dns(out: &mut String, dns: &Dns) {
                 Some(name) => it.word("response_code", name),
                 None => it.word("response_code", &response.code.to_string()),
             }
-            it.list("answers", &*response.answers, answer);
+            let asked = dns.questions.first().map_or("", |question| &*question.name);
+            it.list("answers", &*response.answers, |out, it| answer(out, it, asked));
             let addresses = response.answers.iter().filter_map(|answer| match answer.data {
                 Data::Address(ip) => Some(ip),
                 _ => None,
@@ -74,16 +76,19 @@ fn kind(it: &mut Object<'_>, kind: u16) {
 
 fn class(it: &mut Object<'_>, class: u16) {
     match class {
-        1 => it.word("class", "IN"),
+        // The Internet's, as nearly all are.
+        1 => {}
         3 => it.word("class", "CH"),
         4 => it.word("class", "HS"),
         other => it.word("class", &format!("CLASS{other}")),
     }
 }
 
-fn answer(out: &mut String, answer: &Answer) {
+fn answer(out: &mut String, answer: &Answer, asked: &str) {
     object(out, |it| {
-        it.text("name", &answer.name);
+        if *answer.name != *asked {
+            it.text("name", &answer.name);
+        }
         kind(it, answer.kind);
         class(it, answer.class);
         it.number("ttl", answer.ttl);

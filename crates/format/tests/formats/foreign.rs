@@ -161,6 +161,7 @@ fn context() -> Context {
         host_id: None,
         version: "0.1.0".into(),
         language: Language::English,
+        of_captures: false,
     }
 }
 

@@ -26,6 +26,7 @@ fn context() -> Context {
         host_id: Some("f81d4fae".into()),
         version: "0.1.0".into(),
         language: Language::English,
+        of_captures: false,
     }
 }
 

@@ -206,6 +206,7 @@ fn json_has_the_record_and_the_use() {
         host_id: None,
         version: "0.1.0".into(),
         language: Language::English,
+        of_captures: false,
     };
     let mut out = Vec::new();
     write_json(&list(&rows, Source::Look), &context, &mut out).unwrap();

@@ -189,12 +189,13 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn both_ways_give_the_same_bytes(connection in connection(), time in any::<i64>(), named in any::<bool>()) {
+    fn both_ways_give_the_same_bytes(connection in connection(), time in any::<i64>(), named in any::<bool>(), of_captures in any::<bool>()) {
         let context = Context {
             host_name: "ho\"st".into(),
             host_id: named.then(|| "id\u{1b}".into()),
             version: "0.1.0".into(),
             language: Language::English,
+            of_captures,
         };
         let connection = Arc::new(connection);
         let mut subjects = vec![];

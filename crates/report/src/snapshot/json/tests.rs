@@ -14,6 +14,7 @@ fn options(pretty: bool) -> JsonOptions {
             host_id: None,
             version: "0.1.0".into(),
             language: Language::English,
+            of_captures: false,
         },
         pretty,
     }
