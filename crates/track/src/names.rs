@@ -1,6 +1,7 @@
 //! Which names processes were given addresses for, so that their connections can be called by name.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use atalaya_model::protocol::Dns;
@@ -22,10 +23,26 @@ pub(crate) struct Names {
 /// What DNS answers on the wire said: addresses, and for which names they were given last.
 #[derive(Debug, Default)]
 struct Answers {
-    /// By who asked, `None` for anybody.
-    names: HashMap<(Option<IpAddr>, IpAddr), (Text, Time)>,
-    order: VecDeque<(Option<IpAddr>, IpAddr)>,
+    names: HashMap<IpAddr, Answered>,
+    order: VecDeque<IpAddr>,
 }
+
+/// The names of one address: who asked last, and who else did, the last of them at the end.
+#[derive(Debug)]
+struct Answered {
+    last: Answer,
+    others: Vec<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    client: IpAddr,
+    name: Text,
+    until: Time,
+}
+
+/// Clients whose names for one address are remembered, beside the last.
+const MOST_CLIENTS: usize = 15;
 
 /// An answer is believed at least so long, however short its own time: programs keep addresses longer than told.
 const BELIEVED: Span = Span::from_seconds(3_600);
@@ -53,7 +70,6 @@ impl Names {
         let (Some(response), Some(question)) = (&dns.response, dns.questions.first()) else {
             return;
         };
-        let mut name: Option<Text> = None;
         for answer in &response.answers {
             let Data::Address(ip) = answer.data else {
                 continue;
@@ -61,12 +77,10 @@ impl Names {
             if ip.is_loopback() || ip.is_unspecified() || question.name.is_empty() {
                 continue;
             }
-            let name = name.get_or_insert_with(|| (*question.name).into());
             let until = time
                 .after(Span::from_seconds(answer.ttl.into()))
                 .max(time.after(BELIEVED));
-            self.answers.insert((Some(client), ip), name.clone(), until);
-            self.answers.insert((None, ip), name.clone(), until);
+            self.answers.insert(client, ip, &question.name, until);
         }
     }
 
@@ -75,9 +89,11 @@ impl Names {
         if self.answers.names.is_empty() {
             return None;
         }
-        let find = |client| self.answers.names.get(&(client, ip));
-        let (name, until) = find(Some(client)).or_else(|| find(None))?;
-        (*until >= time).then(|| (name.clone(), NameSource::Dns))
+        let answered = self.answers.names.get(&ip)?;
+        let own = (answered.last.client != client)
+            .then(|| answered.others.iter().find(|answer| answer.client == client));
+        let answer = own.flatten().unwrap_or(&answered.last);
+        (answer.until >= time).then(|| (answer.name.clone(), NameSource::Dns))
     }
 
     /// Calls a connection by the name that its process asked for.
@@ -98,14 +114,48 @@ impl Names {
 }
 
 impl Answers {
-    fn insert(&mut self, key: (Option<IpAddr>, IpAddr), name: Text, until: Time) {
-        if self.names.insert(key, (name, until)).is_none() {
-            self.order.push_back(key);
+    fn insert(&mut self, client: IpAddr, ip: IpAddr, name: &str, until: Time) {
+        match self.names.entry(ip) {
+            Entry::Occupied(known) => known.into_mut().insert(client, name, until),
+            Entry::Vacant(new) => {
+                let last = Answer {
+                    client,
+                    name: name.into(),
+                    until,
+                };
+                new.insert(Answered {
+                    last,
+                    others: Vec::new(),
+                });
+                self.order.push_back(ip);
+            }
         }
         if self.names.len() > MOST
             && let Some(oldest) = self.order.pop_front()
         {
             self.names.remove(&oldest);
+        }
+    }
+}
+
+impl Answered {
+    fn insert(&mut self, client: IpAddr, name: &str, until: Time) {
+        if self.last.client != client {
+            self.others.retain(|answer| answer.client != client);
+            if self.others.len() == MOST_CLIENTS {
+                self.others.remove(0);
+            }
+            let last = Answer {
+                client,
+                name: name.into(),
+                until,
+            };
+            self.others.push(std::mem::replace(&mut self.last, last));
+            return;
+        }
+        self.last.until = until;
+        if *self.last.name != *name {
+            self.last.name = name.into();
         }
     }
 }
@@ -153,5 +203,44 @@ mod tests {
         assert_eq!((names.names.len(), names.order.len()), (MOST, MOST));
         assert_eq!(names.find(key(1), ip(4)), None);
         assert!(names.find(key(1), ip(5)).is_some());
+    }
+    #[test]
+    fn answers_are_told_to_who_got_them_first() {
+        let mut answers = Names::default();
+        let [ip, one, other, third] = [1, 2, 3, 4].map(|last| IpAddr::from([192, 0, 2, last]));
+        for (client, name) in [
+            (one, "a.example"),
+            (other, "b.example"),
+            (one, "c.example"),
+            (other, "d.example"),
+        ] {
+            answers.answers.insert(client, ip, name, Time(9));
+        }
+        let seen = |client, time| answers.seen(client, ip, time).map(|(name, _)| name.to_string());
+        assert_eq!(seen(one, Time(9)).as_deref(), Some("c.example"));
+        assert_eq!(seen(other, Time(9)).as_deref(), Some("d.example"));
+        assert_eq!(seen(third, Time(9)).as_deref(), Some("d.example"));
+        assert_eq!(seen(one, Time(10)), None);
+    }
+
+    #[test]
+    fn old_answers_and_clients_are_forgotten() {
+        let mut names = Names::default();
+        let ip = |number: u32| IpAddr::from(number.to_be_bytes());
+        for number in 0..MOST as u32 + 5 {
+            names.answers.insert(ip(number), ip(7), "one.example", Time(9));
+            names.answers.insert(ip(7), ip(number), "many.example", Time(9));
+        }
+        assert_eq!(
+            (names.answers.names.len(), names.answers.order.len()),
+            (MOST, MOST)
+        );
+        assert!(
+            names
+                .answers
+                .names
+                .values()
+                .all(|known| known.others.len() <= MOST_CLIENTS)
+        );
     }
 }

@@ -60,6 +60,11 @@ pub trait Analyser: Send {
     fn is_waiting(&self) -> bool {
         false
     }
+
+    /// It keeps nothing: a new one would read what comes next as well as this one does. Datagrams only.
+    fn is_at_rest(&self) -> bool {
+        false
+    }
 }
 
 /// The first payload of a conversation, as far as it has come: what a protocol is recognised by.

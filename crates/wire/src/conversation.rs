@@ -32,6 +32,26 @@ impl Conversation {
         }
     }
 
+    /// A conversation in which this protocol was spoken until it was at rest, see [`Conversation::is_at_rest`].
+    pub fn resume(
+        over: Over,
+        source_port: u16,
+        destination_port: u16,
+        application: Application,
+        limits: &Limits,
+    ) -> Self {
+        let speaker = protocols::speaker(application, over);
+        Self {
+            over,
+            source_port,
+            destination_port,
+            state: match speaker.and_then(|speaker| speaker.analyser) {
+                Some(make) => State::Read(make(limits)),
+                None => State::Done(Some(application)),
+            },
+        }
+    }
+
     /// What is spoken: by its content where that is known, else a guess by the port.
     pub fn application(&self) -> Option<(Application, Basis)> {
         let known = match &self.state {
@@ -197,5 +217,10 @@ impl Conversation {
     /// Something waits for an answer.
     pub fn is_waiting(&self) -> bool {
         matches!(&self.state, State::Read(analyser) if analyser.is_waiting())
+    }
+
+    /// Nothing is kept between the datagrams: it can be let go of, and resumed when the next one comes.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(&self.state, State::Read(analyser) if self.over == Over::Datagrams && analyser.is_at_rest())
     }
 }

@@ -268,15 +268,18 @@ pub(super) fn settle(row: &mut Row, limits: &Limits) {
     if row.is_sated {
         return;
     }
-    let Some(talk) = &mut row.talk else {
+    let Some(talk) = &row.talk else {
         return;
     };
-    if talk.conversation.is_some() && talk.is_sated(limits) {
-        row.application = talk.application();
-        row.is_sated = true;
-        talk.conversation = None;
-        if talk.is_empty() {
-            row.talk = None;
+    let is_sated = talk.is_sated(limits);
+    if talk.conversation.is_some() && (is_sated || talk.is_at_rest()) {
+        row.application = row.application();
+        row.is_sated = is_sated;
+        if let Some(talk) = &mut row.talk {
+            talk.conversation = None;
+            if talk.is_empty() {
+                row.talk = None;
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) turn: (Side, Direction, Scope),
     /// How often it was told that it still lives.
     pub(super) progress: u16,
-    /// What is spoken, once that is known for good.
+    /// What is spoken: once that is known for good, or while nobody reads because all is said for now.
     pub(super) application: Option<(Application, Basis)>,
     /// It was told that it began.
     pub(super) is_told: bool,
@@ -157,7 +157,13 @@ impl Row {
     /// What is spoken, as far as that is known.
     pub(super) fn application(&self) -> Option<(Application, Basis)> {
         let talk = self.talk.as_deref();
-        talk.and_then(Talk::application).or(self.application)
+        let read = talk.and_then(Talk::application);
+        // A guess does not win over what was known before.
+        let known = self.application.filter(|(_, basis)| *basis == Basis::Content);
+        read.filter(|(_, basis)| *basis == Basis::Content)
+            .or(known)
+            .or(read)
+            .or(self.application)
     }
 
     /// Bytes it takes beside the row itself.

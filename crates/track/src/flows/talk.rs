@@ -29,6 +29,11 @@ impl std::fmt::Debug for Talk {
 }
 
 impl Talk {
+    /// Nothing is kept between the datagrams.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.conversation.as_ref().is_some_and(Conversation::is_at_rest)
+    }
+
     /// What is spoken, while it is still read.
     pub(super) fn application(&self) -> Option<(Application, Basis)> {
         self.conversation.as_ref().and_then(Conversation::application)

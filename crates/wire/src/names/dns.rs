@@ -80,6 +80,9 @@ impl Analyser for Datagrams {
     fn is_waiting(&self) -> bool {
         self.0.is_waiting()
     }
+    fn is_at_rest(&self) -> bool {
+        !self.0.is_waiting()
+    }
 }
 
 /// Reads both sides of a stream.
