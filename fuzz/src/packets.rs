@@ -194,6 +194,7 @@ impl Lines {
     fn new() -> Self {
         Self {
             context: Context {
+                of_captures: true,
                 host_name: Arc::from("fuzz"),
                 host_id: None,
                 version: Arc::from("0"),
