@@ -113,6 +113,11 @@ impl Engine {
         self.events = events;
     }
 
+    /// No frame waits that was captured before this time.
+    pub fn packets_read_until(&mut self, time: Time) {
+        self.tracker.packets_read_until(time);
+    }
+
     /// No packet will follow, or one that is older: what is open in packets ends.
     pub fn end_packets(&mut self, out: &mut Vec<Output>) {
         let mut events = std::mem::take(&mut self.events);

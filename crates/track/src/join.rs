@@ -1,21 +1,30 @@
 //! One record of each conversation: what the kernel told of it and what packets told of it, put together.
 //!
 //! Both tell in their own time. The kernel's word comes in batches, a moment late; packets come when the ring's block is
-//! full. So a conversation seen in packets waits a little for its socket, and one that the kernel ended waits a little for
-//! its last packets. What finds no partner is told alone.
+//! full, later still where many wait. So a conversation seen in packets waits a little for its socket, and one that the
+//! kernel ended waits until its last packets are read. What finds no partner is told alone.
+//!
+//! The same ends may belong to several rows: the two sides of a conversation that stays on this host, and
+//! conversations that used the same ports one after the other. Which packets are whose, the times tell.
+
+mod parts;
+mod tuple;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use atalaya_model::{
-    Connection, Direction, Endpoint, Event, Fact, Message, NameSource, Protocol, Side, Span, Time, Transport,
-    Wire,
+    Connection, Direction, Event, Fact, Message, NameSource, Protocol, Side, Span, Time, Transport, Wire,
 };
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
-/// How long a conversation seen in packets waits for a socket.
+use self::parts::{together, turned};
+use self::tuple::Tuple;
+
+/// How long a conversation seen in packets waits for a socket at least, and until a look was complete meanwhile.
 const PATIENCE: Span = Span::from_seconds(2);
+/// How long it waits at most, however rarely looks are taken.
+const LONGEST_PATIENCE: Span = Span::from_seconds(30);
 /// How long a conversation that the kernel ended waits for its last packets.
 const LINGER: Span = Span::from_seconds(1);
 /// Facts of one conversation that wait for its socket, at most; what comes beyond is told without a process.
@@ -26,45 +35,69 @@ const MOST_WAITING: usize = 65_536;
 const ECHO: Span = Span::from_seconds(120);
 /// Ended conversations that are remembered so, at most.
 const MOST_ENDED: usize = 65_536;
-
-/// The two ends, the lower first, so that both directions are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Tuple(Transport, Endpoint, Endpoint);
-
-impl Tuple {
-    fn of(connection: &Connection) -> Self {
-        Self::new(connection.transport, connection.source, connection.destination)
-    }
-
-    fn new(transport: Transport, one: Endpoint, other: Endpoint) -> Self {
-        Self(transport, one.min(other), one.max(other))
-    }
-
-    /// As a socket has it that is bound to no address: its own end is told by its port alone.
-    fn without(self, end: Endpoint) -> Self {
-        let unbound = |ip: IpAddr| match ip {
-            IpAddr::V4(_) => IpAddr::from([0; 4]),
-            IpAddr::V6(_) => IpAddr::from([0; 16]),
-        };
-        let bare = Endpoint {
-            ip: unbound(end.ip),
-            port: end.port,
-        };
-        let other = if self.1 == end { self.2 } else { self.1 };
-        Self::new(self.0, bare, other)
-    }
-}
+/// How far the kernel's times and those of packets may be apart.
+const SLACK: Span = Span(20_000);
+/// How long before a row begins its first packet may have been seen: the answering side begins when its peer has
+/// shaken hands.
+const HANDSHAKE: Span = Span::from_seconds(1);
 
 /// A conversation of the kernel's.
 #[derive(Debug)]
 struct Known {
     connection: Arc<Connection>,
-    /// What packets told of it that are over, for instance because they paused for long.
-    past: Option<Box<Wire>>,
-    /// Its conversation in the table of packets.
-    flow: Option<u64>,
-    /// The kernel ended it: when this is told.
-    closes: Option<(Time, Time)>,
+    /// What packets told of it that are over, for instance because they paused for long, and when that began.
+    past: Option<(Time, Box<Wire>)>,
+    /// Its conversation in the table of packets, and when that began.
+    flow: Option<(u64, Time)>,
+    /// Earlier or later sockets used the same ends while packets were one conversation.
+    is_shared: bool,
+    /// When the kernel ended it.
+    ended: Option<Time>,
+}
+
+impl Known {
+    /// When it began, as far as is known.
+    fn began(&self) -> Time {
+        if self.connection.started_before {
+            Time(i64::MIN)
+        } else {
+            self.connection.started
+        }
+    }
+
+    /// Packets of this time may be its own.
+    fn fits(&self, since: Time, until: Option<Time>, slack: Span) -> bool {
+        self.ended.is_none_or(|ended| since <= ended.after(slack))
+            && until.is_none_or(|until| until.after(slack) >= self.began())
+    }
+
+    fn is_of(&self, flow: u64) -> bool {
+        self.flow.is_some_and(|(own, _)| own == flow)
+    }
+
+    /// Takes the kernel's later word; the name that packets gave stays where it has none.
+    fn take(&mut self, connection: &Arc<Connection>) {
+        let before = std::mem::replace(&mut self.connection, Arc::clone(connection));
+        if self.connection.name.is_none() && before.name.is_some() {
+            let connection = Arc::make_mut(&mut self.connection);
+            connection.name.clone_from(&before.name);
+            connection.name_source = before.name_source;
+        }
+    }
+
+    /// Calls it as packets call it, where the kernel knows no name.
+    fn name_by(&mut self, flow: &Connection) {
+        if self.connection.name.is_none() && flow.name.is_some() {
+            let connection = Arc::make_mut(&mut self.connection);
+            connection.name.clone_from(&flow.name);
+            connection.name_source = flow.name_source;
+        }
+    }
+
+    /// The same side of the same host: another of these rows is an earlier or a later conversation.
+    fn is_place_of(&self, other: &Connection) -> bool {
+        self.connection.side == other.side && self.connection.network_namespace == other.network_namespace
+    }
 }
 
 /// A conversation seen in packets.
@@ -76,13 +109,26 @@ enum Follow {
     Joined(Tuple),
     /// It is told by itself: forwarded, or of another host.
     Alone,
+    /// It was told alone when its socket was found after all: what it tells counts for both.
+    Late(Tuple),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
+    since: Time,
     opened: Option<Event>,
     facts: Vec<Event>,
     closed: Option<Event>,
+}
+
+impl Waiting {
+    /// When its last packet was seen, if it is over.
+    fn until(&self) -> Option<Time> {
+        match &self.closed.as_ref()?.fact {
+            Fact::ConnectionClosed(connection) => Some(connection.seen.max(self.since)),
+            _ => None,
+        }
+    }
 }
 
 /// Puts the two together.
@@ -92,15 +138,23 @@ pub(crate) struct Join {
     namespace: Option<u32>,
     known: HashMap<Tuple, Vec<Known>>,
     follows: HashMap<u64, Follow>,
-    /// Conversations that wait, by their tuples.
+    /// Conversations that wait, by all forms of their tuples.
     waiting: HashMap<Tuple, Vec<u64>>,
+    /// How many wait.
+    waits: usize,
     /// When a conversation has waited long enough.
     patience: VecDeque<(Time, Tuple, u64)>,
     /// When a conversation that the kernel ended is told.
     closing: VecDeque<(Time, Tuple, u64)>,
+    /// Those that are told alone.
+    alone: HashMap<Tuple, u64>,
     /// Conversations that were told as ended, and until when they are remembered.
     ended: HashMap<Tuple, Time>,
     ended_order: VecDeque<(Time, Tuple)>,
+    /// Rows that were told before they had a port.
+    portless: HashSet<u64>,
+    /// When a look was complete last.
+    looked: Option<Time>,
 }
 
 /// Ends a conversation in the table of packets, and appends what that tells.
@@ -114,6 +168,11 @@ impl Join {
         }
     }
 
+    /// A look is complete: sockets that lived before are known.
+    pub(crate) fn looked(&mut self, time: Time) {
+        self.looked = Some(time);
+    }
+
     /// Takes an event that the kernel's word led to.
     pub(crate) fn kernel(&mut self, event: Event, out: &mut Vec<Event>) {
         match &event.fact {
@@ -123,24 +182,36 @@ impl Join {
                 self.opened(connection, out);
             }
             Fact::ConnectionUpdated(connection) => {
+                self.find_its_port(connection, out);
                 if let Some(known) = self.find(connection) {
-                    known.connection = Arc::clone(connection);
+                    known.take(connection);
                 }
                 out.push(event);
             }
             Fact::ConnectionClosed(connection) => {
+                self.find_its_port(connection, out);
                 let due = event.time.after(LINGER);
                 let (tuple, id) = (Tuple::of(connection), connection.id);
                 match self.find(connection) {
                     Some(known) => {
-                        known.connection = Arc::clone(connection);
-                        known.closes = Some((due, event.time));
+                        known.take(connection);
+                        known.ended = Some(event.time);
                         self.closing.push_back((due, tuple, id));
                     }
-                    None => out.push(event),
+                    None => {
+                        self.portless.remove(&id);
+                        out.push(event);
+                    }
                 }
             }
             _ => out.push(event),
+        }
+    }
+
+    /// A row that was told before it had a port has one now.
+    fn find_its_port(&mut self, connection: &Arc<Connection>, out: &mut Vec<Event>) {
+        if connection.local().port != 0 && self.portless.remove(&connection.id) {
+            self.opened(Arc::clone(connection), out);
         }
     }
 
@@ -153,109 +224,209 @@ impl Join {
 
     /// The kernel's conversation is new: perhaps packets of it were seen before.
     fn opened(&mut self, connection: Arc<Connection>, out: &mut Vec<Event>) {
+        let has_ports = matches!(connection.transport, Transport::Tcp | Transport::Udp);
+        if has_ports && connection.local().port == 0 && self.portless.len() < MOST_WAITING {
+            self.portless.insert(connection.id);
+            return;
+        }
         let tuple = Tuple::of(&connection);
-        let local = connection.local();
-        let rows = self.known.entry(tuple).or_default();
-        // The other end of a loopback conversation may have come before.
-        let flow = rows.iter().find_map(|known| known.flow);
-        rows.push(Known {
+        let (seen, started) = (connection.seen.max(connection.started), connection.started);
+        let mut known = Known {
             connection,
             past: None,
-            flow,
-            closes: None,
-        });
-        let seen = if local.ip.is_unspecified() {
-            // Whoever waits has the true address; it is found by what the socket has.
-            let same = |waiting: &&Tuple| {
-                **waiting != tuple
-                    && [waiting.1, waiting.2]
-                        .iter()
-                        .any(|end| waiting.without(*end) == tuple)
-            };
-            self.waiting.keys().find(same).copied()
-        } else {
-            Some(tuple)
+            flow: None,
+            is_shared: false,
+            ended: None,
         };
-        if let Some(seen) = seen
-            && self.candidates(seen) == Some(tuple)
-            && self.knows_asker(tuple)
+        let began = known.began();
+        let rows = self.known.entry(tuple).or_default();
+        // The other side of the same conversation may have its packets already.
+        let siblings = rows.iter().filter(|row| {
+            if row.is_place_of(&known.connection) {
+                // Datagrams have no beginning: packets are one conversation for as long as the ends are used.
+                tuple.is_of_datagrams() && row.flow.is_some()
+            } else {
+                row.ended.is_none_or(|ended| ended >= began)
+            }
+        });
+        if let Some(sibling) = siblings.max_by_key(|row| row.connection.started) {
+            known.flow = sibling.flow;
+            let is_whole = |past: &&(Time, Box<Wire>)| {
+                known.connection.started_before || past.0.after(HANDSHAKE) >= started
+            };
+            let past = sibling.past.as_ref().filter(is_whole);
+            known.past = past.map(|(since, wire)| (*since, wire.clone()));
+        }
+        rows.push(known);
+        if !self.may_be_here(tuple) {
+            return;
+        }
+        if let Some(flow) = self.alone.remove(&tuple)
+            && let Some(Follow::Alone) = self.follows.insert(flow, Follow::Late(tuple))
         {
-            self.promote(tuple, seen, out);
+            self.adopt(tuple, flow, started, None);
+        }
+        if self.knows_asker(tuple) {
+            self.promote(tuple, began, seen, out);
         }
     }
 
-    /// Of a conversation within this host, the end that asked is known, too: it is the one to tell facts with.
+    /// Whom to tell facts with is known: the side that asked, or that of this host if the asker is another one. Of a
+    /// conversation between two processes here, the one that answers may be told of first.
     fn knows_asker(&self, tuple: Tuple) -> bool {
-        let rows = self.known.get(&tuple).map(Vec::as_slice).unwrap_or_default();
-        let tells = |known: &Known| {
-            known.connection.side == Side::Source || known.connection.direction != Direction::Local
+        let here = |known: &Known| {
+            self.namespace
+                .is_none_or(|namespace| namespace == known.connection.network_namespace)
         };
-        rows.iter().any(tells)
+        let tells = |known: &Known| {
+            let connection = &known.connection;
+            connection.side == Side::Source || (connection.direction != Direction::Local && here(known))
+        };
+        self.known.get(&tuple).is_some_and(|rows| rows.iter().any(tells))
     }
 
-    /// Conversations that waited as `seen` are those of the kernel's rows of `tuple`.
-    fn promote(&mut self, tuple: Tuple, seen: Tuple, out: &mut Vec<Event>) {
-        for flow in self.waiting.remove(&seen).unwrap_or_default() {
-            let Some(Follow::Waiting(waiting)) = self.follows.remove(&flow) else {
+    /// What waited is that of the kernel's rows of `tuple`, one of which was seen from `began` to `seen`.
+    fn promote(&mut self, tuple: Tuple, began: Time, seen: Time, out: &mut Vec<Event>) {
+        for flow in self.own_of_waiting(tuple, began, seen) {
+            let Some(waiting) = self.stop_waiting(flow) else {
                 continue;
             };
             self.follows.insert(flow, Follow::Joined(tuple));
-            self.adopt(tuple, flow);
-            for fact in waiting.facts {
-                self.flow(fact, out);
+            let is_fitting = self.adopt(tuple, flow, waiting.since, waiting.until());
+            if !is_fitting && let Some(row) = self.known.get_mut(&tuple).and_then(|rows| rows.last_mut()) {
+                // Looks know no times.
+                row.flow = Some((flow, waiting.since));
             }
-            if let Some(closed) = waiting.closed {
-                self.flow(closed, out);
+            for event in waiting.facts.into_iter().chain(waiting.closed) {
+                self.flow(event, out);
             }
         }
     }
 
-    /// The kernel's rows of a tuple that packets can belong to: those of the namespace in which packets are read; of
-    /// others only where addresses tell hosts apart.
-    fn candidates(&self, tuple: Tuple) -> Option<Tuple> {
-        let fits = |tuple: &Tuple| {
-            let known = self.known.get(tuple)?;
-            let here = |known: &Known| {
-                self.namespace
-                    .is_none_or(|namespace| namespace == known.connection.network_namespace)
-            };
-            let elsewhere = !tuple.1.ip.is_loopback();
-            (elsewhere || known.iter().any(here)).then_some(*tuple)
+    /// Which of the conversations that wait under a tuple are those of a socket that was seen from `began` to `seen`.
+    fn own_of_waiting(&self, tuple: Tuple, began: Time, seen: Time) -> Vec<u64> {
+        let Some(flows) = self.waiting.get(&tuple) else {
+            return Vec::new();
         };
-        fits(&tuple)
-            .or_else(|| fits(&tuple.without(tuple.1)))
-            .or_else(|| fits(&tuple.without(tuple.2)))
+        let is_own = |flow: &&u64| match self.follows.get(*flow) {
+            Some(Follow::Waiting(waiting)) => {
+                waiting.since <= seen && waiting.until().is_none_or(|until| until >= began)
+            }
+            _ => false,
+        };
+        let own: Vec<u64> = flows.iter().filter(is_own).copied().collect();
+        match flows.last() {
+            // A look knows no times: the last one it is.
+            Some(last) if own.is_empty() => vec![*last],
+            _ => own,
+        }
     }
 
-    /// Notes at the kernel's rows which conversation of packets is theirs.
-    fn adopt(&mut self, tuple: Tuple, flow: u64) {
-        for known in self.known.get_mut(&tuple).into_iter().flatten() {
-            known.flow = Some(flow);
+    /// Takes a conversation out of those that wait.
+    fn stop_waiting(&mut self, flow: u64) -> Option<Box<Waiting>> {
+        match self.follows.remove(&flow) {
+            Some(Follow::Waiting(waiting)) => {
+                self.waits -= 1;
+                let connection = waiting
+                    .opened
+                    .iter()
+                    .chain(&waiting.facts)
+                    .chain(&waiting.closed)
+                    .next();
+                let tuple = connection.and_then(connection_of).map(|it| Tuple::of(it));
+                for form in tuple.into_iter().flat_map(Tuple::forms) {
+                    if let Some(flows) = self.waiting.get_mut(&form) {
+                        flows.retain(|other| *other != flow);
+                        if flows.is_empty() {
+                            self.waiting.remove(&form);
+                        }
+                    }
+                }
+                Some(waiting)
+            }
+            Some(other) => {
+                self.follows.insert(flow, other);
+                None
+            }
+            None => None,
         }
+    }
+
+    /// The kernel's rows of a tuple may be those of packets that are read here: those of the namespace in which packets
+    /// are read; of others only where addresses tell hosts apart.
+    fn may_be_here(&self, tuple: Tuple) -> bool {
+        let here = |known: &Known| {
+            self.namespace
+                .is_none_or(|namespace| namespace == known.connection.network_namespace)
+        };
+        self.known
+            .get(&tuple)
+            .is_some_and(|rows| !tuple.is_loopback() || rows.iter().any(here))
+    }
+
+    /// Gives a conversation of packets to the kernel's rows that it belongs to: of each side of each host one.
+    /// False where there is none.
+    fn adopt(&mut self, tuple: Tuple, flow: u64, since: Time, until: Option<Time>) -> bool {
+        let Some(rows) = self.known.get_mut(&tuple) else {
+            return false;
+        };
+        let mut own: Vec<usize> = Vec::new();
+        for (place, row) in rows.iter().enumerate() {
+            // The end of an earlier socket says nothing of datagrams that go on.
+            if !row.fits(since, until, SLACK) {
+                continue;
+            }
+            let distance = |place: usize| {
+                let row = rows.get(place);
+                row.map_or(i64::MAX, |row| {
+                    row.connection.started.since(since).0.saturating_abs()
+                })
+            };
+            let rival = |other: &&mut usize| {
+                !tuple.is_of_datagrams()
+                    && rows
+                        .get(**other)
+                        .is_some_and(|other| other.is_place_of(&row.connection))
+            };
+            match own.iter_mut().find(rival) {
+                // The same ends were used before: the one that began when the packets began.
+                Some(other) if distance(place) < distance(*other) => *other = place,
+                Some(_) => {}
+                None => own.push(place),
+            }
+        }
+        for place in &own {
+            if let Some(row) = rows.get_mut(*place) {
+                row.flow = Some((flow, since));
+            }
+        }
+        !own.is_empty()
     }
 
     /// Takes an event that packets led to.
     pub(crate) fn flow(&mut self, event: Event, out: &mut Vec<Event>) {
-        let connection = match &event.fact {
-            Fact::ConnectionOpened(connection)
-            | Fact::ConnectionUpdated(connection)
-            | Fact::ConnectionClosed(connection) => connection,
-            Fact::Protocol(protocol) => &protocol.connection,
-            _ => {
-                out.push(event);
-                return;
-            }
+        let Some(connection) = connection_of(&event) else {
+            out.push(event);
+            return;
         };
-        let (id, tuple) = (connection.id, Tuple::of(connection));
+        let (id, tuple, since) = (connection.id, Tuple::of(connection), connection.started);
         match self.follows.get_mut(&id) {
-            None => self.begins(id, tuple, event, out),
+            None => self.begins(id, tuple, since, event, out),
             Some(Follow::Joined(tuple)) => {
                 let tuple = *tuple;
                 self.joined(id, tuple, event, out);
             }
+            Some(Follow::Late(row)) => {
+                let row = *row;
+                if matches!(event.fact, Fact::ConnectionClosed(_)) {
+                    out.push(alone(event.clone()));
+                }
+                self.joined(id, row, event, out);
+            }
             Some(Follow::Alone) => {
                 if matches!(event.fact, Fact::ConnectionClosed(_)) {
                     self.follows.remove(&id);
+                    self.alone.remove(&tuple);
                 }
                 out.push(alone(event));
             }
@@ -268,33 +439,48 @@ impl Join {
         }
     }
 
-    fn begins(&mut self, id: u64, tuple: Tuple, event: Event, out: &mut Vec<Event>) {
-        if let Some(tuple) = self.candidates(tuple)
-            && self.knows_asker(tuple)
-        {
-            self.follows.insert(id, Follow::Joined(tuple));
-            self.adopt(tuple, id);
-            if !matches!(event.fact, Fact::ConnectionOpened(_)) {
-                self.joined(id, tuple, event, out);
+    fn begins(&mut self, id: u64, tuple: Tuple, since: Time, event: Event, out: &mut Vec<Event>) {
+        let mut is_expected = false;
+        for form in tuple.forms() {
+            if !self.may_be_here(form) {
+                continue;
             }
-            return;
+            if !self.knows_asker(form) {
+                let rows = self.known.get(&form).map(Vec::as_slice).unwrap_or_default();
+                is_expected |= rows.iter().any(|row| row.fits(since, None, SLACK));
+            } else if self.adopt(form, id, since, None) {
+                self.follows.insert(id, Follow::Joined(form));
+                if !matches!(event.fact, Fact::ConnectionOpened(_)) {
+                    self.joined(id, form, event, out);
+                }
+                return;
+            }
         }
-        if self.ended.contains_key(&tuple) && !begins_anew(&event) {
+        let mut forms = tuple.forms();
+        let is_over = forms.any(|form| self.ended.contains_key(&form) || self.known.contains_key(&form));
+        if is_over && !is_expected && !begins_anew(&event) {
             // What comes after the end, as a reset for a socket that is gone, is no conversation of its own.
             self.follows.insert(id, Follow::Joined(tuple));
             return;
         }
-        let since = event.time;
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting {
+            since,
+            opened: None,
+            facts: Vec::new(),
+            closed: None,
+        };
         match &event.fact {
             Fact::ConnectionClosed(_) => waiting.closed = Some(event),
             Fact::Protocol(_) => waiting.facts.push(event),
             _ => waiting.opened = Some(event),
         }
         self.follows.insert(id, Follow::Waiting(Box::new(waiting)));
-        self.waiting.entry(tuple).or_default().push(id);
-        self.patience.push_back((since.after(PATIENCE), tuple, id));
-        if self.patience.len() > MOST_WAITING
+        for form in tuple.forms() {
+            self.waiting.entry(form).or_default().push(id);
+        }
+        self.waits += 1;
+        self.patience.push_back((since, tuple, id));
+        while self.waits > MOST_WAITING
             && let Some((_, tuple, id)) = self.patience.pop_front()
         {
             self.give_up(tuple, id, out);
@@ -302,15 +488,15 @@ impl Join {
     }
 
     fn joined(&mut self, id: u64, tuple: Tuple, event: Event, out: &mut Vec<Event>) {
+        let rows = self
+            .known
+            .get_mut(&tuple)
+            .map(Vec::as_mut_slice)
+            .unwrap_or_default();
         match event.fact {
             Fact::Protocol(protocol) => {
-                let rows = self
-                    .known
-                    .get_mut(&tuple)
-                    .map(Vec::as_mut_slice)
-                    .unwrap_or_default();
-                learn(rows, &protocol);
-                let row = asker(rows).map(|known| Arc::clone(&known.connection));
+                learn(rows, id, &protocol);
+                let row = asker(rows, id).map(|known| Arc::clone(&known.connection));
                 let Protocol {
                     time,
                     connection,
@@ -326,10 +512,18 @@ impl Join {
             }
             Fact::ConnectionClosed(connection) => {
                 self.follows.remove(&id);
-                for known in self.known.get_mut(&tuple).into_iter().flatten() {
-                    if known.flow == Some(id) {
-                        known.flow = None;
-                        known.past = together(known.past.take(), connection.wire.clone());
+                if tuple.is_of_datagrams() {
+                    share(rows, id);
+                }
+                for known in rows {
+                    if let Some((_, since)) = known.flow.take_if(|(flow, _)| *flow == id) {
+                        known.name_by(&connection);
+                        let last = turned(&connection, &known.connection);
+                        let (since, past) = match known.past.take() {
+                            Some((before, wire)) => (before, Some(wire)),
+                            None => (since, None),
+                        };
+                        known.past = together(past, last).map(|wire| (since, wire));
                     }
                 }
             }
@@ -339,24 +533,21 @@ impl Join {
 
     /// Nobody's socket: it is told by itself from now on.
     fn give_up(&mut self, tuple: Tuple, id: u64, out: &mut Vec<Event>) {
-        if !matches!(self.follows.get(&id), Some(Follow::Waiting(_))) {
-            return;
-        }
-        if let Some(row) = self.candidates(tuple) {
-            self.promote(row, tuple, out);
-            return;
-        }
-        if let Some(flows) = self.waiting.get_mut(&tuple) {
-            flows.retain(|flow| *flow != id);
-            if flows.is_empty() {
-                self.waiting.remove(&tuple);
+        // The end that asked was never told of: the other one has the facts.
+        let rows = tuple.forms().find(|form| self.may_be_here(*form));
+        if let (Some(rows), Some(Follow::Waiting(waiting))) = (rows, self.follows.get(&id)) {
+            let (since, until) = (waiting.since, waiting.until());
+            let mut own = self.known.get(&rows).into_iter().flatten();
+            if own.any(|row| row.fits(since, until, SLACK)) {
+                self.promote(rows, Time(i64::MIN), Time(i64::MAX), out);
             }
         }
-        let Some(Follow::Waiting(waiting)) = self.follows.insert(id, Follow::Alone) else {
+        let Some(waiting) = self.stop_waiting(id) else {
             return;
         };
-        if waiting.closed.is_some() {
-            self.follows.remove(&id);
+        if waiting.closed.is_none() {
+            self.follows.insert(id, Follow::Alone);
+            self.alone.insert(tuple, id);
         }
         let told = waiting
             .opened
@@ -366,9 +557,16 @@ impl Join {
         out.extend(told.map(alone));
     }
 
-    /// Time passes.
+    /// Time passes: everything that was captured before `now` has been read.
     pub(crate) fn tick(&mut self, now: Time, end: EndFlow<'_>, out: &mut Vec<Event>) {
-        while let Some((_, tuple, id)) = self.patience.pop_front_if(|(due, ..)| *due <= now) {
+        // Where nobody looks, nobody needs to be waited for.
+        let looked = self.looked;
+        let is_late = |since: Time| {
+            since.after(PATIENCE) <= now
+                && (looked.is_none_or(|looked| looked >= since.after(LINGER))
+                    || since.after(LONGEST_PATIENCE) <= now)
+        };
+        while let Some((_, tuple, id)) = self.patience.pop_front_if(|(since, ..)| is_late(*since)) {
             self.give_up(tuple, id, out);
         }
         while let Some((_, tuple, id)) = self.closing.pop_front_if(|(due, ..)| *due <= now) {
@@ -390,14 +588,19 @@ impl Join {
     }
 
     fn tell_closed(&mut self, tuple: Tuple, id: u64, end: EndFlow<'_>, out: &mut Vec<Event>) {
-        // The end that asked may never have been seen.
-        self.promote(tuple, tuple, out);
         let place = |rows: &[Known]| rows.iter().position(|known| known.connection.id == id);
+        let row = self.known.get(&tuple).and_then(|rows| rows.get(place(rows)?));
+        let life = row.map(|row| (row.began(), row.ended.unwrap_or(row.connection.seen)));
+        if let Some((began, ended)) = life
+            && self.may_be_here(tuple)
+        {
+            self.promote(tuple, began, ended, out);
+        }
         let flow = self
             .known
             .get(&tuple)
             .and_then(|rows| rows.get(place(rows)?)?.flow);
-        if let Some(flow) = flow {
+        if let Some((flow, _)) = flow {
             let mut ended = Vec::new();
             end(flow, &mut ended);
             ended.into_iter().for_each(|event| self.flow(event, out));
@@ -413,14 +616,40 @@ impl Join {
             self.known.remove(&tuple);
         }
         let mut connection = known.connection;
-        if let Some(wire) = known.past {
+        if let Some((_, mut wire)) = known.past {
+            if known.is_shared {
+                parts::count_by_kernel(&mut wire, &connection);
+            }
             Arc::make_mut(&mut connection).wire = Some(wire);
         }
-        let time = known.closes.map_or(connection.seen, |(_, time)| time);
+        let time = known.ended.unwrap_or(connection.seen);
         let until = time.after(ECHO);
         self.ended.insert(tuple, until);
         self.ended_order.push_back((until, tuple));
         out.push(Event::new(time, Fact::ConnectionClosed(connection)));
+    }
+}
+
+/// Marks rows of one place that have the same conversation of packets.
+fn share(rows: &mut [Known], flow: u64) {
+    let place = |row: &Known| (row.connection.side, row.connection.network_namespace);
+    let own: Vec<_> = rows.iter().filter(|row| row.is_of(flow)).map(place).collect();
+    if own.len() < 2 {
+        return;
+    }
+    for row in rows.iter_mut().filter(|row| row.is_of(flow)) {
+        row.is_shared |= own.iter().filter(|other| **other == place(row)).count() > 1;
+    }
+}
+
+/// The connection that an event is about.
+fn connection_of(event: &Event) -> Option<&Arc<Connection>> {
+    match &event.fact {
+        Fact::ConnectionOpened(connection)
+        | Fact::ConnectionUpdated(connection)
+        | Fact::ConnectionClosed(connection) => Some(connection),
+        Fact::Protocol(protocol) => Some(&protocol.connection),
+        _ => None,
     }
 }
 
@@ -431,18 +660,26 @@ fn begins_anew(event: &Event) -> bool {
     };
     let is_tcp = connection.transport == Transport::Tcp;
     let history = connection.wire.as_ref().map(|wire| &*wire.history);
-    !is_tcp || history.is_some_and(|history| history.starts_with(['S', 's']))
+    // Of datagrams, an answer alone is late.
+    history.is_some_and(|history| {
+        if is_tcp {
+            history.starts_with(['S', 's'])
+        } else {
+            !history.starts_with('^')
+        }
+    })
 }
 
 /// The row of the side that began; that of a loopback conversation whose process asked.
-fn asker(rows: &[Known]) -> Option<&Known> {
-    rows.iter()
+fn asker(rows: &[Known], flow: u64) -> Option<&Known> {
+    let own = || rows.iter().filter(|known| known.is_of(flow));
+    own()
         .find(|known| known.connection.side == Side::Source)
-        .or(rows.first())
+        .or(own().next())
 }
 
 /// Rows learn the name by which their process called the server.
-fn learn(rows: &mut [Known], protocol: &Protocol) {
+fn learn(rows: &mut [Known], flow: u64, protocol: &Protocol) {
     let (name, source) = match &protocol.message {
         Message::Tls(tls) => (
             tls.client.as_ref().and_then(|client| client.server_name.as_ref()),
@@ -458,7 +695,10 @@ fn learn(rows: &mut [Known], protocol: &Protocol) {
         _ => return,
     };
     let Some(name) = name else { return };
-    for known in rows.iter_mut().filter(|known| known.connection.name.is_none()) {
+    for known in rows
+        .iter_mut()
+        .filter(|known| known.is_of(flow) && known.connection.name.is_none())
+    {
         let connection = Arc::make_mut(&mut known.connection);
         connection.name = Some((**name).into());
         connection.name_source = Some(source);
@@ -479,21 +719,6 @@ fn alone(mut event: Event) -> Event {
         _ => {}
     }
     event
-}
-
-/// Two parts of one conversation, between which packets paused: counts are added, the later words win.
-fn together(past: Option<Box<Wire>>, last: Option<Box<Wire>>) -> Option<Box<Wire>> {
-    let (mut past, mut last) = match (past, last) {
-        (Some(past), Some(last)) => (past, last),
-        (past, last) => return past.or(last),
-    };
-    last.source.add(&past.source);
-    last.destination.add(&past.destination);
-    last.tls = last.tls.or(past.tls.take());
-    last.http = last.http.or(past.http.take());
-    last.ssh = last.ssh.or(past.ssh.take());
-    last.application = last.application.max(past.application);
-    Some(last)
 }
 
 #[cfg(test)]

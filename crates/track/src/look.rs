@@ -164,6 +164,15 @@ impl Tracker {
             changed |= self.change_owner(slot, &socket.owners);
         }
         if let Some(connection) = self.sockets.connection_mut(slot) {
+            let own = match connection.side {
+                Side::Source => &mut connection.source,
+                Side::Destination => &mut connection.destination,
+            };
+            // It was met between the call of connect and the choice of a port.
+            if own.port == 0 && socket.local.port != 0 {
+                *own = socket.local;
+                changed = true;
+            }
             connection.seen = time;
             connection.state = socket.state;
             connection.traffic = traffic;

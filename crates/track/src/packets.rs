@@ -17,6 +17,8 @@ pub(crate) struct Packets {
     join: Option<Join>,
     /// Events on their way to the join, reused.
     told: Vec<Event>,
+    /// Everything captured before this has been read.
+    read_until: Time,
     /// Frames that could not be read since the last gap.
     unread: u64,
 }
@@ -32,6 +34,7 @@ impl Tracker {
             flows: Flows::new(flows),
             join: live.map(|namespace| Join::new((namespace != 0).then_some(namespace))),
             told: Vec::new(),
+            read_until: Time(i64::MIN),
             unread: 0,
         }));
     }
@@ -54,8 +57,10 @@ impl Tracker {
             flows,
             join,
             told,
+            read_until,
             unread,
         } = packets;
+        *read_until = frame.time.max(*read_until);
         let to = if join.is_some() { &mut *told } else { &mut *out };
         let decoded = decoder.decode(frame, &mut |packet| flows.packet(packet, &mut ground, to));
         if let Err(Undecoded::Damaged | Undecoded::UnknownLink) = decoded {
@@ -63,6 +68,21 @@ impl Tracker {
         }
         if let Some(join) = join {
             told.drain(..).for_each(|event| join.flow(event, out));
+        }
+    }
+
+    /// No frame waits that was captured before this time. The kernel's word may be ahead of packets that wait; ends that
+    /// it tells are told when their last packets are read.
+    pub fn packets_read_until(&mut self, time: Time) {
+        if let Some(packets) = &mut self.packets {
+            packets.read_until = time.max(packets.read_until);
+        }
+    }
+
+    /// A look is complete.
+    pub(crate) fn note_look(&mut self, time: Time) {
+        if let Some(join) = self.packets.as_mut().and_then(|packets| packets.join.as_mut()) {
+            join.looked(time);
         }
     }
 
@@ -98,12 +118,18 @@ impl Tracker {
             return;
         };
         let Packets {
-            flows, join, told, ..
+            flows,
+            join,
+            told,
+            read_until,
+            ..
         } = packets;
         match join {
             None if over => flows.finish(&mut ground, out),
             None => flows.pass(time, &mut ground, out),
             Some(join) => {
+                // The kernel's word may be ahead of the packets that wait to be read.
+                let time = time.min(*read_until);
                 flows.pass(time, &mut ground, told);
                 told.drain(..).for_each(|event| join.flow(event, out));
                 join.tick(

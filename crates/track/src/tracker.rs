@@ -121,6 +121,9 @@ impl Tracker {
             self.conclude(observation, out);
             return;
         }
+        if let Observation::LookDone(time, _) = &observation {
+            self.note_look(*time);
+        }
         let mut told = std::mem::take(&mut self.told);
         self.conclude(observation, &mut told);
         self.join(&mut told, out);

@@ -25,6 +25,8 @@ use crate::setup::context;
 
 /// How long the loop sleeps at most: time must pass for the engine, too.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a frame may wait in the ring and in a batch, as a span back from now.
+const RETIRED: Span = Span(-200_000);
 /// How often a service manager without a watchdog is told how things are.
 const STATUS_EVERY: Span = Span::from_seconds(20);
 /// How long outlets may take to write what waits when the watch ends.
@@ -129,6 +131,9 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
             }
         }
         watch.record();
+        if watch.parts.packets.is_some() && deliveries.is_empty() {
+            watch.parts.engine.packets_read_until(clock::now().after(RETIRED));
+        }
         watch.alive();
         watch.show_status(false);
     }
@@ -416,7 +421,6 @@ impl Watch {
         }
     }
 
-    /// Ends cleanly: everything that waits is written.
     /// Takes what the packet rings hand over.
     fn deliver(&mut self, delivery: Delivery) {
         match delivery {
@@ -461,6 +465,7 @@ impl Watch {
         }
     }
 
+    /// Ends cleanly: everything that waits is written.
     fn end(mut self) -> Exit {
         self.tell_manager(Notifier::stopping);
         self.hear_the_last_packets();

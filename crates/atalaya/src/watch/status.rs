@@ -82,6 +82,9 @@ pub(super) fn greeting(plan: &Plan, parts: &Parts) -> Vec<String> {
             until.local_clock()
         ));
     }
+    for limit in parts.packets.iter().flat_map(|packets| packets.report().limits) {
+        lines.push(format!("not captured: {} (to change that: {})", limit.what, limit.remedy));
+    }
     // What nobody here can change stands in `atalaya status` and the README.
     let changeable = parts
         .tier

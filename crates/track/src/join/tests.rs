@@ -1,6 +1,8 @@
 use atalaya_model::connection::{Direction, Outcome};
 use atalaya_model::protocol::{Tls, tls::ClientHello};
-use atalaya_model::{Attribution, Evidence, Scope, SocketState};
+use std::net::IpAddr;
+
+use atalaya_model::{Attribution, Endpoint, Evidence, Scope, SocketState};
 
 use super::*;
 
@@ -83,7 +85,10 @@ impl Bench {
         self.join.kernel(Event::new(at(time), fact), &mut self.out);
     }
 
-    fn flow(&mut self, time: i64, fact: Fact) {
+    fn flow(&mut self, time: i64, mut fact: Fact) {
+        if let Fact::ConnectionOpened(connection) = &mut fact {
+            Arc::make_mut(connection).started = at(time);
+        }
         self.join.flow(Event::new(at(time), fact), &mut self.out);
     }
 
@@ -365,4 +370,119 @@ fn who_waits_is_bounded() {
     }
     assert_eq!(bench.told().len(), 10);
     assert_eq!(bench.join.patience.len(), MOST_WAITING);
+}
+
+#[test]
+fn the_other_side_has_its_packets_however_late_it_is_told() {
+    for flow_is_over in [false, true] {
+        let mut bench = Bench::new();
+        bench.flow(10, opened(seen(900, "S", 1)));
+        bench.kernel(100, opened(kernel(1)));
+        bench.kernel(100, closed(kernel(1)));
+        if flow_is_over {
+            bench.flow(120, closed(seen(900, "ShADfFa", 5)));
+        } else {
+            bench.flows.push(seen(900, "ShADfFa", 5));
+        }
+        // A container's end of it, on the same host.
+        let mut server = connection(2, 99, CLIENT, SERVER);
+        server.side = Side::Destination;
+        bench.kernel(130, opened(server.clone()));
+        bench.kernel(130, closed(server));
+        bench.tick(2_000);
+        let packets = bench.out.iter().filter_map(|event| match &event.fact {
+            Fact::ConnectionClosed(connection) => Some(connection.wire.as_ref()?.source.packets),
+            _ => None,
+        });
+        assert_eq!(packets.collect::<Vec<_>>(), [5, 5]);
+        assert_eq!(bench.told().len(), 4);
+    }
+}
+
+#[test]
+fn ports_used_again_are_told_apart_by_time() {
+    for packets_first in [true, false] {
+        let mut bench = Bench::new();
+        let row = |id: u64, from: i64, to: i64| {
+            let mut row = kernel(id);
+            (row.started, row.seen) = (at(from), at(to));
+            row
+        };
+        let part = |id: u64, packets: u64, from: i64, to: i64| {
+            let mut part = seen(id, "ShADfF", packets);
+            (part.started, part.seen) = (at(from), at(to));
+            part
+        };
+        let packets = |bench: &mut Bench| {
+            bench.flow(50, opened(part(900, 1, 50, 50)));
+            bench.flow(90, closed(part(900, 7, 50, 60)));
+            bench.flow(90, opened(part(901, 1, 90, 90)));
+            bench.flow(150, closed(part(901, 9, 90, 120)));
+        };
+        let rows = |bench: &mut Bench| {
+            for (id, from, to) in [(1, 49, 61), (2, 89, 121)] {
+                bench.kernel(from, opened(row(id, from, to)));
+                bench.kernel(to, closed(row(id, from, to)));
+            }
+        };
+        if packets_first {
+            packets(&mut bench);
+            rows(&mut bench);
+        } else {
+            rows(&mut bench);
+            packets(&mut bench);
+        }
+        bench.tick(5_000);
+        let told: Vec<_> = bench
+            .out
+            .iter()
+            .filter_map(|event| match &event.fact {
+                Fact::ConnectionClosed(connection) => {
+                    Some((connection.id, connection.wire.as_ref()?.source.packets))
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [(1, 7), (2, 9)], "packets first: {packets_first}");
+    }
+}
+
+#[test]
+fn the_kernel_knows_who_began() {
+    let mut bench = Bench::new();
+    bench.kernel(0, opened(kernel(1)));
+    // Packets were read from the middle, an answer first.
+    let mut flow = connection(900, 0, SERVER, CLIENT);
+    let mut wire = Wire {
+        history: "Dad".into(),
+        ..Wire::default()
+    };
+    wire.source.packets = 8;
+    wire.destination.packets = 3;
+    flow.wire = Some(Box::new(wire));
+    bench.flow(10, opened(flow.clone()));
+    bench.kernel(100, closed(kernel(1)));
+    bench.flows.push(flow);
+    bench.tick(2_000);
+    let wire = last(&bench).wire.unwrap();
+    assert_eq!((wire.source.packets, wire.destination.packets), (3, 8));
+    assert_eq!(&*wire.history, "^dAD");
+}
+
+#[test]
+fn a_rare_look_is_waited_for() {
+    let mut bench = Bench::new();
+    bench.join.looked(at(-500));
+    bench.flow(0, opened(seen(900, "S", 1)));
+    bench.tick(9_000);
+    assert_eq!(bench.told(), [], "no look was complete since");
+    bench.join.looked(at(9_500));
+    bench.tick(9_600);
+    assert_eq!(bench.told(), [("connection_opened", 900)]);
+    // Found after all: the kernel's record has the packets, too.
+    bench.kernel(9_700, opened(kernel(1)));
+    bench.kernel(9_800, closed(kernel(1)));
+    bench.flows.push(seen(900, "ShADfF", 6));
+    bench.tick(12_000);
+    assert_eq!(last(&bench).wire.unwrap().source.packets, 6);
 }
