@@ -2,7 +2,7 @@ use atalaya_model::connection::{Direction, Outcome};
 use atalaya_model::protocol::{Tls, tls::ClientHello};
 use std::net::IpAddr;
 
-use atalaya_model::{Attribution, Endpoint, Evidence, Scope, SocketState};
+use atalaya_model::{Attribution, Endpoint, Evidence, Message, Scope, SocketState};
 
 use super::*;
 
