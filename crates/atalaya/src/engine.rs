@@ -118,14 +118,16 @@ impl Engine {
         self.tracker.packets_read_until(time);
     }
 
-    /// No packet will follow, or one that is older: what is open in packets ends.
-    pub fn end_packets(&mut self, out: &mut Vec<Output>) {
+    /// No packet will follow, or one that is older: what is open in packets ends, some of it with each call. False when
+    /// all has ended.
+    pub fn end_packets(&mut self, out: &mut Vec<Output>) -> bool {
         let mut events = std::mem::take(&mut self.events);
-        self.tracker.end_packets(&mut events);
+        let goes_on = self.tracker.end_packets(&mut events);
         for event in events.drain(..) {
             self.conclude(event, out);
         }
         self.events = events;
+        goes_on
     }
 
     /// Lets time pass while nothing is observed.

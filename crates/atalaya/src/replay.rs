@@ -196,11 +196,18 @@ impl Replay<'_> {
         if let Some(now) = self.now
             && now.since(time).0 > STEP_BACK.0
         {
-            self.engine.end_packets(&mut self.out);
-            self.hand_out()?;
+            self.end()?;
             self.now = None;
         }
         Ok(())
+    }
+
+    /// Ends what is open, and gives it out as it comes.
+    fn end(&mut self) -> Result<(), Failure> {
+        while self.engine.end_packets(&mut self.out) {
+            self.hand_out()?;
+        }
+        self.hand_out()
     }
 
     fn progress(&self, name: &str, read: u64, size: Option<u64>) {
@@ -280,7 +287,7 @@ impl Replay<'_> {
     /// The last capture has been read: what is still open ends with it.
     fn finish(&mut self) -> Result<(), Failure> {
         let now = self.now.unwrap_or_default();
-        self.engine.end_packets(&mut self.out);
+        self.end()?;
         self.engine.finish(now, &mut self.out);
         self.hand_out()?;
         self.flush()?;

@@ -80,9 +80,15 @@ pub(crate) struct Flows {
     totals: totals::Totals,
     /// Conversations that were ended early since the last gap, for want of room.
     hurried: u64,
+    /// Rows whose second was there, and that were not looked at yet.
     due: Vec<u32>,
+    /// Rows that are still to be ended, the last first, while everything ends.
+    ending: Vec<u32>,
     said: Vec<Said>,
 }
+
+/// Rows that are looked at before a packet, at most: more than packets can add.
+const AT_ONCE: usize = 64;
 
 impl Flows {
     pub(crate) fn new(options: FlowOptions) -> Self {
@@ -96,6 +102,7 @@ impl Flows {
             totals: totals::Totals::default(),
             hurried: 0,
             due: Vec::new(),
+            ending: Vec::new(),
             said: Vec::new(),
         }
     }
@@ -134,6 +141,7 @@ impl Flows {
     pub(crate) fn rewind(&mut self) {
         self.clock = Time(i64::MIN);
         self.wheel = Wheel::new();
+        self.due.clear();
     }
 
     /// Takes a row out of everything.
@@ -157,7 +165,7 @@ impl Flows {
 
     /// Takes a packet.
     pub(crate) fn packet(&mut self, packet: &Packet<'_>, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
-        self.pass(packet.time, ground, out);
+        self.pass(packet.time, AT_ONCE, ground, out);
         let vlans = if self.options.apart_by_vlan {
             packet.vlans
         } else {
@@ -194,7 +202,7 @@ impl Flows {
         out: &mut Vec<Event>,
     ) -> u32 {
         while self.table.len() >= self.options.most.max(1) {
-            let Some(slot) = self.wheel.first() else {
+            let Some(slot) = self.wheel.first().or_else(|| self.due.pop()) else {
                 break;
             };
             self.hurried += 1;
@@ -210,24 +218,22 @@ impl Flows {
         slot
     }
 
-    /// Lets time pass: ends what is over, and tells of what lasts.
-    pub(crate) fn pass(&mut self, now: Time, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
-        if now <= self.clock {
-            return;
+    /// Lets time pass: ends what is over, and tells of what lasts. Looks at `most` rows; the others wait for the next
+    /// call, so that a second in which many end does not fill memory with what is to be told of them.
+    pub(crate) fn pass(&mut self, now: Time, most: usize, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+        self.clock = self.clock.max(now);
+        if now.seconds() > self.wheel.now() {
+            self.wheel.advance(now.seconds(), &mut self.table, &mut self.due);
+            if self.hurried > 0 {
+                let count = std::mem::take(&mut self.hurried);
+                out.push(tell::hurried(now, count));
+            }
         }
-        self.clock = now;
-        if now.seconds() <= self.wheel.now() {
-            return;
-        }
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(now.seconds(), &mut self.table, &mut due);
-        for slot in due.drain(..) {
+        for _ in 0..most {
+            let Some(slot) = self.due.pop() else {
+                return;
+            };
             self.look_at(slot, ground, out);
-        }
-        self.due = due;
-        if self.hurried > 0 {
-            let count = std::mem::take(&mut self.hurried);
-            out.push(tell::hurried(now, count));
         }
     }
 
@@ -262,17 +268,28 @@ impl Flows {
             .insert(next.seconds().saturating_add(1), slot, &mut self.table);
     }
 
-    /// Ends everything.
-    pub(crate) fn finish(&mut self, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
-        let mut slots: Vec<u32> = self.table.slots().collect();
-        slots.sort_unstable_by_key(|slot| self.table.get(*slot).map(|row| row.id));
-        for slot in slots {
+    /// Ends `most` conversations; false when there are no more.
+    pub(crate) fn finish(&mut self, most: usize, ground: &mut Ground<'_>, out: &mut Vec<Event>) -> bool {
+        if self.ending.is_empty() {
+            self.ending = self.table.slots().collect();
+            let id = |slot: &u32| self.table.get(*slot).map(|row| row.id);
+            self.ending
+                .sort_unstable_by_key(|slot| std::cmp::Reverse(id(slot)));
+        }
+        for _ in 0..most {
+            let Some(slot) = self.ending.pop() else {
+                break;
+            };
             self.end(slot, ground, out);
+        }
+        if !self.ending.is_empty() {
+            return true;
         }
         if self.hurried > 0 {
             let count = std::mem::take(&mut self.hurried);
             out.push(tell::hurried(self.clock, count));
         }
+        false
     }
 
     /// What went by so far, by application and by interface.

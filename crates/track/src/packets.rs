@@ -1,6 +1,6 @@
 //! Frames in, events out: the decoder, the table of conversations, and what the tracker adds to both.
 
-use atalaya_model::{Event, Fact, Gap, Stage, Text, Time};
+use atalaya_model::{Event, Fact, Gap, Span, Stage, Text, Time};
 use atalaya_wire::packet::{Counts, Options as Decoding, Undecoded};
 use atalaya_wire::{Decoder, Frame};
 
@@ -48,7 +48,15 @@ impl Tracker {
 
     /// Takes a frame, and appends what follows from it. Does nothing before [`Tracker::read_packets`].
     pub fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) {
-        self.tick(frame.time, out);
+        if frame.time.since(self.last_tick) >= Span::from_seconds(1) {
+            if self.joins() {
+                self.pass_packets(frame.time, out);
+            } else {
+                // Conversations that are over end with the packets that follow, a few with each.
+                self.tell_unread(frame.time, out);
+            }
+            self.strike(frame.time, false, out);
+        }
         let (Some(packets), mut ground) = self.packets_and_ground() else {
             return;
         };
@@ -112,8 +120,8 @@ impl Tracker {
         }
     }
 
-    /// Time passes for conversations seen in packets; `over` ends them all.
-    pub(crate) fn pass_packets(&mut self, time: Time, over: bool, out: &mut Vec<Event>) {
+    /// Time passes for conversations seen in packets.
+    pub(crate) fn pass_packets(&mut self, time: Time, out: &mut Vec<Event>) {
         let (Some(packets), mut ground) = self.packets_and_ground() else {
             return;
         };
@@ -125,27 +133,28 @@ impl Tracker {
             ..
         } = packets;
         match join {
-            None if over => flows.finish(&mut ground, out),
-            None => flows.pass(time, &mut ground, out),
+            None => flows.pass(time, usize::MAX, &mut ground, out),
             Some(join) => {
                 // The kernel's word may be ahead of the packets that wait to be read.
                 let time = time.min(*read_until);
-                flows.pass(time, &mut ground, told);
+                flows.pass(time, usize::MAX, &mut ground, told);
                 told.drain(..).for_each(|event| join.flow(event, out));
                 join.tick(
                     time,
                     &mut |id, ended| flows.end_by_id(id, &mut ground, ended),
                     out,
                 );
-                if over {
-                    join.finish(&mut |id, ended| flows.end_by_id(id, &mut ground, ended), out);
-                    flows.finish(&mut ground, told);
-                    told.drain(..).for_each(|event| join.flow(event, out));
-                    join.finish(&mut |_, _| {}, out);
-                }
             }
         }
-        let count = std::mem::take(&mut packets.unread);
+        self.tell_unread(time, out);
+    }
+
+    /// Tells how many frames could not be read since the last time.
+    fn tell_unread(&mut self, time: Time, out: &mut Vec<Event>) {
+        let count = self
+            .packets
+            .as_mut()
+            .map_or(0, |packets| std::mem::take(&mut packets.unread));
         if count > 0 {
             let gap = Gap {
                 time,
@@ -157,13 +166,37 @@ impl Tracker {
         }
     }
 
-    /// No packet follows, or one that is older than the last: conversations seen in packets end.
-    pub fn end_packets(&mut self, out: &mut Vec<Event>) {
-        self.pass_packets(self.last_tick, true, out);
-        if let Some(packets) = &mut self.packets {
-            packets.flows.rewind();
+    /// No packet follows, or one that is older than the last: conversations seen in packets end, some with each call,
+    /// since what is to be told of a million would fill memory. False when all have ended.
+    pub fn end_packets(&mut self, out: &mut Vec<Event>) -> bool {
+        /// Conversations that end with a call.
+        const MOST: usize = 1_024;
+        let time = self.last_tick;
+        let (Some(packets), mut ground) = self.packets_and_ground() else {
+            return false;
+        };
+        let Packets {
+            flows, join, told, ..
+        } = packets;
+        match join {
+            None => {
+                if flows.finish(MOST, &mut ground, out) {
+                    return true;
+                }
+            }
+            Some(join) => {
+                flows.pass(time, usize::MAX, &mut ground, told);
+                told.drain(..).for_each(|event| join.flow(event, out));
+                join.finish(&mut |id, ended| flows.end_by_id(id, &mut ground, ended), out);
+                flows.finish(usize::MAX, &mut ground, told);
+                told.drain(..).for_each(|event| join.flow(event, out));
+                join.finish(&mut |_, _| {}, out);
+            }
         }
+        flows.rewind();
+        self.tell_unread(time, out);
         self.last_tick = Time(0);
+        false
     }
 
     /// Conversations that are followed in packets now.

@@ -170,7 +170,7 @@ impl Tracker {
         let mut told = Vec::new();
         self.tell_late(&mut told);
         self.join(&mut told, out);
-        self.pass_packets(self.last_tick, true, out);
+        while self.end_packets(out) {}
     }
 
     /// Lets time pass; call it at least once a second of event time when no observation comes.
@@ -181,8 +181,13 @@ impl Tracker {
     }
 
     pub(crate) fn pass(&mut self, time: Time, look: bool, out: &mut Vec<Event>) {
+        self.pass_packets(time, out);
+        self.strike(time, look, out);
+    }
+
+    /// Tells that time passed, and what was lost since the last time.
+    pub(crate) fn strike(&mut self, time: Time, look: bool, out: &mut Vec<Event>) {
         self.processes.forget_ended(time);
-        self.pass_packets(time, false, out);
         let refused = std::mem::take(&mut self.refused);
         for (count, reason) in [
             (refused.sockets, "the table of sockets is full"),

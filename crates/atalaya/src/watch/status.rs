@@ -83,7 +83,10 @@ pub(super) fn greeting(plan: &Plan, parts: &Parts) -> Vec<String> {
         ));
     }
     for limit in parts.packets.iter().flat_map(|packets| packets.report().limits) {
-        lines.push(format!("not captured: {} (to change that: {})", limit.what, limit.remedy));
+        lines.push(format!(
+            "not captured: {} (to change that: {})",
+            limit.what, limit.remedy
+        ));
     }
     // What nobody here can change stands in `atalaya status` and the README.
     let changeable = parts

@@ -99,7 +99,7 @@ pub(crate) fn replay(path: &Path, settings: Settings, each: &mut dyn FnMut(&Even
         replayed.frames += 1;
         replayed.outputs += give(&mut out, each);
     }
-    engine.end_packets(&mut out);
+    while engine.end_packets(&mut out) {}
     finish(&mut engine, now, &mut out);
     replayed.outputs += give(&mut out, each);
     replayed

@@ -128,12 +128,12 @@ impl Bench {
 
     fn pass(&mut self, milliseconds: i64) {
         self.time = milliseconds;
-        self.with(|flows, ground, out| flows.pass(at(milliseconds), ground, out));
+        self.with(|flows, ground, out| flows.pass(at(milliseconds), usize::MAX, ground, out));
     }
 
     /// Everything ended: the connections in the order in which they were told to be over.
     fn closed(&mut self) -> Vec<Arc<Connection>> {
-        self.with(|flows, ground, out| flows.finish(ground, out));
+        self.with(|flows, ground, out| while flows.finish(1, ground, out) {});
         let closed = self.out.iter().filter_map(|event| match &event.fact {
             Fact::ConnectionClosed(connection) => Some(connection.clone()),
             _ => None,
