@@ -4,6 +4,8 @@
 //! make_capture short FLOWS > short.pcap     many short flows: a third DNS, a tenth TLS hellos, a seventh HTTP
 //! make_capture dns PAIRS > dns.pcap         questions and answers, each from a port of its own
 //! make_capture large FLOWS > large.pcap     few flows that carry 4 MB each
+//! make_capture flood SOURCES > flood.pcap   a SYN from each of so many addresses, to one that does not answer
+//! make_capture concurrent FLOWS > many.pcap connections that are opened and stay open, all within 30 seconds
 //! make_capture replicate BYTES FILE… > mixed.pcap    the frames of other captures (Ethernet), again and again, each
 //!                                           time from other addresses, until it is that long
 //! ```
@@ -28,8 +30,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("short") => short(&mut out, number(1)?)?,
         Some("dns") => dns(&mut out, number(1)?)?,
         Some("large") => large(&mut out, number(1)?)?,
+        Some("flood") => flood(&mut out, number(1)?)?,
+        Some("concurrent") => concurrent(&mut out, number(1)?)?,
         Some("replicate") => replicate(&mut out, number(1)?, arguments.get(2..).unwrap_or_default())?,
-        _ => return Err("short FLOWS | dns PAIRS | large FLOWS | replicate BYTES FILE…".into()),
+        _ => return Err("short FLOWS | dns PAIRS | large FLOWS | flood SOURCES | concurrent FLOWS | replicate BYTES FILE…".into()),
     }
     out.to.flush()?;
     eprintln!("{} packets, {} bytes", out.packets, out.bytes);
@@ -344,6 +348,30 @@ fn large(out: &mut Capture<impl Write>, flows: u64) -> io::Result<()> {
                 out.tcp(ends, ACK, (101, sent + 1_448), &[])?;
             }
         }
+    }
+    Ok(())
+}
+
+fn flood(out: &mut Capture<impl Write>, sources: u64) -> io::Result<()> {
+    for source in 0..sources {
+        out.now += 10;
+        // An odd multiplier meets every address once before any comes again.
+        let source = (source as u32).wrapping_mul(0x9e37_79b1);
+        let ends = Ends {
+            source: source.to_be_bytes(),
+            destination: [10, 0, 0, 1],
+            source_port: 1_024 + (source % 60_000) as u16,
+            destination_port: 443,
+        };
+        out.tcp(ends, SYN, (source, 0), &[])?;
+    }
+    Ok(())
+}
+
+fn concurrent(out: &mut Capture<impl Write>, flows: u64) -> io::Result<()> {
+    for flow in 0..flows {
+        out.now = flow * 30_000_000 / flows;
+        open(out, Ends::new(flow, 443))?;
     }
     Ok(())
 }
