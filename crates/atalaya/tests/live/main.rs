@@ -24,6 +24,8 @@ mod mistakes;
 #[cfg(test)]
 mod ordinary;
 #[cfg(test)]
+mod packets;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod program;

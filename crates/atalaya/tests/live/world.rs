@@ -137,6 +137,17 @@ impl World {
         Program::start(command)
     }
 
+    /// A wire to another world, without addresses and down: an interface of this name on both sides.
+    pub(crate) fn wire(&self, name: &str, there: &Self) {
+        let (here, there) = (self.pid.to_string(), there.pid.to_string());
+        run(
+            "ip",
+            &[
+                "link", "add", name, "netns", &here, "type", "veth", "peer", "name", name, "netns", &there,
+            ],
+        );
+    }
+
     /// Joins two worlds by a wire: `198.51.100.1` and `2001:db8::1` here, `.2` and `::2` there. Both are
     /// documentation ranges, and so external.
     pub(crate) fn join(&self, there: &Self) {
