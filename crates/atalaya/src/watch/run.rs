@@ -433,7 +433,10 @@ impl Watch {
                 }
             }
             Delivery::Appeared(interface) => {
-                tracing::debug!("reads packets of {}", interface.name);
+                // What is there at the start stands in the greeting.
+                if self.counts.looks > 0 {
+                    tracing::info!("reads packets of {} from now on", interface.name);
+                }
                 if let Some(recording) = &mut self.parts.recording {
                     recording.interface(&interface);
                 }

@@ -192,10 +192,12 @@ fn check(tier: &str) {
         let packets = packets.expect("the conversation is in the capture");
         for side in ["/source/bytes", "/destination/bytes"] {
             assert!(number(kernel, side).is_some_and(|bytes| bytes > 0), "{kernel:#}");
-            assert_eq!(
-                number(kernel, side),
-                number(packets, side),
-                "{side} of port {port}"
+            let [kernel, packets] = [kernel, packets].map(|record| number(record, side).unwrap_or(0));
+            // The counters that tier `poll` reads may hold the peer's FIN for a byte.
+            let surplus = u64::from(tier == "poll");
+            assert!(
+                (packets..=packets + surplus).contains(&kernel),
+                "{side} of port {port}: {kernel} by the kernel, {packets} by packets"
             );
         }
     }
