@@ -107,10 +107,25 @@ fn begin(it: &mut Object<'_>, time: Time, connection: &Connection) {
 fn identify(it: &mut Object<'_>, connection: &Connection) {
     let uid = identity::uid(connection);
     it.word("uid", std::str::from_utf8(&uid).unwrap_or_default());
+    let port = |port| {
+        if has_ports(connection.transport) {
+            port
+        } else {
+            0
+        }
+    };
     it.address("id.orig_h", connection.source.ip);
-    it.number("id.orig_p", connection.source.port);
+    it.number("id.orig_p", port(connection.source.port));
     it.address("id.resp_h", connection.destination.ip);
-    it.number("id.resp_p", connection.destination.port);
+    it.number("id.resp_p", port(connection.destination.port));
+}
+
+/// Zeek reads no ports of other transports, and writes 0.
+const fn has_ports(transport: Transport) -> bool {
+    matches!(
+        transport,
+        Transport::Tcp | Transport::Udp | Transport::Icmp | Transport::Icmpv6
+    )
 }
 
 const fn transport(transport: Transport) -> &'static str {

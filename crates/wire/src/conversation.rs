@@ -11,6 +11,8 @@ pub struct Conversation {
     source_port: u16,
     destination_port: u16,
     state: State,
+    /// What it began with, where it became another: `STARTTLS`, `CONNECT`.
+    first: Option<Application>,
 }
 
 enum State {
@@ -29,6 +31,7 @@ impl Conversation {
             source_port,
             destination_port,
             state: State::Opening([Vec::new(), Vec::new()]),
+            first: None,
         }
     }
 
@@ -49,16 +52,18 @@ impl Conversation {
                 Some(make) => State::Read(make(limits)),
                 None => State::Done(Some(application)),
             },
+            first: None,
         }
     }
 
-    /// What is spoken: by its content where that is known, else a guess by the port.
+    /// What is spoken (where it changes: first): by its content where that is known, else a guess by the port.
     pub fn application(&self) -> Option<(Application, Basis)> {
         let known = match &self.state {
             State::Read(analyser) => Some(analyser.application()),
             State::Done(application) => *application,
             State::Opening(_) => None,
         };
+        let known = self.first.or(known);
         known.map(|known| (known, Basis::Content)).or_else(|| {
             let guess = protocols::by_port(self.over, self.source_port, self.destination_port)?;
             Some((guess, Basis::Port))
@@ -109,6 +114,7 @@ impl Conversation {
                 application,
                 consumed,
             } => {
+                self.first.get_or_insert(analyser.application());
                 // All of a piece may be the new protocol's, if only it is another one.
                 let moves = consumed > 0 || application.is_some_and(|name| name != analyser.application());
                 let speaker = application.and_then(|name| protocols::speaker(name, self.over));

@@ -23,11 +23,13 @@ fn same(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Of the addresses and ports, the addresses must be equal for two records to be about the same.
-fn is_candidate(record: &Value, fields: &Map<String, Value>) -> bool {
-    ["id.orig_h", "id.resp_h"]
-        .into_iter()
-        .all(|name| has(record, name, &fields[name]))
+/// A test of Zeek's whose script writes the client's address without its last two bytes.
+const MASKING: &str = "language.init-in-anon-function";
+
+/// Two records are only about the same where the addresses are equal.
+fn is_candidate(record: &Value, row: &Value, fields: &Map<String, Value>) -> bool {
+    let client = row["test"] == MASKING || has(record, "id.orig_h", &fields["id.orig_h"]);
+    client && has(record, "id.resp_h", &fields["id.resp_h"])
 }
 
 /// For each wanted row, the record that is most like it; each record is given once to each test.
@@ -38,7 +40,7 @@ fn pair(wanted: &[Value], records: &[Value]) -> Vec<Option<usize>> {
     for (row, expected) in wanted.iter().enumerate() {
         let fields = expected["fields"].as_object().unwrap();
         for (index, record) in records.iter().enumerate() {
-            if is_candidate(record, fields) {
+            if is_candidate(record, expected, fields) {
                 let wrong = fields
                     .iter()
                     .filter(|(name, value)| !has(record, name, value))

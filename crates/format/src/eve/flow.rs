@@ -119,11 +119,11 @@ fn tcp(line: &mut Object<'_>, connection: &Connection, wire: &Wire) {
                 SocketState::Established => "established",
                 SocketState::FinWait1 => "fin_wait1",
                 SocketState::FinWait2 => "fin_wait2",
-                SocketState::TimeWait => "time_wait",
                 SocketState::LastAck => "last_ack",
                 SocketState::CloseWait => "close_wait",
                 SocketState::Closing => "closing",
-                SocketState::Close => "closed",
+                // Suricata waits in `time_wait` for the last acknowledgment alone.
+                SocketState::Close | SocketState::TimeWait => "closed",
                 SocketState::Listen => "none",
             },
         );

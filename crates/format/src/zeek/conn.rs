@@ -20,6 +20,12 @@ pub(super) fn columns(it: &mut Object<'_>, connection: &Connection) {
         it.seconds("duration", duration);
     }
     match wire {
+        // Zeek says nothing of bytes where all packets have the same time, and counts none where it knows no ports.
+        Some(_) if duration == 0 => {}
+        Some(_) if !super::has_ports(connection.transport) => {
+            it.number("orig_bytes", 0u8);
+            it.number("resp_bytes", 0u8);
+        }
         Some(wire) => {
             it.some_number("orig_bytes", wire.source.payload_bytes);
             it.some_number("resp_bytes", wire.destination.payload_bytes);

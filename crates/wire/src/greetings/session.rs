@@ -254,7 +254,9 @@ pub(super) fn is_ftp(opening: &Opening<'_>) -> Guess {
     let data = opening.data;
     if opening.side == Side::Source {
         let is_answer = opening.before.starts_with(b"220");
-        return if is_answer && begins(data, &[b"USER ", b"AUTH TLS", b"AUTH SSL"]) {
+        // A client may leave before the server has greeted.
+        let leaves = opening.destination_port == 21 && data.starts_with(b"QUIT\r\n");
+        return if leaves || (is_answer && begins(data, &[b"USER ", b"AUTH TLS", b"AUTH SSL"])) {
             Guess::Yes
         } else {
             Guess::No

@@ -200,7 +200,9 @@ pub(super) fn recognise(opening: &Opening<'_>) -> Guess {
     let is_command = [&b"EHLO "[..], b"HELO ", b"MAIL FROM:"]
         .iter()
         .any(|command| after(data, command).is_some());
-    if is_command {
+    // A client may leave before the server has greeted.
+    let leaves = opening.destination_port == 25 && data.starts_with(b"QUIT\r\n");
+    if is_command || leaves {
         return Guess::Yes;
     }
     if !data.starts_with(b"220") {

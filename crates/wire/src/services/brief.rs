@@ -61,16 +61,24 @@ pub(crate) struct Brief {
     heard: [bool; 2],
     began: Option<Time>,
     told: bool,
+    /// Pieces that are still looked at once both sides have spoken.
+    patience: u8,
 }
 
 impl Brief {
     pub(crate) const fn new(application: Application, look: Look) -> Self {
+        Self::patient(application, look, 0)
+    }
+
+    /// One that looks at so many more pieces: the wish for TLS is not the first that is said.
+    pub(crate) const fn patient(application: Application, look: Look, patience: u8) -> Self {
         Self {
             notes: Notes(Other::new(application)),
             look,
             heard: [false; 2],
             began: None,
             told: false,
+            patience,
         }
     }
 
@@ -93,7 +101,11 @@ impl Analyser for Brief {
         self.began.get_or_insert(piece.time);
         self.heard[piece.side as usize] = true;
         let appetite = (self.look)(piece.side, piece.data, &mut self.notes);
-        let both = self.heard == [true; 2];
+        let mut both = self.heard == [true; 2];
+        if both && self.patience > 0 {
+            self.patience -= 1;
+            both = false;
+        }
         if both || appetite != Appetite::More {
             self.tell(piece.time, out);
         }

@@ -6,6 +6,8 @@ use super::brief::{Brief, Notes};
 use crate::analyser::{Appetite, Guess, Opening, Over, Speaker};
 
 const STREAM: &[Over] = &[Over::Stream];
+/// Pieces in which IRC and XMPP may still ask for TLS.
+const PATIENCE: u8 = 8;
 
 pub(crate) static SPEAKERS: [Speaker; 4] = [
     Speaker {
@@ -15,7 +17,7 @@ pub(crate) static SPEAKERS: [Speaker; 4] = [
             194, 6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000,
         ],
         recognise: |opening| irc_guess(opening),
-        analyser: Some(|_| Box::new(Brief::new(Application::Irc, irc))),
+        analyser: Some(|_| Box::new(Brief::patient(Application::Irc, irc, PATIENCE))),
     },
     Speaker {
         application: Application::Xmpp,
@@ -27,7 +29,7 @@ pub(crate) static SPEAKERS: [Speaker; 4] = [
                 b"<stream:stream",
             ))
         },
-        analyser: Some(|_| Box::new(Brief::new(Application::Xmpp, xmpp))),
+        analyser: Some(|_| Box::new(Brief::patient(Application::Xmpp, xmpp, PATIENCE))),
     },
     Speaker {
         application: Application::Rfb,
@@ -68,7 +70,8 @@ fn irc_guess(opening: &Opening<'_>) -> Guess {
             // `USER` and `PASS` are words of FTP and POP3, too: there only `NICK` tells.
             let begins = WORDS.into_iter().any(|word| opening.data.starts_with(word));
             let nick = contains(opening.data, b"NICK ") || opening.data.starts_with(b"CAP LS");
-            guess(begins && (nick || usual))
+            let wish = usual && opening.data.starts_with(b"STARTTLS");
+            guess((begins && (nick || usual)) || wish)
         }
         Side::Destination => {
             let notice = contains(opening.data.get(..200).unwrap_or(opening.data), b" NOTICE ")
@@ -91,9 +94,18 @@ fn irc(side: Side, data: &[u8], notes: &mut Notes) -> Appetite {
                 } else if let Some(channel) = line.strip_prefix(b"JOIN ") {
                     let name = channel.split(|byte| *byte == b' ').next();
                     notes.text("channel", name.unwrap_or_default());
+                } else if line == b"STARTTLS" {
+                    notes.add("starttls", "true");
                 }
             }
             Side::Destination => {
+                // The yes to STARTTLS has a number of its own.
+                if line.split(|byte| *byte == b' ').nth(1) == Some(b"670") {
+                    return Appetite::Becomes {
+                        application: Some(Application::Tls),
+                        consumed: data.len(),
+                    };
+                }
                 if let Some(rest) = line.strip_prefix(b":")
                     && !notes.has("server")
                 {
