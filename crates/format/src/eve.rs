@@ -36,7 +36,12 @@ fn said(out: &mut String, protocol: &Protocol) {
     match &protocol.message {
         Message::Dns(it) => dns::write(out, protocol, it),
         Message::Tls(it) => line(out, protocol, "tls", |line| tls::tls(line, it)),
-        Message::Quic(it) => line(out, protocol, "quic", |line| tls::quic(line, it)),
+        Message::Quic(it) => {
+            line(out, protocol, "quic", |line| tls::quic(line, it));
+            if let Some(server) = &it.server {
+                line(out, protocol, "quic", |line| tls::quic_answer(line, it, server));
+            }
+        }
         Message::Http(it) => line(out, protocol, "http", |line| http::http(line, it)),
         Message::Http2Settings(it) => line(out, protocol, "http", |line| http::settings(line, it)),
         Message::Ssh(it) => line(out, protocol, "ssh", |line| others::ssh(line, it)),

@@ -108,11 +108,7 @@ fn identify(it: &mut Object<'_>, connection: &Connection) {
     let uid = identity::uid(connection);
     it.word("uid", std::str::from_utf8(&uid).unwrap_or_default());
     let port = |port| {
-        if has_ports(connection.transport) {
-            port
-        } else {
-            0
-        }
+        if has_ports(connection.transport) { port } else { 0 }
     };
     it.address("id.orig_h", connection.source.ip);
     it.number("id.orig_p", port(connection.source.port));

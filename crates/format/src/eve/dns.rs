@@ -17,7 +17,13 @@ pub(super) fn write(out: &mut String, protocol: &Protocol, dns: &Dns) {
         });
     }
     if let Some(response) = &dns.response {
-        line(out, protocol, response.time, Way::ToClient, |it| {
+        // Whose question was not seen: Suricata names the client first there, too.
+        let way = if dns.asked.is_some() {
+            Way::ToClient
+        } else {
+            Way::ToServer
+        };
+        line(out, protocol, response.time, way, |it| {
             it.word("type", "response");
             top(it, dns, response.flags);
             match code_name(response.code) {

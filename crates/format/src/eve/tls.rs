@@ -43,10 +43,8 @@ pub(super) fn quic(line: &mut Object<'_>, quic: &Quic) {
             it.some_text("sni", client.server_name.as_deref());
             fingerprints(it, client);
             it.texts("client_alpns", client.protocols.iter().map(|name| &**name));
-            extensions(it, client);
-        }
-        if let Some(server) = &quic.server {
-            answered(it, server);
+            let text = client.ja3_text.as_deref().unwrap_or_default();
+            extensions(it, client.grease, text);
         }
         it.list("cyu", &quic.cyu, |out, (text, hash)| {
             json::object(out, |cyu| {
@@ -57,11 +55,20 @@ pub(super) fn quic(line: &mut Object<'_>, quic: &Quic) {
     });
 }
 
-/// The hello's extensions in their order, as the text of its JA3 has them.
-fn extensions(it: &mut Object<'_>, client: &ClientHello) {
-    let text = client.ja3_text.as_deref().unwrap_or_default();
+/// What the server answered: a line of its own.
+pub(super) fn quic_answer(line: &mut Object<'_>, quic: &Quic, server: &ServerHello) {
+    line.object("quic", |it| {
+        it.text("version", &quic.version_name());
+        answered(it, server);
+        extensions(it, None, &server.ja3s_text);
+    });
+}
+
+/// A hello's extensions in their order, as the text of its fingerprint has them; `grease` is not in it.
+fn extensions(it: &mut Object<'_>, grease: Option<u16>, text: &str) {
     let numbers = text.split(',').nth(2).unwrap_or_default().split('-');
     let numbers = numbers.filter_map(|number| number.parse::<u16>().ok());
+    let numbers = grease.into_iter().chain(numbers);
     it.list("extensions", numbers, |out, number| {
         json::object(out, |it| {
             it.some_text("name", extension_name(number));

@@ -261,6 +261,7 @@ fn client() -> ClientHello {
         ja3_text: Some("771,49195-49199,0-23,23-24,0".into()),
         ja3: Some("65825469c473e48f3ee2571129256ab0".into()),
         encrypted_hello: false,
+        grease: None,
     }
 }
 

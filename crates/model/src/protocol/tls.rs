@@ -57,6 +57,9 @@ pub struct ClientHello {
     pub ja3: Option<Box<str>>,
     /// It holds an encrypted hello (ECH): the server name is that of the front.
     pub encrypted_hello: bool,
+    /// Its first extension, where that is one without a meaning (GREASE, RFC 8701); fingerprints leave it out.
+    #[serde(default)]
+    pub grease: Option<u16>,
 }
 
 /// What a server said.

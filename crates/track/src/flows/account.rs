@@ -61,6 +61,8 @@ fn is_answer(packet: &Packet<'_>, source_port: u16, destination_port: u16) -> bo
     match packet.segment {
         Segment::Tcp { flags, .. } if flags & SYN != 0 => flags & (ACK | RST) == ACK,
         Segment::Tcp { .. } => by_port(),
+        // A server's answer says something.
+        Segment::Udp { length: 0, .. } => false,
         Segment::Udp { .. } => {
             let to = packet.ip.destination;
             let to_all = matches!(to, std::net::IpAddr::V4(ip) if ip.is_broadcast());

@@ -53,7 +53,7 @@ impl Reader {
     fn command(&mut self, line: &[u8], time: Time, out: &mut Vec<Said>) {
         let mail = &mut self.mail;
         if let Some(name) = after(line, b"EHLO ").or_else(|| after(line, b"HELO ")) {
-            mail.helo = Some(text(name, 255));
+            mail.helo = Some(text(name, HELO));
         } else if let Some(path) = after(line, b"MAIL FROM:") {
             if mail.from.is_some() {
                 self.tell(out);
@@ -193,6 +193,9 @@ impl Reader {
         }
     }
 }
+
+/// Bytes of the client's name for itself that are kept: a whole line, for who overflows buffers shows it here.
+const HELO: usize = 4_096;
 
 /// SMTP by the server's greeting or the client's first commands.
 pub(super) fn recognise(opening: &Opening<'_>) -> Guess {

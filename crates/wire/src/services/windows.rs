@@ -124,7 +124,18 @@ fn is_dcerpc(opening: &Opening<'_>) -> bool {
             *kind <= 20 && matches!(order, 0 | 0x10) && length >= 16
         }
         (Over::Datagrams, [4, kind, flags, _, order, 0, _, ..]) => {
-            opening.data.len() >= 80 && *kind <= 10 && *flags & 0x81 == 0 && matches!(order, 0 | 0x10)
+            // Eighty bytes of head, and in it the length of what follows.
+            let fits = opening.data.get(74..76).is_some_and(|length| {
+                let length = [length[0], length[1]];
+                let length = if order & 0x10 != 0 {
+                    u16::from_le_bytes(length)
+                } else {
+                    u16::from_be_bytes(length)
+                };
+                opening.data.len() == 80 + usize::from(length)
+            });
+            let usual = *flags & 0x81 == 0;
+            opening.data.len() >= 80 && *kind <= 10 && (usual || fits) && matches!(order, 0 | 0x10)
         }
         _ => false,
     }

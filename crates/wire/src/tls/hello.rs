@@ -65,9 +65,14 @@ pub(super) fn client(body: &[u8], carrier: Carrier) -> Option<Client<'_>> {
         ..ClientHello::default()
     };
     let mut at = Cursor(extensions);
+    let mut is_first = true;
     while !at.is_empty() {
         let (kind, data) = (at.u16()?, at.long()?);
         offer.extension(kind);
+        if is_first {
+            hello.grease = is_grease(kind).then_some(kind);
+            is_first = false;
+        }
         match kind {
             SERVER_NAME_LIST => hello.server_name = hello.server_name.or_else(|| server_name(data)),
             GROUPS => offer.groups = Cursor(data).long().unwrap_or_default(),
