@@ -96,7 +96,8 @@ fn convert(
         // The frame borrows the reader: its interface's description can be had only once it was let go.
         let data = frame.data.to_vec();
         let frame = Frame { data: &data, ..frame };
-        interfaces = reader.interfaces().to_vec();
+        let known = interfaces.len();
+        interfaces.extend(reader.interfaces().iter().skip(known).cloned());
         if let Some(interface) = interfaces.get(number) {
             output.write(&snapped(frame, args.snap_length), interface, None)?;
         }

@@ -44,6 +44,9 @@ pub fn run(
     let filter = args.filter.as_deref().unwrap_or("");
     let filter = atalaya_model::filter::parse(filter).map_err(|error| Failure::Usage(error.to_string()))?;
     let sources = Sources::find(&args.files)?;
+    if args.to.as_deref().is_some_and(|to| sources.has(to)) {
+        return Err(Failure::Usage("--to names a capture that is read".to_owned()));
+    }
     let language = setup::language(args.common.lang);
     let style = Style {
         colour: terminal.colour,

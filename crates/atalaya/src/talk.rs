@@ -16,6 +16,8 @@ pub fn start(terminal: &Terminal) {
         .with_ansi(terminal.stderr && terminal.colour)
         .with_target(false)
         .without_time()
+        // Where standard error is closed, it would be told there, and panic.
+        .log_internal_errors(false)
         .try_init();
     // Somebody who uses us as a library has a subscriber already.
     drop(started);

@@ -315,6 +315,23 @@ fn a_pipe_is_read_and_a_reader_may_go_away() {
 }
 
 #[test]
+fn a_capture_is_not_written_over() {
+    let home = Home::new();
+    let bytes = shop(&home);
+    let ran = home.run(&[
+        "replay",
+        "shop.pcapng",
+        "--output",
+        "json",
+        "--to",
+        "./shop.pcapng",
+    ]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("--to"), "{}", ran.err);
+    assert_eq!(fs::read(home.path("shop.pcapng")).unwrap(), bytes);
+}
+
+#[test]
 fn damage_is_told_with_its_place_after_everything_before_it() {
     let home = Home::new();
     let bytes = shop(&home);

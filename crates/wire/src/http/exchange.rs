@@ -93,8 +93,8 @@ impl Exchange {
         let http = &mut *self.http;
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
-            4 if is(b"host") => keep(&mut http.host, value, 255),
-            6 if is(b"origin") => keep(&mut http.origin, value, 255),
+            4 if is(b"host") => keep(&mut http.host, kept::host(value), 255),
+            6 if is(b"origin") => keep(&mut http.origin, kept::address(value, false).0.as_bytes(), 255),
             7 if is(b"referer") && http.referrer.is_none() => {
                 let (referrer, left_out) = kept::address(value, query_strings);
                 http.referrer = Some(referrer);

@@ -1,6 +1,6 @@
 //! What of a target, a referrer or an authorization may be kept.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 use crate::text::text;
 
@@ -13,7 +13,8 @@ pub(super) fn address(bytes: &[u8], query_strings: bool) -> (Box<str>, bool) {
     let (kept, left_out) = if query_strings {
         (bytes, false)
     } else {
-        let end = memchr(b'?', bytes).unwrap_or(bytes.len());
+        // Browsers send no fragment; who does may have put a token there.
+        let end = memchr2(b'?', b'#', bytes).unwrap_or(bytes.len());
         let end = session(&bytes[..end]).unwrap_or(end);
         (&bytes[..end], end < bytes.len())
     };
@@ -110,6 +111,9 @@ mod tests {
         kept("u:p@h:443", "h:443", "h:443");
         kept("/a;JSESSIONID=77?x", "/a", "/a;JSESSIONID=77?x");
         kept("/a;b=1", "/a;b=1", "/a;b=1");
+        kept("/a#token=b", "/a", "/a#token=b");
+        assert_eq!(host(b"u:p@h:443"), b"h:443");
+        assert_eq!(host(b"h"), b"h");
     }
 
     #[test]

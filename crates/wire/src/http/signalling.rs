@@ -258,7 +258,7 @@ fn uri(bytes: &[u8]) -> Cow<'_, [u8]> {
     let end = memchr(b'?', bytes).unwrap_or(bytes.len());
     let start = (scheme + 4).min(end);
     let user = &bytes[start..end];
-    let secret = memchr(b'@', user).and_then(|at| Some((memchr(b':', &user[..at])?, at)));
+    let secret = memchr::memrchr(b'@', user).and_then(|at| Some((memchr(b':', &user[..at])?, at)));
     match secret {
         None => Cow::Borrowed(&bytes[..end]),
         Some((colon, at)) => Cow::Owned([&bytes[..start + colon], &user[at..]].concat()),
