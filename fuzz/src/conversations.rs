@@ -79,7 +79,11 @@ pub fn services(data: &[u8]) {
     let Some((&which, data)) = data.split_first() else {
         return;
     };
-    let over = if which & 0x80 == 0 { Over::Stream } else { Over::Datagrams };
+    let over = if which & 0x80 == 0 {
+        Over::Stream
+    } else {
+        Over::Datagrams
+    };
     let application = Application::ALL[usize::from(which & 0x7f) % Application::ALL.len()];
     let port = protocols::speaker(application, over).and_then(|speaker| speaker.ports.first().copied());
     play(data, application, over, port.unwrap_or(9));
@@ -142,7 +146,10 @@ fn play(data: &[u8], application: Application, over: Over, port: u16) {
 fn judge(out: &[Said], bytes: usize) {
     assert!(out.len() <= bytes + 8, "{} facts of {bytes} bytes", out.len());
     let facts = serde_json::to_string(out).map_or(0, |text| text.len());
-    assert!(facts <= bytes.saturating_mul(1_024) + (1 << 20), "{facts} bytes told of {bytes}");
+    assert!(
+        facts <= bytes.saturating_mul(1_024) + (1 << 20),
+        "{facts} bytes told of {bytes}"
+    );
 }
 
 enum What<'a> {
@@ -155,9 +162,22 @@ fn each(data: &[u8], over: Over, mut take: impl FnMut(What<'_>)) {
     let mut time = Time::from_seconds(1_700_000_000);
     for (kind, data) in pieces(data) {
         time = time.after(Span(i64::from(kind) * 100));
-        let side = if kind & ANSWERS == 0 { Side::Source } else { Side::Destination };
-        let cut = if kind & AFTER == CUT { u32::from(kind) << 3 } else { 0 };
-        take(What::Piece(Piece { time, side, data, cut }));
+        let side = if kind & ANSWERS == 0 {
+            Side::Source
+        } else {
+            Side::Destination
+        };
+        let cut = if kind & AFTER == CUT {
+            u32::from(kind) << 3
+        } else {
+            0
+        };
+        take(What::Piece(Piece {
+            time,
+            side,
+            data,
+            cut,
+        }));
         match kind & AFTER {
             CUT if over == Over::Stream => take(What::Gap(side, u64::from(cut), time)),
             GAP if over == Over::Stream => take(What::Gap(side, 1 << (kind >> 3), time)),

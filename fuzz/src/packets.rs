@@ -104,7 +104,11 @@ pub fn stream(data: &[u8]) {
     };
     let first = if how & 1 == 0 { 1_000 } else { u32::MAX - 500 };
     let room = Room {
-        bytes: if how & 2 == 0 { 64 << 10 } else { usize::from(how) << 2 },
+        bytes: if how & 2 == 0 {
+            64 << 10
+        } else {
+            usize::from(how) << 2
+        },
     };
     let mut stream = Stream::default();
     if how & 4 == 0 {
@@ -126,7 +130,9 @@ pub fn stream(data: &[u8]) {
     let mut came: u64 = 0;
     for (kind, piece) in pieces(data) {
         time = time.after(Span(1));
-        let [high, low, payload @ ..] = piece else { continue };
+        let [high, low, payload @ ..] = piece else {
+            continue;
+        };
         let sequence = first.wrapping_add_signed(i32::from(i16::from_be_bytes([*high, *low])));
         if kind & 2 != 0 {
             if stream.has_begun() {
@@ -141,14 +147,23 @@ pub fn stream(data: &[u8]) {
         from.get_or_insert(stream.next());
         came += payload.len() as u64;
         let length = payload.len() as u32 + if kind & 1 == 0 { 0 } else { u32::from(kind) };
-        let segment = Segment { time, sequence, data: payload, length };
+        let segment = Segment {
+            time,
+            sequence,
+            data: payload,
+            length,
+        };
         let _ = stream.take(&segment, room, &mut deliver);
     }
     stream.end(time, &mut deliver);
     assert!(!stream.waits());
     assert!(longest <= came, "{longest} bytes handed on of {came}");
     if let Some(from) = from {
-        assert_eq!(from.wrapping_add(sum), stream.next(), "all is handed on or told as a gap");
+        assert_eq!(
+            from.wrapping_add(sum),
+            stream.next(),
+            "all is handed on or told as a gap"
+        );
     }
 }
 

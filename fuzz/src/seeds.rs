@@ -30,14 +30,20 @@ pub struct Seeds {
 impl Seeds {
     /// Seeds into folders under this one, each called as its target.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), count: 0 }
+        Self {
+            folder: folder.to_owned(),
+            count: 0,
+        }
     }
 
     fn write(&mut self, target: &str, data: &[u8]) -> io::Result<()> {
         let folder = self.folder.join(target);
         fs::create_dir_all(&folder)?;
         self.count += 1;
-        fs::write(folder.join(format!("seed-{}", self.count)), &data[..data.len().min(LONGEST)])
+        fs::write(
+            folder.join(format!("seed-{}", self.count)),
+            &data[..data.len().min(LONGEST)],
+        )
     }
 
     /// What is in this capture: its begin, its first frames, and the payload of its conversations.
@@ -62,12 +68,18 @@ impl Seeds {
             push_piece(&mut frames, u8::try_from(link).unwrap_or(0), frame.data);
             let _ = decoder.decode(&frame, &mut |packet| {
                 let (over, ports, payload) = match packet.segment {
-                    Segment::Tcp { source_port, destination_port, payload, .. } => {
-                        (Over::Stream, (source_port, destination_port), payload)
-                    }
-                    Segment::Udp { source_port, destination_port, payload, .. } => {
-                        (Over::Datagrams, (source_port, destination_port), payload)
-                    }
+                    Segment::Tcp {
+                        source_port,
+                        destination_port,
+                        payload,
+                        ..
+                    } => (Over::Stream, (source_port, destination_port), payload),
+                    Segment::Udp {
+                        source_port,
+                        destination_port,
+                        payload,
+                        ..
+                    } => (Over::Datagrams, (source_port, destination_port), payload),
                     _ => return,
                 };
                 let ends = ((packet.ip.source, ports.0), (packet.ip.destination, ports.1));
@@ -131,7 +143,11 @@ impl Seeds {
             let mut stream = vec![0];
             for (at, (_, piece)) in crate::pieces(&talk.pieces).enumerate().take(8) {
                 let place = u16::try_from(at * 300).unwrap_or(0) ^ 300;
-                push_piece(&mut stream, 0, &[&place.to_be_bytes(), &piece[..piece.len().min(300)]].concat());
+                push_piece(
+                    &mut stream,
+                    0,
+                    &[&place.to_be_bytes(), &piece[..piece.len().min(300)]].concat(),
+                );
             }
             self.write("stream", &stream)?;
         }
@@ -171,13 +187,23 @@ struct Talk {
 
 impl Talk {
     fn new(over: Over, first: End, ports: (u16, u16)) -> Self {
-        Self { over, first, ports, pieces: Vec::new(), count: 0 }
+        Self {
+            over,
+            first,
+            ports,
+            pieces: Vec::new(),
+            count: 0,
+        }
     }
 
     fn say(&mut self, from: End, payload: &[u8]) {
         if self.count < PIECES && self.pieces.len() + payload.len() < LONGEST {
             self.count += 1;
-            push_piece(&mut self.pieces, if from == self.first { 0 } else { ANSWERS }, payload);
+            push_piece(
+                &mut self.pieces,
+                if from == self.first { 0 } else { ANSWERS },
+                payload,
+            );
         }
     }
 }
