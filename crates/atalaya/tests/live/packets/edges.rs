@@ -10,7 +10,7 @@ use crate::{until, within};
 
 const AGENT: &str = "/usr/local/bin/agent";
 
-fn of_port<'a>(records: &'a [Value], action: &str, port: u64) -> Vec<Value> {
+fn of_port(records: &[Value], action: &str, port: u64) -> Vec<Value> {
     let mut records = of_action(records, action);
     records.retain(|record| number(record, "/destination/port") == Some(port));
     records
