@@ -109,6 +109,18 @@ fn write_text(status: &Status, out: &mut dyn Write) -> std::io::Result<()> {
         numbers::bytes(status.memory)
     )?;
     writeln!(out, "gaps          {}", status.gaps)?;
+    for traffic in &status.traffic {
+        let share = traffic.share_of_link.map_or_else(String::new, |share| {
+            format!(", {:.1} % of the link", share * 100.0)
+        });
+        writeln!(
+            out,
+            "on {:<10} {} bits/s, {} packets/s{share}",
+            escape::text(&traffic.name),
+            numbers::count(traffic.bits_per_second),
+            numbers::count(traffic.packets_per_second),
+        )?;
+    }
     if !status.stages.is_empty() {
         writeln!(
             out,

@@ -4,6 +4,7 @@ mod losses;
 mod output;
 mod packets;
 mod parts;
+mod rates;
 mod recording;
 pub(crate) mod reload;
 mod run;

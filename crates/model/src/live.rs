@@ -140,6 +140,9 @@ pub struct Status {
     pub gaps: u64,
     /// Every stage that counted anything.
     pub stages: Vec<StageCount>,
+    /// What goes by on each interface whose packets are read.
+    #[serde(default)]
+    pub traffic: Vec<InterfaceTraffic>,
     /// The store, if there is one.
     pub store: Option<StoreStatus>,
     /// Outlets by name, with their last error.
@@ -148,6 +151,19 @@ pub struct Status {
     pub cpu: Span,
     /// Resident memory in bytes.
     pub memory: u64,
+}
+
+/// What went by on an interface in the last seconds (up to ten), in both directions together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterfaceTraffic {
+    /// Its name.
+    pub name: Text,
+    /// Bits of whole frames per second.
+    pub bits_per_second: u64,
+    /// Frames per second.
+    pub packets_per_second: u64,
+    /// Bits as a share of what the link carries in one direction; `None` where its speed is not known.
+    pub share_of_link: Option<f64>,
 }
 
 /// How the store is.

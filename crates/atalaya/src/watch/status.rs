@@ -19,6 +19,7 @@ pub(super) struct Totals {
     pub(super) opened: u64,
     pub(super) closed: u64,
     pub(super) processes: u64,
+    pub(super) rates: super::rates::Rates,
     pub(super) alerts: [u64; 5],
     pub(super) worst: Option<Severity>,
     /// Alerts since the last snapshot document, where such documents are wanted.
@@ -184,6 +185,11 @@ pub(super) fn of(_plan: &Plan, parts: &Parts, totals: &Totals) -> Status {
         alerts: totals.alerts,
         gaps: parts.engine.gaps(),
         stages: parts.ledger.counts(),
+        traffic: parts
+            .packets
+            .as_ref()
+            .map(|packets| totals.rates.of(&packets.report().interfaces))
+            .unwrap_or_default(),
         store: parts.keeper.as_ref().map(crate::keeper::Keeper::status),
         outlets: parts
             .outlets

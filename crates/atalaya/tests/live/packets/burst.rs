@@ -115,6 +115,10 @@ fn a_burst_over_a_wire() {
     let ring = ring.unwrap_or_else(|| panic!("{status:#}"));
     assert!(ring["received"].as_u64() >= Some(12 * count as u64), "{ring}");
     assert_eq!(ring["dropped"], 0);
+    let traffic = &status["traffic"][0];
+    assert_eq!(traffic["name"], "eth0", "{status:#}");
+    assert!(traffic["packets_per_second"].as_u64() > Some(0), "{traffic}");
+    assert!(traffic["share_of_link"].as_f64() > Some(0.0), "{traffic}");
     let (records, said) = watched.end();
     assert!(!said.contains("packet ring was full"), "{said}");
     check(&records, 7000, &stream);
