@@ -114,7 +114,10 @@ impl Conversation {
                 application,
                 consumed,
             } => {
-                self.first.get_or_insert(analyser.application());
+                // Another version of the same is no other protocol.
+                if application != Some(Application::Http2) {
+                    self.first.get_or_insert(analyser.application());
+                }
                 // All of a piece may be the new protocol's, if only it is another one.
                 let moves = consumed > 0 || application.is_some_and(|name| name != analyser.application());
                 let speaker = application.and_then(|name| protocols::speaker(name, self.over));

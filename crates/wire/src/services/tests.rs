@@ -144,10 +144,19 @@ fn a_postgresql_that_agrees_to_tls_becomes_tls() {
         };
         conversation.read(&piece, &Limits::default(), &mut out);
     }
-    assert_eq!(
-        conversation.application().map(|(application, _)| application),
-        Some(Application::Tls)
-    );
+    // It is still called by what it began with.
+    let application = |it: &Conversation| it.application().map(|(application, _)| application);
+    assert_eq!(application(&conversation), Some(Application::PostgreSql));
+    let hello = [22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
+    let piece = Piece {
+        time: Time(2),
+        side: Source,
+        data: &hello,
+        cut: 0,
+    };
+    conversation.read(&piece, &Limits::default(), &mut out);
+    assert!(conversation.is_hungry(), "TLS is read");
+    assert_eq!(application(&conversation), Some(Application::PostgreSql));
 }
 
 #[test]
