@@ -10,6 +10,8 @@
 //!                                           time from other addresses, until it is that long
 //! ```
 
+#![expect(clippy::print_stderr, reason = "what was made is said beside it")]
+
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
