@@ -513,11 +513,14 @@ impl Join {
         while let Some((_, tuple, id)) = self.closing.pop_front_if(|(due, ..)| *due <= now) {
             self.tell_closed(tuple, id, end, out);
         }
-        while let Some((_, tuple)) = self
+        // Ends that are used again and again are many in the order and one in the map.
+        let mut excess = self.ended_order.len().saturating_sub(MOST_ENDED);
+        while let Some((until, tuple)) = self
             .ended_order
-            .pop_front_if(|(until, _)| *until <= now || self.ended.len() > MOST_ENDED)
+            .pop_front_if(|(until, _)| *until <= now || excess > 0)
         {
-            if self.ended.get(&tuple).is_some_and(|until| *until <= now) || self.ended.len() > MOST_ENDED {
+            excess = excess.saturating_sub(1);
+            if self.ended.get(&tuple) == Some(&until) {
                 self.ended.remove(&tuple);
             }
         }
