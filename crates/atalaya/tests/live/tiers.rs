@@ -302,7 +302,7 @@ fn the_documented_capabilities_are_enough_for_a_user() {
         .split(',')
         .map(|name| name.strip_prefix("cap_").unwrap())
         .collect();
-    assert_eq!(names.len(), 5, "{documented}");
+    assert_eq!(names.len(), 6, "{documented}");
     let place = place.for_nobody(&names);
     place.sees_by(Tier::Ebpf, &[]);
     fs::remove_file(place.path("store.db")).unwrap();
