@@ -80,8 +80,10 @@ pub struct Opening<'a> {
     pub side: Side,
     /// The first bytes that this side said, at most [`Limits::OPENING`]; a datagram is whole.
     pub data: &'a [u8],
-    /// What the other side had said before, empty where it was silent.
+    /// What the other side had said before, empty where it was silent; of datagrams the first bytes of the last one.
     pub before: &'a [u8],
+    /// The first bytes of the datagram that this side said before; empty in streams.
+    pub earlier: &'a [u8],
 }
 
 /// How payload travels.

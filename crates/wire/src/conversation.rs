@@ -1,26 +1,83 @@
 //! One conversation's payload: finds out what is spoken, and lets its reader read.
 
-use atalaya_model::{Application, Basis, Side, Time};
+use atalaya_model::{Application, Basis, Message, Side, Time};
 
 use crate::analyser::{Analyser, Appetite, Limits, Opening, Over, Piece, Said};
 use crate::protocols;
+use crate::services::tor;
+
+/// Pieces in which nobody knows a protocol, after which nobody is asked again.
+const MOST_DATAGRAMS: u8 = 6;
+const MOST_SEGMENTS: u8 = 128;
+/// Changes of the protocol in one conversation: an upgrade, a tunnel, a mistake.
+const MOST_CHANGES: u8 = 8;
+/// First bytes of an unknown datagram that are kept to compare the next one with.
+const HEAD: usize = 15;
 
 /// Reads one conversation, given its payload in order.
 pub struct Conversation {
     over: Over,
     source_port: u16,
     destination_port: u16,
+    /// Pieces that nobody knew.
+    unknown: u8,
+    changes: u8,
+    /// Who said that it is not theirs.
+    refused: Option<Application>,
+    /// A name more exact than the reader's, by what it told.
+    exact: Option<Application>,
     state: State,
     /// What it began with, where it became another: `STARTTLS`, `CONNECT`.
     first: Option<Application>,
 }
 
 enum State {
+    /// Nobody knows yet what it is, and nothing was said, or datagrams of which the last heads are kept.
+    Datagrams([Head; 2]),
     /// Nobody knows yet what it is: the first bytes of each side.
-    Opening([Vec<u8>; 2]),
+    Opening(Box<[Words; 2]>),
     Read(Box<dyn Analyser>),
     /// Known or unknown: nothing more is read.
     Done(Option<Application>),
+}
+
+impl State {
+    const NEW: Self = Self::Datagrams([Head::NONE; 2]);
+}
+
+/// The first bytes of a datagram.
+#[derive(Clone, Copy)]
+struct Head {
+    length: u8,
+    bytes: [u8; HEAD],
+}
+
+impl Head {
+    const NONE: Self = Self {
+        length: 0,
+        bytes: [0; HEAD],
+    };
+
+    fn new(data: &[u8]) -> Self {
+        let mut head = Self::NONE;
+        for (place, byte) in head.bytes.iter_mut().zip(data) {
+            *place = *byte;
+            head.length += 1;
+        }
+        head
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+}
+
+/// What a side of a stream said first.
+#[derive(Default)]
+struct Words {
+    /// When it began.
+    time: Time,
+    data: Vec<u8>,
 }
 
 impl Conversation {
@@ -30,7 +87,11 @@ impl Conversation {
             over,
             source_port,
             destination_port,
-            state: State::Opening([Vec::new(), Vec::new()]),
+            unknown: 0,
+            changes: 0,
+            refused: None,
+            exact: None,
+            state: State::NEW,
             first: None,
         }
     }
@@ -44,16 +105,12 @@ impl Conversation {
         limits: &Limits,
     ) -> Self {
         let speaker = protocols::speaker(application, over);
-        Self {
-            over,
-            source_port,
-            destination_port,
-            state: match speaker.and_then(|speaker| speaker.analyser) {
-                Some(make) => State::Read(make(limits)),
-                None => State::Done(Some(application)),
-            },
-            first: None,
-        }
+        let mut conversation = Self::new(over, source_port, destination_port);
+        conversation.state = match speaker.and_then(|speaker| speaker.analyser) {
+            Some(make) => State::Read(make(limits)),
+            None => State::Done(Some(application)),
+        };
+        conversation
     }
 
     /// What is spoken (where it changes: first): by its content where that is known, else a guess by the port.
@@ -61,13 +118,16 @@ impl Conversation {
         let known = match &self.state {
             State::Read(analyser) => Some(analyser.application()),
             State::Done(application) => *application,
-            State::Opening(_) => None,
+            State::Datagrams(_) | State::Opening(_) => None,
         };
-        let known = self.first.or(known);
-        known.map(|known| (known, Basis::Content)).or_else(|| {
-            let guess = protocols::by_port(self.over, self.source_port, self.destination_port)?;
-            Some((guess, Basis::Port))
-        })
+        self.first
+            .or(self.exact)
+            .or(known)
+            .map(|known| (known, Basis::Content))
+            .or_else(|| {
+                let guess = protocols::by_port(self.over, self.source_port, self.destination_port)?;
+                Some((guess, Basis::Port))
+            })
     }
 
     /// Further payload can still say something.
@@ -80,10 +140,11 @@ impl Conversation {
         if piece.data.is_empty() {
             return;
         }
-        if let State::Opening(_) = self.state {
-            self.open(piece, limits, out);
-        } else {
-            self.feed(piece, limits, out);
+        match (&self.state, self.over) {
+            (State::Read(_), _) => self.feed(piece, limits, out),
+            (State::Done(_), _) => {}
+            (_, Over::Stream) => self.open(piece, limits, out),
+            (_, Over::Datagrams) => self.open_datagram(piece, limits, out),
         }
     }
 
@@ -91,8 +152,21 @@ impl Conversation {
         let State::Read(analyser) = &mut self.state else {
             return;
         };
+        let before = out.len();
         let appetite = analyser.read(piece, out);
+        self.notice(before, out);
         self.settle(appetite, Some(piece), limits, out);
+    }
+
+    /// What was told may say more than who told it.
+    fn notice(&mut self, before: usize, out: &mut Vec<Said>) {
+        if let Some((time, Message::Tls(tls))) = out.get(before)
+            && let Some(sign) = tor::notice(tls)
+        {
+            let time = *time;
+            self.exact = Some(Application::Tor);
+            out.push((time, Message::Other(Box::new(sign))));
+        }
     }
 
     fn settle(
@@ -109,7 +183,10 @@ impl Conversation {
             Appetite::More => {}
             Appetite::Enough if analyser.is_waiting() => {}
             Appetite::Enough => self.state = State::Done(Some(analyser.application())),
-            Appetite::NotMine => self.state = State::Done(None),
+            Appetite::NotMine => {
+                self.refused = Some(analyser.application());
+                self.change(None);
+            }
             Appetite::Becomes {
                 application,
                 consumed,
@@ -121,10 +198,8 @@ impl Conversation {
                 // All of a piece may be the new protocol's, if only it is another one.
                 let moves = consumed > 0 || application.is_some_and(|name| name != analyser.application());
                 let speaker = application.and_then(|name| protocols::speaker(name, self.over));
-                self.state = match speaker.and_then(|speaker| speaker.analyser) {
-                    Some(make) => State::Read(make(limits)),
-                    None => State::Opening([Vec::new(), Vec::new()]),
-                };
+                let reader = speaker.and_then(|speaker| speaker.analyser);
+                self.change(reader.map(|make| make(limits)));
                 if let Some(piece) = piece
                     && let Some(rest) = piece.data.get(consumed..)
                     && moves
@@ -135,26 +210,80 @@ impl Conversation {
         }
     }
 
-    /// Asks who speaks so.
-    fn open(&mut self, piece: &Piece<'_>, limits: &Limits, out: &mut Vec<Said>) {
-        let State::Opening(said) = &mut self.state else {
+    /// Another one reads from here on, or is to be found.
+    fn change(&mut self, reader: Option<Box<dyn Analyser>>) {
+        self.changes += 1;
+        self.exact = None;
+        self.state = match reader {
+            _ if self.changes > MOST_CHANGES => State::Done(None),
+            Some(reader) => State::Read(reader),
+            None => State::NEW,
+        };
+    }
+
+    /// Asks who speaks so in a datagram. Each stands for itself; only its head is compared with the one before.
+    fn open_datagram(&mut self, piece: &Piece<'_>, limits: &Limits, out: &mut Vec<Said>) {
+        let State::Datagrams(heads) = &mut self.state else {
             return;
         };
-        let [own, other] = match piece.side {
-            Side::Source => said,
-            Side::Destination => {
-                let [source, destination] = said;
-                &mut [std::mem::take(destination), std::mem::take(source)]
-            }
+        let [source, destination] = heads;
+        let (own, other) = match piece.side {
+            Side::Source => (source, destination),
+            Side::Destination => (destination, source),
         };
-        let (own, other) = (std::mem::take(own), std::mem::take(other));
-        let joined: Vec<u8>;
-        // A datagram stands for itself: what came before was no protocol's.
-        let data = if own.is_empty() || self.over == Over::Datagrams {
+        let opening = Opening {
+            over: self.over,
+            source_port: self.source_port,
+            destination_port: self.destination_port,
+            side: piece.side,
+            data: piece.data,
+            before: other.get(),
+            earlier: own.get(),
+        };
+        match protocols::recognise(&opening, self.refused) {
+            Ok(speaker) => match speaker.analyser {
+                Some(make) => {
+                    self.state = State::Read(make(limits));
+                    self.feed(piece, limits, out);
+                }
+                None => self.state = State::Done(Some(speaker.application)),
+            },
+            Err(_) => {
+                *own = Head::new(piece.data);
+                self.unknown += 1;
+                if self.unknown >= MOST_DATAGRAMS {
+                    self.state = State::Done(None);
+                }
+            }
+        }
+    }
+
+    /// Asks who speaks so in a stream.
+    fn open(&mut self, piece: &Piece<'_>, limits: &Limits, out: &mut Vec<Said>) {
+        let said = match std::mem::replace(&mut self.state, State::Done(None)) {
+            State::Opening(said) => Some(said),
+            _ => None,
+        };
+        let (source, destination) = match said {
+            Some(said) => {
+                let [source, destination] = *said;
+                (source, destination)
+            }
+            None => (Words::default(), Words::default()),
+        };
+        let (mut own, other) = match piece.side {
+            Side::Source => (source, destination),
+            Side::Destination => (destination, source),
+        };
+        let time = if own.data.is_empty() { piece.time } else { own.time };
+        // Most are known by their first segment, which is not copied then.
+        if !own.data.is_empty() {
+            own.data.extend_from_slice(piece.data);
+        }
+        let data = if own.data.is_empty() {
             piece.data
         } else {
-            joined = [&own, piece.data].concat();
-            &joined
+            &own.data
         };
         let opening = Opening {
             over: self.over,
@@ -162,44 +291,43 @@ impl Conversation {
             destination_port: self.destination_port,
             side: piece.side,
             data,
-            before: &other,
+            before: &other.data,
+            earlier: &[],
         };
-        match protocols::recognise(&opening) {
+        match protocols::recognise(&opening, self.refused) {
             Ok(speaker) => {
                 let Some(make) = speaker.analyser else {
                     self.state = State::Done(Some(speaker.application));
                     return;
                 };
                 self.state = State::Read(make(limits));
-                if !other.is_empty() {
-                    let before = Piece {
-                        side: piece.side.other(),
-                        data: &other,
-                        ..*piece
-                    };
-                    self.feed(&before, limits, out);
+                let own = Piece { time, data, ..*piece };
+                let other = Piece {
+                    time: other.time,
+                    side: piece.side.other(),
+                    data: &other.data,
+                    cut: 0,
+                };
+                let is_first = time < other.time;
+                for piece in if is_first { [own, other] } else { [other, own] } {
+                    self.read(&piece, limits, out);
                 }
-                self.read(&Piece { data, ..*piece }, limits, out);
             }
             Err(more) => {
-                let wait = match self.over {
-                    // Silence of one side says nothing: the other may still introduce itself.
-                    Over::Stream => more || other.is_empty(),
-                    Over::Datagrams => other.is_empty(),
-                };
-                if !wait || data.len() >= Limits::OPENING {
-                    self.state = State::Done(None);
+                self.unknown += 1;
+                // Silence of one side says nothing: the other may still introduce itself.
+                let wait = more || other.data.is_empty();
+                if !wait || data.len() >= Limits::OPENING || self.unknown >= MOST_SEGMENTS {
                     return;
                 }
-                let own = if own.is_empty() {
-                    piece.data.to_vec()
-                } else {
-                    data.to_vec()
-                };
-                self.state = State::Opening(match piece.side {
+                if own.data.is_empty() {
+                    own.data = piece.data.to_vec();
+                }
+                own.time = time;
+                self.state = State::Opening(Box::new(match piece.side {
                     Side::Source => [own, other],
                     Side::Destination => [other, own],
-                });
+                }));
             }
         }
     }
@@ -208,10 +336,12 @@ impl Conversation {
     pub fn gap(&mut self, side: Side, bytes: u64, time: Time, limits: &Limits, out: &mut Vec<Said>) {
         match &mut self.state {
             State::Read(analyser) => {
+                let before = out.len();
                 let appetite = analyser.gap(side, bytes, time, out);
+                self.notice(before, out);
                 self.settle(appetite, None, limits, out);
             }
-            State::Opening(_) => self.state = State::Done(None),
+            State::Datagrams(_) | State::Opening(_) => self.state = State::Done(None),
             State::Done(_) => {}
         }
     }
@@ -219,7 +349,9 @@ impl Conversation {
     /// Time passed, or it is over: tells what waited in vain.
     pub fn wait(&mut self, now: Time, over: bool, out: &mut Vec<Said>) {
         if let State::Read(analyser) = &mut self.state {
+            let before = out.len();
             analyser.wait(now, over, out);
+            self.notice(before, out);
         }
     }
 

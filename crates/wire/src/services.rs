@@ -2,15 +2,13 @@
 
 mod brief;
 pub(crate) mod databases;
+pub(crate) mod directories;
 pub(crate) mod peers;
+pub(crate) mod plain;
 pub(crate) mod sessions;
+pub(crate) mod tor;
 pub(crate) mod tunnels;
 pub(crate) mod windows;
 
-use crate::analyser::Speaker;
-
 #[cfg(test)]
 mod tests;
-
-/// The protocols of this folder.
-pub static SPEAKERS: &[Speaker] = &[];

@@ -13,7 +13,7 @@ pub(crate) static SPEAKERS: [Speaker; 7] = [
         over: STREAM,
         ports: &[5432],
         recognise: |opening| guess(is_postgresql(opening)),
-        analyser: Some(|_| Box::new(Brief::new(Application::PostgreSql, postgresql))),
+        analyser: Some(|_| Box::new(Brief::patient(Application::PostgreSql, postgresql, 4))),
     },
     Speaker {
         application: Application::MySql,

@@ -114,9 +114,12 @@ fn is_bittorrent(opening: &Opening<'_>) -> bool {
     match opening.over {
         Over::Stream => opening.data.starts_with(b"\x13BitTorrent protocol"),
         // Questions to, and answers of, the distributed table.
-        Over::Datagrams => [&b"d1:ad2:id20:"[..], b"d1:rd2:id20:", b"d2:ip6:"]
-            .into_iter()
-            .any(|begin| opening.data.starts_with(begin)),
+        Over::Datagrams => {
+            [&b"d1:ad2:id20:"[..], b"d1:rd2:id20:", b"d2:ip6:"]
+                .into_iter()
+                .any(|begin| opening.data.starts_with(begin))
+                || is_utp(opening)
+        }
     }
 }
 
@@ -132,7 +135,7 @@ fn bittorrent(_: Side, data: &[u8], notes: &mut Notes) -> Appetite {
         if let Some(peer) = bytes.take(20) {
             notes.text("client", peer.get(..8).unwrap_or_default());
         }
-    } else if !notes.has("table") {
+    } else if data.starts_with(b"d") && !notes.has("table") {
         notes.add("table", "true");
     }
     Appetite::More
@@ -163,19 +166,56 @@ fn is_coap(opening: &Opening<'_>) -> bool {
     usual && first >> 6 == 1 && first & 15 <= 8 && matches!(code >> 5, 0 | 2 | 4 | 5)
 }
 
-/// Version 2 on two high, even ports, of a kind of media that is known, with a sender's number.
+/// Two packets in a row of version 2, of the same kind of media, by the same sender, with numbers that follow each other;
+/// or reports whose lengths fill the datagram.
 fn is_rtp(opening: &Opening<'_>) -> bool {
-    let [first, kind, ..] = opening.data else {
+    if opening.source_port < 1_024 || opening.destination_port < 1_024 {
+        return false;
+    }
+    let head = |data: &[u8]| {
+        let head: [u8; 12] = data.get(..12)?.try_into().ok()?;
+        let [first, kind, high, low, .., a, b, c, d] = head;
+        let sender = u32::from_be_bytes([a, b, c, d]);
+        let media = kind & 0x7f;
+        let known = matches!(media, 0..=34 | 96..=127);
+        let is_head = first >> 6 == 2 && known && sender != 0;
+        is_head.then_some((media, u16::from_be_bytes([high, low]), sender))
+    };
+    if let (Some(now), Some(then)) = (head(opening.data), head(opening.earlier)) {
+        let ahead = now.1.wrapping_sub(then.1);
+        return now.0 == then.0 && now.2 == then.2 && (1..=16).contains(&ahead);
+    }
+    is_rtcp(opening.data)
+}
+
+/// Reports of a sender or receiver, then at least what it is called: each with its length in words.
+fn is_rtcp(data: &[u8]) -> bool {
+    let mut bytes = Bytes(data);
+    let mut kinds = 0;
+    let mut described = false;
+    while let (Some(first), Some(kind), Some(length)) = (bytes.byte(), bytes.byte(), bytes.big16()) {
+        let fits = first >> 6 == 2
+            && if kinds == 0 {
+                matches!(kind, 200 | 201)
+            } else {
+                (200..=207).contains(&kind)
+            };
+        if !fits || bytes.take(usize::from(length) * 4).is_none() {
+            return false;
+        }
+        described |= kind == 202;
+        kinds += 1;
+    }
+    described && bytes.0.is_empty()
+}
+
+/// The state of a connection of uTP (BEP 29), in answer to the wish for one with the same number.
+fn is_utp(opening: &Opening<'_>) -> bool {
+    let ([0x21, 0..=2, rest @ ..], [0x41, 0..=2, wished @ ..]) = (opening.data, opening.before) else {
         return false;
     };
-    let even = |port: u16| port >= 1_024 && port.is_multiple_of(2);
-    let sender = opening.data.get(8..12).is_some_and(|sender| sender != [0; 4]);
-    let known = matches!(kind & 0x7f, 0 | 3 | 4 | 8 | 9 | 18 | 26 | 31 | 34 | 96..=127);
-    first & 0xf0 == 0x80
-        && first & 15 == 0
-        && known
-        && sender
-        && opening.data.len() >= 24
-        && even(opening.source_port)
-        && even(opening.destination_port)
+    opening.data.len() >= 20
+        && opening.data.len() < 64
+        && rest.get(..2) == wished.get(..2)
+        && rest[..2] != [0, 0]
 }

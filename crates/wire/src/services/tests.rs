@@ -13,12 +13,13 @@ fn opening(over: Over, ports: (u16, u16), side: Side, data: &[u8]) -> Opening<'_
         side,
         data,
         before: &[],
+        earlier: &[],
     }
 }
 
 #[track_caller]
 fn spoken(over: Over, port: u16, side: Side, data: &[u8], expected: Application) {
-    let found = protocols::recognise(&opening(over, (40_001, port), side, data));
+    let found = protocols::recognise(&opening(over, (40_001, port), side, data), None);
     assert_eq!(
         found.map(|speaker| speaker.application).ok(),
         Some(expected),
@@ -165,7 +166,7 @@ fn tunnels_are_noticed_by_their_first_bytes() {
     hello.resize(148, 7);
     spoken(Datagrams, 12_345, Source, &hello, Application::WireGuard);
     hello.push(0);
-    assert!(protocols::recognise(&opening(Datagrams, (40_001, 12_345), Source, &hello)).is_err());
+    assert!(protocols::recognise(&opening(Datagrams, (40_001, 12_345), Source, &hello), None).is_err());
     let mut reset = vec![0x38];
     reset.extend_from_slice(&[9, 8, 7, 6, 5, 4, 3, 2]);
     reset.extend_from_slice(&[0, 0, 0, 0, 0]);
@@ -307,16 +308,254 @@ proptest! {
         datagrams: bool,
         first in prop::collection::vec(any::<u8>(), 0..80),
         pieces in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..200)), 0..6),
-        seed in 0usize..6,
+        seed in 0usize..8,
     ) {
-        let begins: [Vec<u8>; 6] = [Vec::new(), postgresql_start(), mysql_greeting(), b"*2\r\n$3\r\n".to_vec(), b"\x10\x10\0\x04MQTT\x05".to_vec(), vec![5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0]];
+        let begins: [Vec<u8>; 8] = [kerberos_request(), ldap(1, 0x60, &[2, 1, 3, 4, 0, 0x80, 0]), Vec::new(), postgresql_start(), mysql_greeting(), b"*2\r\n$3\r\n".to_vec(), b"\x10\x10\0\x04MQTT\x05".to_vec(), vec![5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0]];
         let begin = [&begins[seed][..], &first].concat();
         let over = if datagrams { Datagrams } else { Stream };
         let side = |source: bool| if source { Source } else { Destination };
-        let mut all: Vec<(Side, &[u8])> = vec![(side(seed != 2), &begin)];
+        let mut all: Vec<(Side, &[u8])> = vec![(side(seed != 4), &begin)];
         all.extend(pieces.iter().map(|(source, data)| (side(*source), &data[..])));
         let found = told(over, port, &all);
         prop_assert!(found.len() <= 64);
         prop_assert!(found.iter().all(|(_, value)| value.len() <= 2_048));
     }
+}
+
+/// An element of ASN.1 with a short length.
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![tag];
+    if content.len() > 127 {
+        bytes.push(0x81);
+    }
+    bytes.push(content.len() as u8);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+fn name(parts: &[&str]) -> Vec<u8> {
+    let parts: Vec<u8> = parts
+        .iter()
+        .flat_map(|part| element(0x1b, part.as_bytes()))
+        .collect();
+    element(
+        0x30,
+        &[element(0xa0, &[2, 1, 1]), element(0xa1, &element(0x30, &parts))].concat(),
+    )
+}
+
+/// A request for a first ticket.
+fn kerberos_request() -> Vec<u8> {
+    let body = [
+        element(0xa1, &name(&["ana"])),
+        element(0xa2, &element(0x1b, b"EXAMPLE.COM")),
+        element(0xa3, &name(&["krbtgt", "EXAMPLE.COM"])),
+    ]
+    .concat();
+    let fields = [
+        element(0xa1, &[2, 1, 5]),
+        element(0xa2, &[2, 1, 10]),
+        element(0xa4, &element(0x30, &body)),
+    ]
+    .concat();
+    element(0x6a, &element(0x30, &fields))
+}
+
+fn kerberos_error() -> Vec<u8> {
+    let fields = [
+        element(0xa0, &[2, 1, 5]),
+        element(0xa1, &[2, 1, 30]),
+        element(0xa6, &[2, 1, 25]),
+        element(0xa9, &element(0x1b, b"EXAMPLE.COM")),
+    ]
+    .concat();
+    element(0x7e, &element(0x30, &fields))
+}
+
+#[test]
+fn kerberos_says_who_asks_for_what() {
+    let (request, error) = (kerberos_request(), kerberos_error());
+    spoken(Datagrams, 9_088, Source, &request, Application::Kerberos);
+    let framed = |message: &[u8]| [&(message.len() as u32).to_be_bytes()[..], message].concat();
+    let (whole, answer) = (framed(&request), framed(&error));
+    spoken(Stream, 9_088, Source, &whole, Application::Kerberos);
+    let (begin, end) = whole.split_at(30);
+    for found in [
+        told(Datagrams, 88, &[(Source, &request), (Destination, &error)]),
+        told(
+            Stream,
+            88,
+            &[(Source, begin), (Source, end), (Destination, &answer)],
+        ),
+    ] {
+        says(&found, "request", "as");
+        says(&found, "response", "error");
+        says(&found, "realm", "EXAMPLE.COM");
+        says(&found, "client", "ana");
+        says(&found, "service", "krbtgt/EXAMPLE.COM");
+        says(&found, "error", "25");
+    }
+    let cut = &request[..request.len() - 5];
+    assert!(told(Datagrams, 88, &[(Source, cut)]).is_empty());
+}
+
+/// A message of LDAP with this operation.
+fn ldap(number: u8, operation: u8, content: &[u8]) -> Vec<u8> {
+    element(0x30, &[vec![2, 1, number], element(operation, content)].concat())
+}
+
+#[test]
+fn ldap_says_who_binds_and_what_is_sought_but_no_password() {
+    let bind = [
+        vec![2, 1, 3],
+        element(4, b"cn=ana,dc=example"),
+        element(0x80, b"secret"),
+    ]
+    .concat();
+    let bind = ldap(1, 0x60, &bind);
+    spoken(Stream, 9_389, Source, &bind, Application::Ldap);
+    let search = ldap(2, 0x63, &[element(4, b"dc=example"), vec![0x0a, 1, 2]].concat());
+    let found = told(
+        Stream,
+        9_389,
+        &[
+            (Source, &bind),
+            (Destination, &ldap(1, 0x61, &[0x0a, 1, 0, 4, 0, 4, 0])),
+            (Source, &search),
+            (Destination, &ldap(2, 0x65, &[0x0a, 1, 32, 4, 0, 4, 0])),
+        ],
+    );
+    says(&found, "bind", "cn=ana,dc=example");
+    says(&found, "authentication", "simple");
+    says(&found, "result", "0");
+    says(&found, "search", "dc=example");
+    says(&found, "found", "32");
+    assert!(found.iter().all(|(_, value)| !value.contains("secret")));
+}
+
+fn read(conversation: &mut Conversation, side: Side, data: &[u8], out: &mut Vec<Said>) {
+    let piece = Piece {
+        time: Time(1),
+        side,
+        data,
+        cut: 0,
+    };
+    conversation.read(&piece, &Limits::default(), out);
+}
+
+fn known(conversation: &Conversation) -> Option<Application> {
+    let (application, basis) = conversation.application()?;
+    (basis == atalaya_model::Basis::Content).then_some(application)
+}
+
+/// A refusal of TLS is understood as such.
+fn reads_tls(conversation: &mut Conversation) -> bool {
+    let mut out = Vec::new();
+    read(conversation, Destination, &[21, 3, 3, 0, 2, 2, 40], &mut out);
+    conversation.wait(Time(2), true, &mut out);
+    matches!(&out[..], [(_, Message::Tls(_))])
+}
+
+#[test]
+fn ldap_and_irc_become_tls_when_both_agree() {
+    let mut out = Vec::new();
+    let mut conversation = Conversation::new(Stream, 40_001, 389);
+    let wish = ldap(1, 0x77, &element(0x80, b"1.3.6.1.4.1.1466.20037"));
+    read(&mut conversation, Source, &wish, &mut out);
+    assert_eq!(known(&conversation), Some(Application::Ldap));
+    read(
+        &mut conversation,
+        Destination,
+        &ldap(1, 0x78, &[0x0a, 1, 0, 4, 0, 4, 0]),
+        &mut out,
+    );
+    assert!(reads_tls(&mut conversation));
+    let mut conversation = Conversation::new(Stream, 40_001, 6_667);
+    read(&mut conversation, Source, b"CAP LS\r\nNICK ana\r\n", &mut out);
+    read(
+        &mut conversation,
+        Destination,
+        b":irc.example CAP * LS :tls\r\n",
+        &mut out,
+    );
+    read(&mut conversation, Source, b"STARTTLS\r\n", &mut out);
+    read(
+        &mut conversation,
+        Destination,
+        b":irc.example 670 ana :STARTTLS successful\r\n",
+        &mut out,
+    );
+    assert!(reads_tls(&mut conversation));
+}
+
+#[test]
+fn small_services() {
+    let file = b"\0\x01pxelinux.0\0octet\0";
+    spoken(Datagrams, 69, Source, file, Application::Tftp);
+    let found = told(Datagrams, 69, &[(Source, file)]);
+    says(&found, "file", "pxelinux.0");
+    says(&found, "mode", "octet");
+    let line = b"<34>Oct 11 22:14:15 host su: failed for ana";
+    spoken(Datagrams, 9_514, Source, line, Application::Syslog);
+    let found = told(Datagrams, 514, &[(Source, line)]);
+    says(&found, "facility", "4");
+    says(&found, "severity", "2");
+    assert_eq!(found.len(), 2, "nothing of the line itself");
+    let attributes = b"\x01\x05ana\x02\x12aaaaaaaaaaaaaaaa\x20\x04ap";
+    let mut request = vec![1, 7, 0, 20 + attributes.len() as u8];
+    request.extend_from_slice(&[9; 16]);
+    request.extend_from_slice(attributes);
+    spoken(Datagrams, 9_812, Source, &request, Application::Radius);
+    let found = told(Datagrams, 1812, &[(Source, &request)]);
+    says(&found, "request", "access_request");
+    says(&found, "user", "ana");
+    assert!(found.iter().all(|(_, value)| !value.contains("aaaa")));
+}
+
+#[test]
+fn media_is_known_by_two_packets_in_a_row() {
+    let mut conversation = Conversation::new(Datagrams, 40_000, 40_002);
+    let mut out = Vec::new();
+    let packet = |number: u8, sender: u8| {
+        let mut packet = vec![0x80, 0, 0, number, 0, 0, 0, number, 1, 2, 3, sender];
+        packet.resize(172, 0x55);
+        packet
+    };
+    read(&mut conversation, Source, &packet(1, 4), &mut out);
+    assert_eq!(known(&conversation), None);
+    read(&mut conversation, Source, &packet(2, 5), &mut out);
+    assert_eq!(known(&conversation), None, "another sender");
+    read(&mut conversation, Source, &packet(3, 5), &mut out);
+    assert_eq!(known(&conversation), Some(Application::Rtp));
+}
+
+#[test]
+fn an_unknown_conversation_is_given_up() {
+    let mut out = Vec::new();
+    let mut conversation = Conversation::new(Datagrams, 40_000, 40_003);
+    for _ in 0..6 {
+        assert!(conversation.is_hungry());
+        read(&mut conversation, Source, &[0xf7; 40], &mut out);
+    }
+    assert!(!conversation.is_hungry());
+    assert!(size_of::<Conversation>() <= 64);
+}
+
+#[test]
+fn a_logon_tells_user_domain_and_host() {
+    let mut message = b"NTLMSSP\0\x03\0\0\0".to_vec();
+    message.resize(64, 0);
+    for (place, text) in [(28, "D\0O\0"), (36, "a\0n\0"), (44, "h\0")] {
+        message[place] = text.len() as u8;
+        message[place + 4] = message.len() as u8;
+        message.extend_from_slice(text.as_bytes());
+    }
+    message[60] = 1;
+    let mut smb = vec![0, 0, 0, 200, 0xfe, b'S', b'M', b'B'];
+    smb.resize(72, 0);
+    smb.extend_from_slice(&message);
+    let found = told(Stream, 445, &[(Source, &smb)]);
+    says(&found, "domain", "DO");
+    says(&found, "user", "an");
+    says(&found, "host", "h");
 }

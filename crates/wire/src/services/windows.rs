@@ -13,7 +13,7 @@ pub(crate) static SPEAKERS: [Speaker; 4] = [
         over: STREAM,
         ports: &[445],
         recognise: |opening| guess(smb(opening.data).is_some()),
-        analyser: Some(|_| Box::new(Brief::new(Application::Smb, look_smb))),
+        analyser: Some(|_| Box::new(Brief::patient(Application::Smb, look_smb, 12))),
     },
     Speaker {
         application: Application::NetbiosSsn,
@@ -57,11 +57,49 @@ fn smb(data: &[u8]) -> Option<(bool, &[u8])> {
     }
 }
 
+/// Who logs on, by the last message of NTLM (MS-NLMP 2.2.1.3): domain, user and the name of the host. The answer to the
+/// challenge beside them is not looked at.
+fn logs_on(data: &[u8], notes: &mut Notes) -> Option<()> {
+    const SIGNATURE: &[u8] = b"NTLMSSP\0\x03\0\0\0";
+    /// Where places of texts are told: length, space, offset.
+    const FIELDS: [(&str, usize); 3] = [("domain", 28), ("user", 36), ("host", 44)];
+    let begin = memchr::memmem::find(data, SIGNATURE)?;
+    let message = data.get(begin..)?;
+    let is_wide = message.get(60)? & 1 != 0;
+    for (name, place) in FIELDS {
+        let mut field = Bytes(message.get(place..place + 8)?);
+        let (low, high) = (field.byte()?, field.byte()?);
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        field.take(2)?;
+        let offset = field.little32()? as usize;
+        let value = message.get(offset..offset.checked_add(length)?)?;
+        let value = value.get(..512).unwrap_or(value);
+        if is_wide {
+            let units = value
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+            let wide: String = char::decode_utf16(units)
+                .map(|letter| letter.unwrap_or('\u{fffd}'))
+                .collect();
+            notes.add(name, &wide);
+        } else {
+            notes.text(name, value);
+        }
+    }
+    Some(())
+}
+
 fn look_smb(side: Side, data: &[u8], notes: &mut Notes) -> Appetite {
+    if side == Side::Source && logs_on(data, notes).is_some() {
+        return Appetite::Enough;
+    }
     let Some((first, message)) = smb(data) else {
         return Appetite::More;
     };
     if side == Side::Source {
+        if notes.has("version") {
+            return Appetite::More;
+        }
         notes.add("version", if first { "1" } else { "2" });
         let command = if first {
             message.get(4).map(|command| u16::from(*command))
