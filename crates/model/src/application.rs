@@ -69,6 +69,7 @@ applications! {
     MongoDb "mongodb",
     Mqtt "mqtt",
     MySql "mysql",
+    NetbiosDgm "netbios_dgm",
     NetbiosNs "netbios_ns",
     NetbiosSsn "netbios_ssn",
     Ntp "ntp",

@@ -341,6 +341,8 @@ impl Conversation {
                 self.notice(before, out);
                 self.settle(appetite, None, limits, out);
             }
+            // Nothing was said before the gap: what follows may still tell.
+            State::Datagrams(_) if self.over == Over::Stream => {}
             State::Datagrams(_) | State::Opening(_) => self.state = State::Done(None),
             State::Done(_) => {}
         }

@@ -51,6 +51,8 @@ fn is_tls(opening: &Opening<'_>) -> Guess {
     const ALERT: u8 = 21;
     const HANDSHAKE: u8 = 22;
     const DATA: u8 = 23;
+    const CERTIFICATE: u8 = 11;
+    const DONE: u8 = 14;
     let data = opening.data;
     match data {
         [] => Guess::Maybe,
@@ -61,10 +63,17 @@ fn is_tls(opening: &Opening<'_>) -> Guess {
             let Some((_, length)) = stream::head([kind, major, minor, high, low]) else {
                 return Guess::No;
             };
+            let is_whole = rest.len() == length;
             let fits = match (kind, rest) {
-                (HANDSHAKE, [hello, above, ..]) => matches!(hello, 1 | 2) && *above == 0 && length >= 4,
-                (ALERT, [level, ..]) => length == 2 && matches!(level, 1 | 2),
-                (HANDSHAKE | ALERT, _) => return Guess::Maybe,
+                (HANDSHAKE, [1 | 2, above, ..]) => *above == 0 && length >= 4,
+                // The beginning was not seen: certificates, or the server's last words before keys are changed.
+                (HANDSHAKE, [CERTIFICATE..=DONE, 0, high, low, ..]) => {
+                    (4..=length).contains(&(4 + (usize::from(*high) << 8 | usize::from(*low))))
+                }
+                (ALERT, [level, ..]) if length == 2 => matches!(level, 1 | 2),
+                // Encrypted, the last that is said.
+                (ALERT, [_, ..]) => is_whole && (16..=80).contains(&length),
+                (HANDSHAKE | ALERT, []) => return Guess::Maybe,
                 // The beginning was not seen. Two records in a row are no chance.
                 _ => {
                     length > 16

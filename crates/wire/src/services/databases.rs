@@ -54,7 +54,10 @@ pub(crate) static SPEAKERS: [Speaker; 7] = [
         application: Application::Amqp,
         over: STREAM,
         ports: &[5672],
-        recognise: |opening| guess(opening.data.starts_with(b"AMQP") && opening.data.len() >= 8),
+        recognise: |opening| {
+            let greets = opening.data.starts_with(b"AMQP") && opening.data.len() >= 8;
+            guess(greets || is_amqp_frame(opening.data))
+        },
         analyser: Some(|_| Box::new(Brief::new(Application::Amqp, amqp))),
     },
 ];
@@ -295,8 +298,23 @@ fn mqtt(side: Side, data: &[u8], notes: &mut Notes) -> Appetite {
     Appetite::More
 }
 
+/// A method, or the head or body of a message: kind, channel, length, and the mark behind so many bytes (AMQP 0-9-1,
+/// section 2.3.5).
+fn is_amqp_frame(data: &[u8]) -> bool {
+    const END: u8 = 0xce;
+    let mut bytes = Bytes(data);
+    let (Some(1..=3), Some(_), Some(length @ 4..)) = (bytes.byte(), bytes.big16(), bytes.big32()) else {
+        return false;
+    };
+    let end = usize::try_from(length)
+        .ok()
+        .and_then(|length| bytes.0.get(length));
+    end == Some(&END)
+}
+
 fn amqp(side: Side, data: &[u8], notes: &mut Notes) -> Appetite {
     if side == Side::Source
+        && data.starts_with(b"AMQP")
         && let Some([_, major, minor, revision]) = data.get(4..8)
     {
         notes.add("version", &format!("{major}.{minor}.{revision}"));

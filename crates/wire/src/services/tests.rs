@@ -5,6 +5,8 @@ use super::brief::hexadecimal;
 use crate::analyser::{Limits, Opening, Over, Piece, Said};
 use crate::{Conversation, protocols};
 
+mod midway;
+
 fn opening(over: Over, ports: (u16, u16), side: Side, data: &[u8]) -> Opening<'_> {
     Opening {
         over,

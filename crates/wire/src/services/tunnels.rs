@@ -12,7 +12,7 @@ pub(crate) static SPEAKERS: [Speaker; 7] = [
         application: Application::WireGuard,
         over: DATAGRAMS,
         ports: &[51_820],
-        recognise: |opening| guess(is_wireguard(opening.data)),
+        recognise: |opening| guess(is_wireguard(opening)),
         analyser: None,
     },
     Speaker {
@@ -70,14 +70,30 @@ const fn on(opening: &Opening<'_>, port: u16) -> bool {
     opening.destination_port == port || opening.source_port == port
 }
 
-/// Kind, three bytes of zero, and the length that the kind demands (the protocol's paper, section 5.4).
-fn is_wireguard(data: &[u8]) -> bool {
+/// Kind, three bytes of zero, and the length that the kind demands (the protocol's paper, section 5.4). Data, padded to
+/// 16 bytes, tell on the usual port alone, else where two datagrams in a row are for the same receiver and their counters
+/// follow each other.
+fn is_wireguard(opening: &Opening<'_>) -> bool {
+    let data = opening.data;
     match data {
         [1, 0, 0, 0, ..] => data.len() == 148,
         [2, 0, 0, 0, ..] => data.len() == 92,
         [3, 0, 0, 0, ..] => data.len() == 64,
+        [4, 0, 0, 0, ..] if data.len() >= 32 && data.len().is_multiple_of(16) => {
+            let follows = || {
+                let (now, then) = (counter(data)?, counter(opening.earlier)?);
+                let same = data.get(..8) == opening.earlier.get(..8);
+                Some(same && (1..=16).contains(&now.wrapping_sub(then)))
+            };
+            on(opening, 51_820) || follows().unwrap_or_default()
+        }
         _ => false,
     }
+}
+
+/// The lower half of the counter of WireGuard's data.
+fn counter(data: &[u8]) -> Option<u32> {
+    Bytes(data.get(8..)?).little32()
 }
 
 /// The head of ISAKMP, after the four zeros that tell it from ESP on port 4500.
@@ -157,8 +173,15 @@ fn is_openvpn(opening: &Opening<'_>) -> bool {
     // Of a bare reset the length is known; with a key for its control channel it is longer.
     let plain = data.len() == 14 && rest.get(8..) == Some(&[0, 0, 0, 0, 0]);
     let usual = on(opening, 1194) && (14..=120).contains(&data.len());
-    let keyed = matches!(data.len(), 42 | 54 | 86) && data.get(9 + 20..).is_some();
-    resets && number && (plain || usual || (keyed && opening.over == Over::Datagrams))
+    // Over a stream the reset is all that is said at first.
+    let alone = opening.over == Over::Datagrams || data.len() + 2 == opening.data.len();
+    let keyed = matches!(data.len(), 42 | 54 | 86) && alone;
+    // The answer acknowledges packet 0 of the session that it names, and is packet 0 itself.
+    let answers = first == 0x40
+        && data.len() == 26
+        && rest.get(8..13) == Some(&[1, 0, 0, 0, 0])
+        && rest.get(21..) == Some(&[0; 4]);
+    number && (answers || (resets && (plain || usual || keyed)))
 }
 
 fn is_gtp(opening: &Opening<'_>) -> bool {
@@ -170,8 +193,11 @@ fn is_gtp(opening: &Opening<'_>) -> bool {
     let (Some(flags), Some(_), Some(length)) = (bytes.byte(), bytes.byte(), bytes.big16()) else {
         return false;
     };
+    // Charging (GTP') has a short head, but for the long one of its first version.
+    let charges = flags & 0x10 == 0;
     let head = match flags >> 5 {
-        0 => 20,
+        0 if !charges || flags & 1 == 0 => 20,
+        0..=2 if charges && on(opening, 3386) => 6,
         1 => 8,
         2 => 4,
         _ => return false,

@@ -7,7 +7,7 @@ use crate::analyser::{Appetite, Guess, Opening, Over, Speaker};
 
 const STREAM: &[Over] = &[Over::Stream];
 
-pub(crate) static SPEAKERS: [Speaker; 4] = [
+pub(crate) static SPEAKERS: [Speaker; 5] = [
     Speaker {
         application: Application::Smb,
         over: STREAM,
@@ -24,6 +24,13 @@ pub(crate) static SPEAKERS: [Speaker; 4] = [
             guess(matches!(opening.data, [0x81, 0, 0, 68, 32, ..]) && opening.side == Side::Source)
         },
         analyser: Some(|_| Box::new(Brief::new(Application::NetbiosSsn, look_netbios))),
+    },
+    Speaker {
+        application: Application::NetbiosDgm,
+        over: &[Over::Datagrams],
+        ports: &[138],
+        recognise: |opening| guess(is_netbios_datagram(opening.data)),
+        analyser: Some(|_| Box::new(Brief::new(Application::NetbiosDgm, look_netbios_datagram))),
     },
     Speaker {
         application: Application::Dcerpc,
@@ -134,17 +141,47 @@ fn look_smb(side: Side, data: &[u8], notes: &mut Notes) -> Appetite {
 
 fn look_netbios(side: Side, data: &[u8], notes: &mut Notes) -> Appetite {
     if side == Side::Source {
-        for (label, begin) in [("called", 5), ("calling", 39)] {
-            let letters = data.get(begin..begin + 32).unwrap_or_default();
-            let name: Vec<u8> = letters
-                .chunks_exact(2)
-                .map(|pair| pair[0].wrapping_sub(b'A') << 4 | pair[1].wrapping_sub(b'A') & 15)
-                .take(15)
-                .collect();
-            notes.text(label, name.trim_ascii_end());
-        }
+        note_netbios_name("called", data.get(5..37), notes);
+        note_netbios_name("calling", data.get(39..71), notes);
     }
     Appetite::More
+}
+
+/// Notes a name of 16 bytes, each of them in two letters from A on; the last byte says what it names.
+fn note_netbios_name(label: &str, letters: Option<&[u8]>, notes: &mut Notes) {
+    let name: Vec<u8> = letters
+        .unwrap_or_default()
+        .chunks_exact(2)
+        .map(|pair| pair[0].wrapping_sub(b'A') << 4 | pair[1].wrapping_sub(b'A') & 15)
+        .take(15)
+        .collect();
+    notes.text(label, name.trim_ascii_end());
+}
+
+/// A datagram to a name, a group or everybody (RFC 1002, section 4.4): fourteen bytes of head, two names, and a length
+/// that fits.
+fn is_netbios_datagram(data: &[u8]) -> bool {
+    const HEAD: usize = 14;
+    let names = [HEAD, HEAD + 34];
+    let [0x10..=0x12, _, _, _, _, _, _, _, _, _, high, low, ..] = data else {
+        return false;
+    };
+    let length = usize::from(u16::from_be_bytes([*high, *low]));
+    let named = |begin: usize| {
+        let name = data.get(begin..begin + 34);
+        name.is_some_and(|name| {
+            name[0] == 32 && name[33] == 0 && name[1..33].iter().all(|letter| matches!(letter, b'A'..=b'P'))
+        })
+    };
+    length + HEAD == data.len() && names.into_iter().all(named)
+}
+
+fn look_netbios_datagram(side: Side, data: &[u8], notes: &mut Notes) -> Appetite {
+    if side == Side::Source {
+        note_netbios_name("calling", data.get(15..47), notes);
+        note_netbios_name("called", data.get(49..81), notes);
+    }
+    Appetite::Enough
 }
 
 fn is_dcerpc(opening: &Opening<'_>) -> bool {

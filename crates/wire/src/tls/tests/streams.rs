@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::build::{self, exchange, message, record, server_name};
 use super::{handshake, read};
-use crate::Over;
 use crate::tls::certificate;
+use crate::{Conversation, Limits, Over, Piece};
 
 /// Cuts every piece into pieces of `size` bytes.
 fn cut(said: &[(Side, Vec<u8>)], size: usize) -> Vec<(Side, Vec<u8>)> {
@@ -185,4 +185,46 @@ fn damaged_certificates_are_none() {
     for end in 0..certificate.len() {
         assert!(certificate::read(&certificate[..end]).is_none(), "{end}");
     }
+}
+
+/// What a stream is named for after this, said by its source; with `gap` bytes missing before it.
+fn named(data: &[u8], gap: u64) -> Option<Application> {
+    let mut conversation = Conversation::new(Over::Stream, 40_001, 9_999);
+    let (mut out, limits) = (Vec::new(), Limits::default());
+    if gap > 0 {
+        conversation.gap(Side::Source, gap, Time(1), &limits, &mut out);
+    }
+    let piece = Piece {
+        time: Time(1),
+        side: Side::Source,
+        data,
+        cut: 0,
+    };
+    conversation.read(&piece, &limits, &mut out);
+    conversation.application().map(|(name, _)| name)
+}
+
+#[test]
+fn records_without_their_beginning_are_known() {
+    let record = |kind: u8, message: &[u8]| {
+        let mut data = vec![kind, 3, 3, 0, message.len() as u8];
+        data.extend_from_slice(message);
+        data
+    };
+    let alert = record(21, &[7; 26]);
+    assert_eq!(named(&alert, 0), Some(Application::Tls), "an encrypted alert");
+    assert_eq!(named(&alert[..30], 0), None, "a part of one");
+    assert_eq!(named(&record(21, &[2, 40]), 0), Some(Application::Tls));
+    let certificates = record(22, &[11, 0, 0, 3, 0, 0, 0]);
+    assert_eq!(named(&certificates, 0), Some(Application::Tls));
+    assert_eq!(
+        named(&record(22, &[11, 0, 0, 9, 0, 0, 0]), 0),
+        None,
+        "longer than its record"
+    );
+    assert_eq!(
+        named(&record(23, &[7; 40]), 1),
+        Some(Application::Tls),
+        "after a gap"
+    );
 }
