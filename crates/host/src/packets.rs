@@ -83,7 +83,7 @@ pub struct Interface {
     /// Bytes of its ring, for one thread.
     pub ring_bytes: usize,
     /// The kernel drops every packet that no connection that matches the filter could have sent, but for fragments,
-    /// extension headers, tunnels and packets without ports; if not, more is passed.
+    /// extension headers, tunnels, more than two VLAN tags, and packets without ports; if not, more is passed.
     pub is_filter_exact: bool,
 }
 

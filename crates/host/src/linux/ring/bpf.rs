@@ -4,8 +4,9 @@
 //! its sender to its receiver would match, or the one from its receiver to its sender. It knows `source.ip`,
 //! `destination.ip`, `source.port`, `destination.port`, `network.transport` and `network.type`; of every other field it
 //! assumes whatever lets the packet pass (also under `!`). What it cannot decide always passes: fragments, extension
-//! headers of IPv6, tunnels, tags inside the frame, and all that is neither IP nor ARP. ARP has none of the fields. Of
-//! packets without ports, a test on a port is assumed to be what lets them pass.
+//! headers of IPv6, tunnels, and all that is neither IP nor ARP (MPLS, PPPoE). ARP has none of the fields. Of packets
+//! without ports, a test on a port is assumed to be what lets them pass. VLAN tags that are still in the frame (the
+//! kernel takes the outermost one out) are stepped over, as many as [`MOST_TAGS`]; a frame with more passes.
 //!
 //! Instructions from Steven McCanne and Van Jacobson, "The BSD Packet Filter" (1993), and
 //! `Documentation/networking/filter.rst` of the kernel.
@@ -21,6 +22,9 @@ use atalaya_wire::LinkType;
 use assemble::{Assembler, Label};
 use condition::{Class, Condition, End, Family, Reduction, Term};
 
+/// Most VLAN tags inside a frame that are stepped over. Each makes the program longer by its whole length, as an offset
+/// stands in the instruction; where that is too long for the kernel, it does with fewer.
+const MOST_TAGS: u8 = 2;
 /// Most instructions that the kernel takes.
 const MOST_INSTRUCTIONS: usize = 4_096;
 
@@ -43,6 +47,8 @@ pub struct Instruction {
 pub struct Program {
     instructions: Vec<Instruction>,
     is_exact: bool,
+    /// VLAN tags inside a frame that it steps over.
+    tags: u8,
 }
 
 impl Program {
@@ -56,26 +62,43 @@ impl Program {
                 value: snap_length,
             }],
             is_exact: false,
+            tags: 0,
         }
     }
 
     /// The program for a filter, for frames of this link. It passes everything where the link is neither Ethernet nor raw
     /// IP, and where it would be too long for the kernel.
     pub fn new(filter: &Expression, link: LinkType, snap_length: u32) -> Self {
+        Self::stepping_over(MOST_TAGS, filter, link, snap_length)
+    }
+
+    /// The shortest program for a filter: frames with VLAN tags inside pass.
+    pub fn short(filter: &Expression, link: LinkType, snap_length: u32) -> Self {
+        Self::stepping_over(0, filter, link, snap_length)
+    }
+
+    fn stepping_over(most: u8, filter: &Expression, link: LinkType, snap_length: u32) -> Self {
         let is_ethernet = match link {
             LinkType::ETHERNET => true,
             LinkType::RAW => false,
             _ => return Self::everything(snap_length),
         };
-        let mut writer = Writer::new(filter, is_ethernet);
-        writer.frame();
-        match writer.assembler.finish(writer.pass, writer.drop, snap_length) {
-            Some(instructions) => Self {
-                instructions,
-                is_exact: writer.reduction.is_exact,
-            },
-            None => Self::everything(snap_length),
+        for tags in (0..=if is_ethernet { most } else { 0 }).rev() {
+            let mut writer = Writer::new(filter);
+            if is_ethernet {
+                writer.ether_type(12, tags);
+            } else {
+                writer.raw();
+            }
+            if let Some(instructions) = writer.assembler.finish(writer.pass, writer.drop, snap_length) {
+                return Self {
+                    instructions,
+                    is_exact: writer.reduction.is_exact,
+                    tags,
+                };
+            }
         }
+        Self::everything(snap_length)
     }
 
     /// The instructions, at least one.
@@ -105,6 +128,8 @@ const TUNNEL_PORTS: [u16; 7] = [1701, 2152, 4789, 5072, 6081, 6635, 8472];
 const IPV4: u32 = 0x0800;
 const ARP: u32 = 0x0806;
 const IPV6: u32 = 0x86dd;
+/// 802.1Q, 802.1ad, and the numbers used before that.
+const TAGS: [u32; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
 
 struct Writer<'a> {
     filter: &'a Expression,
@@ -112,46 +137,61 @@ struct Writer<'a> {
     assembler: Assembler,
     /// Where the IP header begins.
     network: u32,
-    is_ethernet: bool,
     pass: Label,
     drop: Label,
 }
 
 impl<'a> Writer<'a> {
-    fn new(filter: &'a Expression, is_ethernet: bool) -> Self {
+    fn new(filter: &'a Expression) -> Self {
         let mut assembler = Assembler::default();
         Self {
             filter,
             reduction: Reduction::default(),
-            network: if is_ethernet { 14 } else { 0 },
-            is_ethernet,
+            network: 0,
             pass: assembler.label(),
             drop: assembler.label(),
             assembler,
         }
     }
 
-    fn frame(&mut self) {
+    /// What follows Ethernet's addresses, or a VLAN tag: a type at `offset`, and what it says.
+    fn ether_type(&mut self, offset: u32, tags: u8) {
         let (v4, v6) = (self.assembler.label(), self.assembler.label());
-        let arp = self.assembler.label();
-        if self.is_ethernet {
-            self.assembler.load_short(12);
-            for (number, label) in [(IPV4, v4), (IPV6, v6), (ARP, arp)] {
-                self.assembler.equal_or_next(number, label);
-            }
-        } else {
-            self.assembler.load_byte(0);
-            self.assembler.and(0xf0);
-            for (number, label) in [(0x40, v4), (0x60, v6)] {
-                self.assembler.equal_or_next(number, label);
+        let (arp, tagged) = (self.assembler.label(), self.assembler.label());
+        self.assembler.load_short(offset);
+        for (number, label) in [(IPV4, v4), (IPV6, v6), (ARP, arp)] {
+            self.assembler.equal_or_next(number, label);
+        }
+        if tags > 0 {
+            for number in TAGS {
+                self.assembler.equal_or_next(number, tagged);
             }
         }
         self.assembler.go_to(self.pass);
-        if self.is_ethernet {
-            self.assembler.place(arp);
-            let condition = self.reduction.without_fields(self.filter);
-            self.condition(&condition, Family::V4, self.pass, self.drop);
+        self.assembler.place(arp);
+        let condition = self.reduction.without_fields(self.filter);
+        self.condition(&condition, Family::V4, self.pass, self.drop);
+        self.network = offset + 2;
+        self.internet(v4, v6);
+        if tags > 0 {
+            self.assembler.place(tagged);
+            self.ether_type(offset + 4, tags - 1);
         }
+    }
+
+    /// IP without anything before it.
+    fn raw(&mut self) {
+        let (v4, v6) = (self.assembler.label(), self.assembler.label());
+        self.assembler.load_byte(0);
+        self.assembler.and(0xf0);
+        for (number, label) in [(0x40, v4), (0x60, v6)] {
+            self.assembler.equal_or_next(number, label);
+        }
+        self.assembler.go_to(self.pass);
+        self.internet(v4, v6);
+    }
+
+    fn internet(&mut self, v4: Label, v6: Label) {
         self.assembler.place(v4);
         self.assembler.load_short(self.network + 6);
         let whole = self.assembler.label();

@@ -46,15 +46,17 @@ impl Tap {
             };
             Socket::create().and_then(|descriptor| Socket::open(descriptor, wanted))
         };
-        let mut program = Program::new(&options.filter, link_type, options.snap_length);
-        let socket = match open(&program) {
-            // Longer than `net.core.optmem_max` allows: the engine filters.
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && program.instructions().len() > 1 => {
-                program = Program::everything(options.snap_length);
-                open(&program)
+        let (filter, bytes) = (&options.filter, options.snap_length);
+        let mut program = Program::new(filter, link_type, bytes);
+        let mut socket = open(&program);
+        // Longer than `net.core.optmem_max` allows: the engine filters, first what has VLAN tags, then everything.
+        for shorter in [Program::short, |_: &_, _, bytes| Program::everything(bytes)] {
+            let is_too_long = |error: &io::Error| error.raw_os_error() == Some(libc::ENOMEM);
+            if socket.as_ref().is_err_and(is_too_long) && program.instructions().len() > 1 {
+                program = shorter(filter, link_type, bytes);
+                socket = open(&program);
             }
-            other => other,
-        };
+        }
         let socket = socket.map_err(|error| refused(action(), &error))?;
         Ok(Self {
             interface: Interface {
