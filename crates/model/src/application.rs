@@ -60,6 +60,7 @@ applications! {
     Ike "ike",
     Imap "imap",
     Irc "irc",
+    IrcData "irc_data",
     Kerberos "kerberos",
     Ldap "ldap",
     Llmnr "llmnr",

@@ -5,6 +5,7 @@
 //! early and counted; above nine tenths of it, time-outs are cut. See [`FlowOptions`].
 
 mod account;
+mod expected;
 mod history;
 mod key;
 mod row;
@@ -17,10 +18,11 @@ mod timeouts;
 mod totals;
 mod wheel;
 
-use atalaya_model::{Event, Networks, Text, Time, Wire};
+use atalaya_model::{Basis, Event, Networks, Text, Time, Wire};
 use atalaya_wire::{Limits, Packet, Said};
 use foldhash::HashMap;
 
+use self::expected::Expected;
 use self::key::Key;
 use self::row::Row;
 use self::table::Table;
@@ -78,6 +80,7 @@ pub(crate) struct Flows {
     ids: HashMap<u64, u32>,
     interfaces: Vec<Option<Text>>,
     totals: totals::Totals,
+    expected: Expected,
     /// Conversations that were ended early since the last gap, for want of room.
     hurried: u64,
     /// Rows whose second was there, and that were not looked at yet.
@@ -100,6 +103,7 @@ impl Flows {
             ids: HashMap::default(),
             interfaces: Vec::new(),
             totals: totals::Totals::default(),
+            expected: Expected::default(),
             hurried: 0,
             due: Vec::new(),
             ending: Vec::new(),
@@ -209,7 +213,11 @@ impl Flows {
             self.end(slot, ground, out);
         }
         *ground.last_id += 1;
-        let row = Row::new(key, end, packet, ground.networks, *ground.last_id);
+        let mut row = Row::new(key, end, packet, ground.networks, *ground.last_id);
+        if row.is_tcp() && !self.expected.is_empty() {
+            let announced = self.expected.take(key.endpoint(!row.source), packet.time);
+            row.application = announced.map(|application| (application, Basis::Content));
+        }
         let id = row.id;
         let slot = self.table.insert(row);
         if self.options.by_id {

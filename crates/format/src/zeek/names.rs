@@ -12,6 +12,7 @@ pub(super) const fn service(application: Application) -> &'static str {
         Application::FtpData => "ftp-data",
         Application::Gtp => "gtpv1",
         Application::Http2 => "http",
+        Application::IrcData => "irc-dcc-data",
         Application::Kerberos => "krb_tcp",
         Application::Ldap => "ldap_tcp",
         Application::Llmnr | Application::Mdns | Application::NetbiosNs => "dns",

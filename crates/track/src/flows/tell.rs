@@ -155,10 +155,13 @@ impl Flows {
         if let Some(row) = self.table.get_mut(slot) {
             let client = row.key.endpoint(row.source).ip;
             for (time, message) in &said {
-                if let Message::Dns(dns) = message {
-                    ground.names.learn(client, dns, *time);
-                } else {
-                    row.talk.get_or_insert_default().note(message);
+                match message {
+                    Message::Dns(dns) => ground.names.learn(client, dns, *time),
+                    Message::Other(other) => {
+                        let server = row.key.endpoint(!row.source).ip;
+                        self.expected.learn(other, client, server, *time);
+                    }
+                    _ => row.talk.get_or_insert_default().note(message),
                 }
             }
         }

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use atalaya_model::{
-    Connection, ConnectionState, Direction, Fact, NameSource, Outcome, Side, SocketState, Stage,
+    Application, Connection, ConnectionState, Direction, Fact, NameSource, Outcome, Side, SocketState, Stage,
 };
 use atalaya_wire::{Ip, Segment};
 use proptest::prelude::*;
@@ -582,4 +582,39 @@ proptest! {
         prop_assert_eq!(packets, segments.len() as u64);
         prop_assert_eq!(bench.flows.len(), 0);
     }
+}
+
+/// A connection to a place that was announced on another one, and what the client says in it first.
+#[track_caller]
+fn announced(words: &[u8], application: Option<Application>) {
+    let (control, waiting) = ((2, 21), (2, 50_000));
+    let mut bench = Bench::new(FlowOptions::default());
+    bench
+        .segment(CLIENT, control, SYN, (9, 0), b"")
+        .segment(control, CLIENT, SYN | ACK, (9, 10), b"")
+        .segment(control, CLIENT, ACK, (10, 10), b"220 FTP\r\n")
+        .segment(CLIENT, control, ACK, (10, 19), b"PASV\r\n")
+        .segment(control, CLIENT, ACK, (19, 16), b"227 (192,168,0,9,195,80)\r\n")
+        .segment(CLIENT, waiting, SYN, (9, 0), b"")
+        .segment(waiting, CLIENT, SYN | ACK, (9, 10), b"")
+        .segment(CLIENT, waiting, ACK, (10, 10), words)
+        .segment(CLIENT, (2, 50_001), SYN, (9, 0), b"");
+    let found = bench.closed().into_iter().map(|connection| {
+        let wire = connection.wire.as_ref().unwrap();
+        (connection.destination.port, wire.application)
+    });
+    let content = |application| Some((application, Basis::Content));
+    let wanted = [
+        (21, content(Application::Ftp)),
+        (50_000, application.and_then(content)),
+        (50_001, None),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn what_was_announced_is_named_and_what_is_said_wins() {
+    announced(b"0123456789", Some(Application::FtpData));
+    announced(b"", Some(Application::FtpData));
+    announced(b"GET / HTTP/1.1\r\n\r\n", Some(Application::Http));
 }

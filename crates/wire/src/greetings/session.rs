@@ -1,8 +1,10 @@
-//! FTP (RFC 959), IMAP (RFC 9051) and POP3 (RFC 1939): who logs in, and what FTP fetches and stores. Passwords are not
-//! even looked at.
+//! FTP (RFC 959, 2428), IMAP (RFC 9051) and POP3 (RFC 1939): who logs in, what FTP fetches and stores, and where it will
+//! do so. Passwords are not even looked at.
 //!
 //! Attributes: `greeting`, `user`, `mechanism`, `login` (`accepted`, `refused`), `starttls`; of FTP, one fact each:
-//! `command`, `path`, `code`.
+//! `command`, `path`, `code`, and of the commands that announce a connection for data `data_address` and `data_port`.
+
+mod data;
 
 use atalaya_model::protocol::Other;
 use atalaya_model::{Application, Message, Side, Time};
@@ -26,7 +28,7 @@ pub(super) struct Reader {
     /// The server's first line was read.
     is_greeted: bool,
     awaits: Awaits,
-    /// FTP's file command whose answer has not come.
+    /// FTP's command about a file or a connection for data whose answer has not come.
     file: Option<(Time, Other)>,
     /// Nothing more is read.
     is_over: bool,
@@ -116,6 +118,10 @@ impl Reader {
                 .push(("command".into(), text(name.trim_ascii(), 8)));
             file.attributes.push(("path".into(), text(path, 512)));
             self.file = Some((time, file));
+        } else if self.application == Application::Ftp
+            && let Some(announcement) = data::command(command)
+        {
+            self.file = Some((time, announcement));
         }
     }
 
@@ -132,6 +138,7 @@ impl Reader {
                     if code >= 200
                         && let Some((time, mut file)) = self.file.take()
                     {
+                        data::answer(code, words, &mut file);
                         file.attributes.push(("code".into(), code.to_string().into()));
                         out.push((time, Message::Other(Box::new(file))));
                     }

@@ -287,6 +287,31 @@ fn sessions() {
     );
     says(&found, "nick", "ana");
     says(&found, "server", "irc.example");
+    let offers = told(
+        Stream,
+        6_667,
+        &[
+            (
+                Source,
+                b"NICK ana\r\nPRIVMSG bo :a secret\r\nPRIVMSG bo :\x01DCC SE",
+            ),
+            (Source, b"ND \"a b.txt\" 3221225993 59130 7\x01\r\n"),
+            (
+                Destination,
+                b":bo!b@x PRIVMSG ana :\x01DCC CHAT chat 2001:db8::1 5000\x01\r\n",
+            ),
+            (Destination, b":bo!b@x PRIVMSG ana :\x01DCC SEND c 1 0 7\x01\r\n"),
+        ],
+    );
+    let offers: Vec<String> = offers
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(
+        offers.join(" "),
+        "command=DCC SEND path=a b.txt data_address=192.0.2.9 data_port=59130 \
+         command=DCC CHAT data_address=2001:db8::1 data_port=5000 nick=ana server=bo!b@x"
+    );
     spoken(
         Stream,
         9,

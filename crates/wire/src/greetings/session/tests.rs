@@ -82,6 +82,38 @@ fn sessions() {
 }
 
 #[test]
+fn connections_for_data_are_announced() {
+    let session: [(Side, &[u8]); 13] = [
+        (SERVER, b"220 FTP here\r\n"),
+        (CLIENT, b"PASV\r\n"),
+        (SERVER, b"227 Entering Passive Mode (192,0,2,7,221,90).\r\n"),
+        (CLIENT, b"port 192,0,2,9,0,21\r\n"),
+        (SERVER, b"200 well\r\n"),
+        (CLIENT, b"EPSV\r\n"),
+        (SERVER, b"229 Entering Extended Passive Mode (|||57086|)\r\n"),
+        (CLIENT, b"EPRT |2|2001:db8::9|49189|\r\n"),
+        (SERVER, b"200 well\r\n"),
+        (CLIENT, b"PORT 192,0,2,9,0\r\n"),
+        (SERVER, b"501 no\r\n"),
+        (CLIENT, b"EPSV ALL\r\n"),
+        (SERVER, b"200 so be it\r\n"),
+    ];
+    for size in [1, 9, 1_000] {
+        let (texts, _) = said(Reader::ftp(&Limits::default()), &session, size);
+        assert_eq!(
+            texts,
+            [
+                "command=PASV data_address=192.0.2.7 data_port=56666 code=227",
+                "command=PORT data_address=192.0.2.9 data_port=21 code=200",
+                "command=EPSV data_port=57086 code=229",
+                "command=EPRT data_address=2001:db8::9 data_port=49189 code=200",
+                "greeting=FTP here",
+            ]
+        );
+    }
+}
+
+#[test]
 fn tls_follows() {
     let becomes = |consumed| Appetite::Becomes {
         application: Some(Application::Tls),
