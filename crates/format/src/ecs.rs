@@ -22,7 +22,6 @@ use atalaya_model::{AlertRecord, Event, Fact, Text};
 use crate::catalogue::Language;
 use subject::Subject;
 
-pub(crate) use said::present;
 pub use usage::process_use;
 
 /// Whose records they are.
@@ -46,6 +45,7 @@ pub fn record(out: &mut String, record: Record<'_>, context: &Context) {
     let subject = Subject::Record(record);
     match record {
         Record::Connection(it) => connection::write(out, &subject, it, context),
+        Record::Protocol(it) => protocol::write(out, &subject, it, context),
         _ => members::write(out, &subject, context),
     }
 }
@@ -67,10 +67,10 @@ pub fn alert_record(out: &mut String, row: &AlertRecord, context: &Context) {
     members::write(out, &Subject::Row(row), context);
 }
 
-/// The record by which a filter judges an event: of what was said, the conversation in which it was said.
+/// The record by which a filter judges an event.
 pub fn judged(event: &Event) -> Option<Record<'_>> {
     match &event.fact {
-        Fact::Protocol(protocol) => Some(Record::Connection(&protocol.connection)),
+        Fact::Protocol(protocol) => Some(Record::Protocol(protocol)),
         _ => record_of(event),
     }
 }

@@ -7,11 +7,12 @@ mod alerts;
 mod connections;
 mod losses;
 mod processes;
+mod said;
 mod wire;
 
 use std::sync::Arc;
 
-use crate::{AlertRecord, Connection, Gap, Listener, Process, Value};
+use crate::{AlertRecord, Connection, Gap, Listener, Process, Protocol, Value};
 
 /// One record that has fields. The filter is evaluated on it, and every outlet writes it.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +23,11 @@ pub enum Record<'a> {
     Listener(&'a Listener),
     Alert(&'a crate::Alert),
     Gap(&'a Gap),
+    /// Something that was said, with the conversation in which it was.
+    Protocol(&'a Protocol),
 }
 
-/// The kinds of record, each with its SQL view.
+/// The kinds of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "one variant a kind of record")]
 pub enum Kind {
@@ -33,11 +36,12 @@ pub enum Kind {
     Listener,
     Alert,
     Gap,
+    Protocol,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
+    /// Every kind that is kept, each in an SQL view of its own: all but what was said.
+    pub const KEPT: [Self; 5] = [
         Self::Connection,
         Self::Process,
         Self::Listener,
@@ -45,7 +49,7 @@ impl Kind {
         Self::Gap,
     ];
 
-    /// The SQL view that holds records of this kind.
+    /// The SQL view that holds records of this kind; there is none of what was said.
     pub const fn view(self) -> &'static str {
         match self {
             Self::Connection => "connections",
@@ -53,13 +57,14 @@ impl Kind {
             Self::Listener => "listeners",
             Self::Alert => "alerts",
             Self::Gap => "gaps",
+            Self::Protocol => "protocols",
         }
     }
 
     /// The `event.category` of ECS.
     pub const fn category(self) -> &'static str {
         match self {
-            Self::Connection | Self::Listener => "network",
+            Self::Connection | Self::Listener | Self::Protocol => "network",
             Self::Process => "process",
             Self::Alert => "intrusion_detection",
             Self::Gap => "host",
@@ -76,6 +81,7 @@ impl Record<'_> {
             Self::Listener(_) => Kind::Listener,
             Self::Alert(_) => Kind::Alert,
             Self::Gap(_) => Kind::Gap,
+            Self::Protocol(_) => Kind::Protocol,
         }
     }
 
@@ -86,6 +92,7 @@ impl Record<'_> {
             Self::Process(process) => Some(process),
             Self::Listener(listener) => listener.process.as_deref(),
             Self::Alert(alert) => alert.finding.process.as_deref(),
+            Self::Protocol(protocol) => protocol.connection.process.as_deref(),
             Self::Gap(_) => None,
         }
     }
@@ -94,6 +101,7 @@ impl Record<'_> {
     pub fn connection(&self) -> Option<&Connection> {
         match self {
             Self::Connection(connection) => Some(connection),
+            Self::Protocol(protocol) => Some(&protocol.connection),
             Self::Alert(alert) => alert.finding.connections.first().map(Arc::as_ref),
             _ => None,
         }
@@ -153,7 +161,7 @@ pub struct Field {
     pub name: &'static str,
     /// Short names that the filter accepts too.
     pub aliases: &'static [&'static str],
-    /// Column of the SQL view and header in CSV.
+    /// Column of the SQL view and header in CSV; empty where only what was said has the field, which has neither.
     pub column: &'static str,
     /// What the values are.
     pub kind: Type,
@@ -169,6 +177,21 @@ pub struct Field {
     pub get: fn(&Record<'_>) -> Option<Value>,
 }
 
+impl Field {
+    /// Its value in a record that has it, `None` where it is unset or not the record's. What was said has the fields
+    /// of its conversation, too.
+    pub fn value(&self, record: &Record<'_>) -> Option<Value> {
+        // A getter may reach further than its field does: an alert has a connection, but not its `side`.
+        match record {
+            _ if self.of.contains(&record.kind()) => (self.get)(record),
+            Record::Protocol(protocol) if self.of.contains(&Kind::Connection) => {
+                (self.get)(&Record::Connection(&protocol.connection))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Every field, in the order in which records show them.
 pub fn all() -> impl Iterator<Item = &'static Field> {
     [
@@ -176,6 +199,7 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
         losses::FIELDS,
         connections::FIELDS,
         wire::FIELDS,
+        said::FIELDS,
         processes::FIELDS,
     ]
     .into_iter()
@@ -215,9 +239,15 @@ mod tests {
                 assert!(keys.insert(key.to_ascii_lowercase()), "{key} is declared twice");
             }
             assert!(
-                columns.insert(field.column),
+                field.column.is_empty() || columns.insert(field.column),
                 "column {} is declared twice",
                 field.column
+            );
+            assert_eq!(
+                field.column.is_empty(),
+                field.of == [Kind::Protocol],
+                "{}",
+                field.name
             );
             assert!(field.doc.ends_with('.'), "{} needs a sentence", field.name);
             assert!(!field.of.is_empty(), "{} belongs to no record", field.name);

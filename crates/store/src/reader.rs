@@ -287,6 +287,7 @@ impl Reader {
     fn record(&self, loader: &mut Loader, kind: Kind, id: i64) -> Result<Option<Stored>, StoreError> {
         let connection = &self.connection;
         let table = match kind {
+            Kind::Protocol => return Ok(None),
             Kind::Process => return Ok(loader.process(connection, id)?.map(Stored::Process)),
             Kind::Alert => {
                 let alert = alerts::load(connection, id)?;

@@ -35,7 +35,7 @@ pub(crate) fn keep(connection: &Connection, text: &str) -> Result<(), StoreError
 }
 
 pub(crate) fn drop_all(connection: &Connection) -> Result<(), StoreError> {
-    for kind in Kind::ALL {
+    for kind in Kind::KEPT {
         connection.execute_batch(&format!("DROP VIEW IF EXISTS {}", kind.view()))?;
     }
     Ok(())

@@ -160,16 +160,16 @@ const EXAMPLE: &[&str] = &[
 pub(super) fn write(out: &mut String, subject: &Subject<'_>, context: &Context) {
     static SHAPES: LazyLock<[[Tree; 6]; 2]> = LazyLock::new(|| {
         [false, true].map(|of_captures| {
-            let [a, b, c, d, e] = Kind::ALL.map(|kind| shape(Some(kind), of_captures));
+            let [a, b, c, d, e] = Kind::KEPT.map(|kind| shape(Some(kind), of_captures));
             [a, b, c, d, e, shape(None, of_captures)]
         })
     });
     let record = subject.record();
     let shapes = &SHAPES[usize::from(context.of_captures)];
-    // In the order of `Kind::ALL`; the test of the snapshots fails where that changes.
+    // In the order of `Kind::KEPT`; the test of the snapshots fails where that changes.
     let shape = match subject.kind() {
         Some(kind) => &shapes[kind as usize],
-        None => &shapes[Kind::ALL.len()],
+        None => &shapes[Kind::KEPT.len()],
     };
     shape.write(out, record.as_ref(), subject, context);
 }

@@ -1,8 +1,6 @@
 //! What was said in a conversation, with the names of ECS where it has one. Each function writes the
 //! members that bear its name, or the value of the one that does.
 
-use std::fmt::Write;
-
 use atalaya_model::protocol::dns::{Answer, Data, Dns, code_name, type_name};
 use atalaya_model::protocol::tls::{Certificate, Tls, cipher_name, curve_name, version_words};
 use atalaya_model::protocol::{Http, Http2Settings, Mail, Quic, Ssh};
@@ -15,16 +13,6 @@ pub(super) enum Much {
     Little,
     All,
 }
-
-/// Bits of the second 16 of DNS's header, by their names.
-const FLAGS: [(u16, &str); 6] = [
-    (0x0400, "AA"),
-    (0x0200, "TC"),
-    (0x0100, "RD"),
-    (0x0080, "RA"),
-    (0x0020, "AD"),
-    (0x0010, "CD"),
-];
 
 pub(super) fn dns(out: &mut String, dns: &Dns) {
     object(out, |it| {
@@ -41,9 +29,7 @@ pub(super) fn dns(out: &mut String, dns: &Dns) {
             5 => it.word("op_code", "UPDATE"),
             other => it.word("op_code", &other.to_string()),
         }
-        let flags = response.map_or(dns.flags, |response| response.flags);
-        let set = FLAGS.iter().filter(|(bit, _)| flags & bit > 0);
-        it.list("header_flags", set, |out, (_, name)| json::text(out, name));
+        it.list("header_flags", dns.header_flags(), json::text);
         if let Some(question) = dns.questions.first() {
             it.object("question", |it| {
                 it.text("name", &question.name);
@@ -96,61 +82,9 @@ fn answer(out: &mut String, answer: &Answer, asked: &str) {
             Data::Address(ip) => it.address("data", *ip),
             Data::Name(name) | Data::Other(name) => it.text("data", name),
             Data::Empty | Data::Unreadable => {}
-            data => {
-                let mut text = String::new();
-                present(&mut text, data);
-                it.text("data", &text);
-            }
+            data => it.text("data", &data.to_string()),
         }
     });
-}
-
-/// A record's data in one line, in the order of its standard.
-pub(crate) fn present(out: &mut String, data: &Data) {
-    match data {
-        Data::Address(ip) => write!(out, "{ip}"),
-        Data::Name(name) | Data::Other(name) => write!(out, "{name}"),
-        Data::Text(texts) => write!(out, "{}", texts.join(" ")),
-        Data::Mx { preference, name } => write!(out, "{preference} {name}"),
-        Data::Srv {
-            priority,
-            weight,
-            port,
-            name,
-        } => write!(out, "{priority} {weight} {port} {name}"),
-        Data::Soa {
-            mname, rname, serial, ..
-        } => write!(out, "{mname} {rname} {serial}"),
-        Data::Sshfp {
-            algorithm,
-            kind,
-            fingerprint,
-        } => write!(out, "{algorithm} {kind} {fingerprint}"),
-        Data::Ds {
-            key_tag,
-            algorithm,
-            digest_kind,
-            digest,
-        } => write!(out, "{key_tag} {algorithm} {digest_kind} {digest}"),
-        Data::Dnskey {
-            flags,
-            protocol,
-            algorithm,
-            ..
-        } => write!(out, "{flags} {protocol} {algorithm}"),
-        Data::Rrsig {
-            covered,
-            algorithm,
-            key_tag,
-            signer,
-            ..
-        } => write!(out, "{covered} {algorithm} {key_tag} {signer}"),
-        Data::Nsec { next, kinds } => write!(out, "{next} {kinds}"),
-        Data::Caa { flags, tag, value } => write!(out, "{flags} {tag} {value}"),
-        Data::Empty | Data::Unreadable => Ok(()),
-    }
-    // Writing to a String cannot fail.
-    .unwrap_or_default();
 }
 
 pub(super) fn tls(line: &mut Object<'_>, tls: &Tls, much: Much) {

@@ -148,6 +148,7 @@ impl<'a> Subject<'a> {
             (Some(Kind::Listener), _) => "atalaya.listener",
             (Some(Kind::Alert), _) => "atalaya.alert",
             (Some(Kind::Gap), _) => "atalaya.gap",
+            (Some(Kind::Protocol), _) => "atalaya.protocol",
             (None, _) if self.tier().is_some() => "atalaya.tier",
             (None, _) => "atalaya.tick",
         }
@@ -161,5 +162,6 @@ fn record_time(record: &Record<'_>) -> Time {
         Record::Listener(listener) => listener.ended.unwrap_or(listener.started),
         Record::Alert(alert) => alert.finding.time,
         Record::Gap(gap) => gap.time,
+        Record::Protocol(protocol) => protocol.time,
     }
 }

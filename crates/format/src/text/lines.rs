@@ -67,6 +67,10 @@ pub fn record(record: &Record<'_>, language: Language) -> String {
             let reason = escape::start(&gap.reason, MAX_SENTENCE);
             return format!("{} ({}): {reason}", gap.stage.name(), gap.count);
         }
+        Record::Protocol(protocol) => {
+            let what = connection(&protocol.connection, language);
+            format!("{what} {}", said(protocol, language))
+        }
     };
     match record.process() {
         Some(it) => format!("{what} {}", process(it, language)),

@@ -64,11 +64,7 @@ fn dns(dns: &Dns, language: Language) -> String {
             Data::Address(ip) => Some(ip.to_string()),
             Data::Name(name) => Some(shown(name)),
             Data::Empty | Data::Unreadable => None,
-            data => {
-                let mut text = String::new();
-                crate::ecs::present(&mut text, data);
-                Some(shown(&text))
-            }
+            data => Some(shown(&data.to_string())),
         })
         .collect();
     let more = answers.len().saturating_sub(MAX_ITEMS);

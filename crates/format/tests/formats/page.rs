@@ -57,22 +57,30 @@ fn codes(names: &[&str]) -> String {
 
 fn page() -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("\n## Which record has which field\n\n| field | connections | processes | listeners | alerts | gaps |\n|---|---|---|---|---|---|\n");
+    page.push_str("\n## Which record has which field\n\n| field | connections | processes | listeners | alerts | gaps | said |\n|---|---|---|---|---|---|---|\n");
     for field in fields::all() {
-        let marks = Kind::ALL.map(|kind| if field.of.contains(&kind) { "x" } else { "" });
+        let kinds = Kind::KEPT.into_iter().chain([Kind::Protocol]);
+        let marks: Vec<_> = kinds
+            .map(|kind| if field.of.contains(&kind) { "x" } else { "" })
+            .collect();
         writeln!(page, "| `{}` | {} |", field.name, marks.join(" | ")).unwrap();
     }
     page.push_str(
-        "\nAn alert has the fields of its process, of its first example connection and of its listener.\n",
+        "\nAn alert has the fields of its process, of its first example connection and of its listener.\n\n\
+         What was said (`--events protocol`) has the fields of its conversation, too, for filters. Where both have one, \
+         as of\nTLS, HTTP and SSH, it is what was said there, and of another protocol the conversation's: \
+         `http.request.method:POST`\nfinds each such request, and the conversations whose first request was one.\n",
     );
     page.push_str("\n## The fields\n\n| field | short | column | type | privacy | meaning | in Sigma rules |\n|---|---|---|---|---|---|---|\n");
     for field in fields::all() {
+        let column = Some(field.column).filter(|column| !column.is_empty());
+        let column = column.as_slice();
         writeln!(
             page,
-            "| `{}` | {} | `{}` | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {} | {} | {} | {} |",
             field.name,
             codes(field.aliases),
-            field.column,
+            codes(column),
             type_of(field),
             privacy_of(field),
             field.doc,

@@ -1,6 +1,6 @@
 //! Fields of conversations and listeners.
 
-use super::Kind::{Alert, Connection, Listener};
+use super::Kind::{Alert, Connection, Listener, Protocol};
 use super::{Field, Privacy, Record, Type};
 use crate::community_id::community_id;
 use crate::{Attribution, Outcome, Value};
@@ -134,11 +134,16 @@ pub(super) const FIELDS: &[Field] = &[
         aliases: &["service"],
         column: "service",
         kind: Type::Text,
-        doc: "The service that usually has the port.",
+        doc: "The service that usually has the port; of what was said, what is spoken (a filter looks at both).",
         sigma: &["DestinationPortName"],
         privacy: Privacy::Plain,
-        of: SOCKETS,
+        of: &[Connection, Listener, Alert, Protocol],
         get: |r| {
+            if let Record::Protocol(protocol) = r {
+                let spoken = [protocol.message.kind().into()].into_iter();
+                let service = protocol.connection.service.as_ref().map(Value::from);
+                return Some(Value::List(spoken.chain(service).collect()));
+            }
             let service = r.connection().and_then(|c| c.service.as_ref());
             service
                 .or_else(|| r.listener().and_then(|l| l.service.as_ref()))

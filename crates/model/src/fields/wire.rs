@@ -1,39 +1,80 @@
-//! Fields of conversations that only packets tell.
+//! Fields of conversations that only packets tell. Those of a protocol are also of what was said: there it is the
+//! record's own word, and of a record of another protocol the conversation's.
 
-use super::Kind::Connection;
+use super::Kind::{self, Connection};
 use super::{Field, Privacy, Record, Type};
-use crate::protocol::tls::{Certificate, ClientHello, version_words};
-use crate::protocol::{Http, Ssh, Tls};
+use crate::protocol::tls::{Certificate, ClientHello, ServerHello, version_words};
+use crate::protocol::{Http, Message, Ssh, Tls};
 use crate::{Value, Wire};
+
+/// What was said in a conversation, and the conversation itself.
+const SAID: &[Kind] = &[Connection, Kind::Protocol];
 
 fn wire<'a>(record: &Record<'a>) -> Option<&'a Wire> {
     match record {
         Record::Connection(connection) => connection.wire.as_deref(),
+        Record::Protocol(protocol) => protocol.connection.wire.as_deref(),
+        _ => None,
+    }
+}
+
+pub(super) fn message<'a>(record: &Record<'a>) -> Option<&'a Message> {
+    match record {
+        Record::Protocol(protocol) => Some(&protocol.message),
         _ => None,
     }
 }
 
 fn tls<'a>(record: &Record<'a>) -> Option<&'a Tls> {
-    wire(record)?.tls.as_deref()
+    match message(record) {
+        Some(Message::Tls(tls)) => Some(tls),
+        _ => wire(record)?.tls.as_deref(),
+    }
 }
 
 fn hello<'a>(record: &Record<'a>) -> Option<&'a ClientHello> {
-    tls(record)?.client.as_ref()
+    match message(record) {
+        Some(Message::Quic(quic)) => quic.client.as_ref(),
+        _ => tls(record)?.client.as_ref(),
+    }
+}
+
+fn answer<'a>(record: &Record<'a>) -> Option<&'a ServerHello> {
+    match message(record) {
+        Some(Message::Quic(quic)) => quic.server.as_ref(),
+        _ => tls(record)?.server.as_ref(),
+    }
+}
+
+fn version(record: &Record<'_>) -> Option<u16> {
+    match message(record) {
+        Some(Message::Quic(quic)) => quic.tls().version,
+        _ => tls(record)?.version,
+    }
 }
 
 fn certificate<'a>(record: &Record<'a>) -> Option<&'a Certificate> {
-    tls(record)?.certificates.first()
+    match message(record) {
+        Some(Message::Quic(_)) => None,
+        _ => tls(record)?.certificates.first(),
+    }
 }
 
 fn http<'a>(record: &Record<'a>) -> Option<&'a Http> {
-    wire(record)?.http.as_deref()
+    match message(record) {
+        Some(Message::Http(http)) => Some(http),
+        _ => wire(record)?.http.as_deref(),
+    }
 }
 
 fn ssh<'a>(record: &Record<'a>) -> Option<&'a Ssh> {
-    wire(record)?.ssh.as_deref()
+    match message(record) {
+        Some(Message::Ssh(ssh)) => Some(ssh),
+        _ => wire(record)?.ssh.as_deref(),
+    }
 }
 
-fn boxed(text: &Option<Box<str>>) -> Option<Value> {
+pub(super) fn boxed(text: &Option<Box<str>>) -> Option<Value> {
     text.as_deref().map(Value::from)
 }
 
@@ -202,8 +243,8 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "`tls`, `dtls` or `ssl`.",
         sigma: &[],
         privacy: Privacy::Plain,
-        of: &[Connection],
-        get: |r| Some(version_words(tls(r)?.version?).0.into()),
+        of: SAID,
+        get: |r| Some(version_words(version(r)?).0.into()),
     },
     Field {
         name: "tls.version",
@@ -213,8 +254,8 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Version of TLS in force: `1.2`, `1.3`.",
         sigma: &["tls_version"],
         privacy: Privacy::Plain,
-        of: &[Connection],
-        get: |r| Some(version_words(tls(r)?.version?).1.as_ref().into()),
+        of: SAID,
+        get: |r| Some(version_words(version(r)?).1.as_ref().into()),
     },
     Field {
         name: "tls.next_protocol",
@@ -224,8 +265,8 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Application protocol that the server chose (in the clear up to TLS 1.2).",
         sigma: &["next_protocol"],
         privacy: Privacy::Plain,
-        of: &[Connection],
-        get: |r| boxed(&tls(r)?.server.as_ref()?.protocol),
+        of: SAID,
+        get: |r| boxed(&answer(r)?.protocol),
     },
     Field {
         name: "tls.client.server_name",
@@ -235,7 +276,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Server name in the client's hello.",
         sigma: &["server_name"],
         privacy: Privacy::Personal,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&hello(r)?.server_name),
     },
     Field {
@@ -246,7 +287,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "JA3 of the client's hello.",
         sigma: &["ja3"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&hello(r)?.ja3),
     },
     Field {
@@ -257,7 +298,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "JA4 of the client's hello.",
         sigma: &["ja4"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| word(&hello(r)?.ja4),
     },
     Field {
@@ -268,7 +309,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Application protocols that the client offers.",
         sigma: &[],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| {
             let names: Vec<_> = hello(r)?
                 .protocols
@@ -286,8 +327,8 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "JA3S of the server's hello.",
         sigma: &["ja3s"],
         privacy: Privacy::Plain,
-        of: &[Connection],
-        get: |r| word(&tls(r)?.server.as_ref()?.ja3s),
+        of: SAID,
+        get: |r| word(&answer(r)?.ja3s),
     },
     Field {
         name: "tls.server.subject",
@@ -297,7 +338,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Whom the server's certificate names (in the clear up to TLS 1.2).",
         sigma: &["certificate.subject"],
         privacy: Privacy::Personal,
-        of: &[Connection],
+        of: SAID,
         get: |r| Some((&*certificate(r)?.subject).into()),
     },
     Field {
@@ -308,7 +349,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Who issued the server's certificate.",
         sigma: &["certificate.issuer"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| Some((&*certificate(r)?.issuer).into()),
     },
     Field {
@@ -319,7 +360,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "SHA-256 of the server's certificate.",
         sigma: &[],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| Some((&*certificate(r)?.sha256).into()),
     },
     Field {
@@ -330,7 +371,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Version of HTTP: `1.1`.",
         sigma: &[],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| Some(http(r)?.version_name()?.into()),
     },
     Field {
@@ -341,7 +382,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Method of the first HTTP request.",
         sigma: &["cs-method", "method"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&http(r)?.method),
     },
     Field {
@@ -352,7 +393,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "The page that the request says it comes from, without its query.",
         sigma: &["cs-referrer", "referrer"],
         privacy: Privacy::Personal,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&http(r)?.referrer),
     },
     Field {
@@ -363,7 +404,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Media type of the request's body by its first bytes.",
         sigma: &["orig_mime_types"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&http(r)?.request_mime),
     },
     Field {
@@ -374,7 +415,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Bytes of the request's body; unset where there are none.",
         sigma: &["request_body_len"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| some_bytes(http(r)?.request_bytes),
     },
     Field {
@@ -385,7 +426,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Status code of the first HTTP response.",
         sigma: &["sc-status", "status_code"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| http(r)?.status.map(Value::from),
     },
     Field {
@@ -396,7 +437,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Media type of the response's body by its first bytes.",
         sigma: &["resp_mime_types"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&http(r)?.response_mime),
     },
     Field {
@@ -407,7 +448,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Bytes of the response's body; unset where there are none.",
         sigma: &["response_body_len"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| some_bytes(http(r)?.response_bytes),
     },
     Field {
@@ -418,7 +459,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Host that the first HTTP request asks for, as said.",
         sigma: &["cs-host"],
         privacy: Privacy::Personal,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&http(r)?.host),
     },
     Field {
@@ -429,7 +470,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "What the first HTTP request asks for, without its query.",
         sigma: &["c-uri", "cs-uri-stem", "uri"],
         privacy: Privacy::Personal,
-        of: &[Connection],
+        of: SAID,
         get: |r| Some(http(r)?.path_and_query().0?.into()),
     },
     Field {
@@ -440,7 +481,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Its query; only where the configuration keeps queries.",
         sigma: &["cs-uri-query"],
         privacy: Privacy::Sensitive,
-        of: &[Connection],
+        of: SAID,
         get: |r| Some(http(r)?.path_and_query().1?.into()),
     },
     Field {
@@ -451,7 +492,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "What the client calls itself in its first HTTP request.",
         sigma: &["c-useragent"],
         privacy: Privacy::Personal,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&http(r)?.user_agent),
     },
     Field {
@@ -462,7 +503,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Banner of the SSH client.",
         sigma: &[],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&ssh(r)?.client),
     },
     Field {
@@ -473,7 +514,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "Banner of the SSH server.",
         sigma: &[],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&ssh(r)?.server),
     },
     Field {
@@ -484,7 +525,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "HASSH of the SSH client.",
         sigma: &["hassh"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&ssh(r)?.hassh),
     },
     Field {
@@ -495,7 +536,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "HASSH of the SSH server.",
         sigma: &["hasshServer"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| boxed(&ssh(r)?.hassh_server),
     },
     Field {
@@ -506,7 +547,7 @@ pub(super) const FIELDS: &[Field] = &[
         doc: "A log-in seems to have succeeded, by how much was said after it; unset where that cannot be told.",
         sigma: &["auth_success"],
         privacy: Privacy::Plain,
-        of: &[Connection],
+        of: SAID,
         get: |r| ssh(r)?.authenticated.map(Value::from),
     },
     Field {

@@ -16,11 +16,9 @@ impl Expression {
             Self::And(items) => items.iter().all(|item| item.matches(record)),
             Self::Or(items) => items.iter().any(|item| item.matches(record)),
             Self::Not(item) => !item.matches(record),
-            Self::Compare { fields, test } => fields.iter().any(|field| {
-                // A getter may reach further than its field does: an alert has a connection, but not its `side`.
-                field.of.contains(&record.kind())
-                    && (field.get)(record).is_some_and(|value| test.matches(&value))
-            }),
+            Self::Compare { fields, test } => fields
+                .iter()
+                .any(|field| field.value(record).is_some_and(|value| test.matches(&value))),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Questions for names, and their answers.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,24 @@ pub struct Dns {
 impl Dns {
     /// Aliases that are followed.
     const MOST_ALIASES: usize = 8;
+
+    /// What is set in the header, the answer's where there is one: AA, TC, RD, RA, AD, CD.
+    pub fn header_flags(&self) -> impl Iterator<Item = &'static str> + use<> {
+        const NAMES: [(u16, &str); 6] = [
+            (0x0400, "AA"),
+            (0x0200, "TC"),
+            (0x0100, "RD"),
+            (0x0080, "RA"),
+            (0x0020, "AD"),
+            (0x0010, "CD"),
+        ];
+        let flags = self
+            .response
+            .as_ref()
+            .map_or(self.flags, |response| response.flags);
+        let set = NAMES.into_iter().filter(move |(bit, _)| flags & bit > 0);
+        set.map(|(_, name)| name)
+    }
 
     /// The addresses that a good answer gives for the name that was asked for, with the seconds for which they hold:
     /// aliases inside the answer are followed. An answer to no question (mDNS) gives those of each name it tells.
@@ -216,6 +235,54 @@ pub enum Data {
     Other(Box<str>),
     /// Too short, or not what its type demands.
     Unreadable,
+}
+
+/// In one line, in the order of its standard; what is empty or could not be read is nothing.
+impl fmt::Display for Data {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(ip) => write!(to, "{ip}"),
+            Self::Name(name) | Self::Other(name) => write!(to, "{name}"),
+            Self::Text(texts) => write!(to, "{}", texts.join(" ")),
+            Self::Mx { preference, name } => write!(to, "{preference} {name}"),
+            Self::Srv {
+                priority,
+                weight,
+                port,
+                name,
+            } => write!(to, "{priority} {weight} {port} {name}"),
+            Self::Soa {
+                mname, rname, serial, ..
+            } => write!(to, "{mname} {rname} {serial}"),
+            Self::Sshfp {
+                algorithm,
+                kind,
+                fingerprint,
+            } => write!(to, "{algorithm} {kind} {fingerprint}"),
+            Self::Ds {
+                key_tag,
+                algorithm,
+                digest_kind,
+                digest,
+            } => write!(to, "{key_tag} {algorithm} {digest_kind} {digest}"),
+            Self::Dnskey {
+                flags,
+                protocol,
+                algorithm,
+                ..
+            } => write!(to, "{flags} {protocol} {algorithm}"),
+            Self::Rrsig {
+                covered,
+                algorithm,
+                key_tag,
+                signer,
+                ..
+            } => write!(to, "{covered} {algorithm} {key_tag} {signer}"),
+            Self::Nsec { next, kinds } => write!(to, "{next} {kinds}"),
+            Self::Caa { flags, tag, value } => write!(to, "{flags} {tag} {value}"),
+            Self::Empty | Self::Unreadable => Ok(()),
+        }
+    }
 }
 
 /// Names of record types by number, as in the registry; the usual ones.
