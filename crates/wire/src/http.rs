@@ -3,7 +3,7 @@
 mod body;
 mod exchange;
 mod head;
-mod kept;
+pub(crate) mod kept;
 mod mime;
 mod one;
 mod recognise;

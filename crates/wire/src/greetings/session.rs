@@ -10,6 +10,7 @@ use atalaya_model::protocol::Other;
 use atalaya_model::{Application, Message, Side, Time};
 
 use crate::analyser::{Analyser, Appetite, Guess, Limits, Opening, Piece, Said};
+use crate::http::kept::without_userinfo;
 use crate::lines::{Lines, after, reply};
 use crate::text::text;
 
@@ -116,7 +117,12 @@ impl Reader {
             let mut file = Other::new(Application::Ftp);
             file.attributes
                 .push(("command".into(), text(name.trim_ascii(), 8)));
-            file.attributes.push(("path".into(), text(path, 512)));
+            // A proxy is told the whole address, perhaps with a password; else `@` may stand in any name.
+            let path = match memchr::memmem::find(path, b"://") {
+                Some(_) => without_userinfo(path),
+                None => path.into(),
+            };
+            file.attributes.push(("path".into(), text(&path, 512)));
             self.file = Some((time, file));
         } else if self.application == Application::Ftp
             && let Some(announcement) = data::command(command)

@@ -1,6 +1,8 @@
 //! What of a target, a referrer or an authorization may be kept.
 
-use memchr::{memchr, memchr2, memmem};
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 use crate::text::text;
 
@@ -18,38 +20,70 @@ pub(super) fn address(bytes: &[u8], query_strings: bool) -> (Box<str>, bool) {
         let end = session(&bytes[..end]).unwrap_or(end);
         (&bytes[..end], end < bytes.len())
     };
-    match userinfo(kept) {
-        None => (text(kept, LONGEST), left_out),
-        Some((start, end)) => (text(&[&kept[..start], &kept[end..]].concat(), LONGEST), left_out),
-    }
+    (text(&without_userinfo(kept), LONGEST), left_out)
 }
 
-/// Where `;jsessionid=` begins: servlets put the session's number into the path for clients without cookies.
+/// Names of parameters that hold a session's number or a password.
+const SECRETS: [&[u8]; 12] = [
+    b"jsessionid",
+    b"sessionid",
+    b"session",
+    b"sid",
+    b"password",
+    b"passwd",
+    b"pass",
+    b"pwd",
+    b"token",
+    b"access_token",
+    b"auth",
+    b"key",
+];
+
+/// Where the first parameter with a secret begins, with its `;`: servlets put the session's number into the path for
+/// clients without cookies.
 fn session(path: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b";jsessionid=";
-    let first = memchr(b';', path)?;
-    let rest = &path[first..];
-    let at = rest
-        .windows(NAME.len())
-        .position(|window| window.eq_ignore_ascii_case(NAME))?;
-    Some(first + at)
+    memchr_iter(b';', path).find(|&at| {
+        let rest = &path[at + 1..];
+        let name = memchr(b'=', rest).map(|end| &rest[..end]);
+        name.is_some_and(|name| SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
+    })
 }
 
-/// The place of `user:password@` in an address: begin and end.
-fn userinfo(address: &[u8]) -> Option<(usize, usize)> {
-    memchr(b'@', address)?;
-    let start = match memmem::find(address, b"://") {
-        Some(colon) => colon + 3,
-        None if address.starts_with(b"/") => return None,
-        None => 0,
-    };
-    let authority = &address[start..];
-    let end = authority
+/// An address without what stands before `@` in its authority, also where it holds another address.
+pub(crate) fn without_userinfo(address: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'@', address).is_none() {
+        return Cow::Borrowed(address);
+    }
+    let mut kept = Vec::with_capacity(address.len());
+    let mut rest = address;
+    // An authority comes after `://`, at the begin of `//host/path`, or is all there is: `host:port`.
+    match address {
+        [b'/', b'/', after @ ..] => {
+            kept.extend_from_slice(b"//");
+            rest = authority(after, &mut kept);
+        }
+        [b'/', ..] => {}
+        _ if memmem::find(address, b"://").is_none() => rest = authority(address, &mut kept),
+        _ => {}
+    }
+    while let Some(colon) = memmem::find(rest, b"://") {
+        let (before, after) = rest.split_at(colon + 3);
+        kept.extend_from_slice(before);
+        rest = authority(after, &mut kept);
+    }
+    kept.extend_from_slice(rest);
+    Cow::Owned(kept)
+}
+
+/// Keeps the authority at the begin without user and password, and hands back what follows it.
+fn authority<'a>(address: &'a [u8], kept: &mut Vec<u8>) -> &'a [u8] {
+    let end = address
         .iter()
         .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
-        .unwrap_or(authority.len());
-    let at = authority[..end].iter().rposition(|byte| *byte == b'@')?;
-    Some((start, start + at + 1))
+        .unwrap_or(address.len());
+    let (authority, rest) = address.split_at(end);
+    kept.extend_from_slice(host(authority));
+    rest
 }
 
 /// An authority without user and password.
@@ -111,6 +145,11 @@ mod tests {
         kept("u:p@h:443", "h:443", "h:443");
         kept("/a;JSESSIONID=77?x", "/a", "/a;JSESSIONID=77?x");
         kept("/a;b=1", "/a;b=1", "/a;b=1");
+        kept("/a;b=1;Password=x", "/a;b=1", "/a;b=1;Password=x");
+        kept("//u:p@h/a", "//h/a", "//h/a");
+        kept("/to/http://u:p@h/a", "/to/http://h/a", "/to/http://h/a");
+        kept("http://g/http://u:p@h", "http://g/http://h", "http://g/http://h");
+        kept("ftp://u:p@q@h/a@b", "ftp://h/a@b", "ftp://h/a@b");
         kept("/a#token=b", "/a", "/a#token=b");
         assert_eq!(host(b"u:p@h:443"), b"h:443");
         assert_eq!(host(b"h"), b"h");

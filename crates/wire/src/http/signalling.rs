@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use atalaya_model::protocol::Other;
 use atalaya_model::{Application, Message, Side, Time};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 use super::head::field;
 use super::kept;
@@ -248,21 +248,44 @@ fn party(value: &[u8]) -> &[u8] {
     &value[..end]
 }
 
-/// An address without password and query.
+/// Parameters of a SIP address that are kept (RFC 3261, section 19.1.1): none of them is secret.
+const PARAMETERS: [&[u8]; 6] = [b"transport", b"user", b"method", b"ttl", b"maddr", b"lr"];
+
+/// An address without password, query and unknown parameters: `;password=` stands in some.
 fn uri(bytes: &[u8]) -> Cow<'_, [u8]> {
     let Some(scheme) =
         memmem::find(bytes, b"sip:").or_else(|| memmem::find(bytes, b"sips:").map(|at| at + 1))
     else {
         return Cow::Owned(kept::address(bytes, false).0.into_boxed_bytes().into());
     };
-    let end = memchr(b'?', bytes).unwrap_or(bytes.len());
-    let start = (scheme + 4).min(end);
-    let user = &bytes[start..end];
-    let secret = memchr::memrchr(b'@', user).and_then(|at| Some((memchr(b':', &user[..at])?, at)));
-    match secret {
-        None => Cow::Borrowed(&bytes[..end]),
-        Some((colon, at)) => Cow::Owned([&bytes[..start + colon], &user[at..]].concat()),
+    let (begin, address) = bytes.split_at((scheme + 4).min(bytes.len()));
+    let end = memchr2(b'?', b'>', address).unwrap_or(address.len());
+    let (address, rest) = address.split_at(end);
+    let mut kept = begin.to_vec();
+    let host = match memchr(b'@', address) {
+        // Where a second one stands, nothing tells the secret from the host.
+        Some(at) if memchr(b'@', &address[at + 1..]).is_some() => return Cow::Owned(kept),
+        Some(at) => {
+            let user = memchr2(b':', b';', &address[..at]).unwrap_or(at);
+            kept.extend_from_slice(&address[..user]);
+            kept.push(b'@');
+            &address[at + 1..]
+        }
+        None => address,
+    };
+    let mut parts = host.split(|byte| *byte == b';');
+    kept.extend_from_slice(parts.next().unwrap_or_default());
+    for part in parts {
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+        if PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            kept.push(b';');
+            kept.extend_from_slice(part);
+        }
     }
+    if rest.contains(&b'>') {
+        kept.push(b'>');
+    }
+    Cow::Owned(kept)
 }
 
 impl Analyser for Reader {

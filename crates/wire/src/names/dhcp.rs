@@ -18,6 +18,7 @@ use super::attributes::Attributes;
 use super::cursor::{Cursor, hexadecimal};
 use super::name;
 use crate::analyser::{Analyser, Appetite, Guess, Opening, Piece, Said};
+use crate::http::kept::without_userinfo;
 
 /// Where the options begin, after the cookie.
 const OPTIONS: usize = 240;
@@ -106,6 +107,13 @@ impl<'a> Options<'a> {
         Some(name::text(value.get(..=end)?))
     }
 
+    /// An address of the web, or a name; without user and password.
+    fn address(&self, code: u8) -> Option<Box<str>> {
+        let value = self.get(code)?;
+        let end = value.iter().rposition(|byte| *byte != 0)?;
+        Some(name::text(&without_userinfo(value.get(..=end)?)))
+    }
+
     fn number(&self, code: u8) -> Option<u32> {
         let value = self.get(code)?;
         (value.len() <= 4).then(|| {
@@ -171,9 +179,9 @@ fn message(data: &[u8]) -> Option<Other> {
     facts.all("dns_server", options.addresses(6));
     facts.all("ntp_server", options.addresses(42));
     facts.maybe("domain", options.text(15));
-    facts.maybe("proxy_url", options.text(252));
+    facts.maybe("proxy_url", options.address(252));
     facts.maybe("tftp_server", options.text(66));
-    facts.maybe("boot_file", options.text(67));
+    facts.maybe("boot_file", options.address(67));
     facts.all("route", options.get(121).into_iter().flat_map(routes));
     if let Some(wanted) = options.get(55) {
         let numbers: Vec<String> = wanted.iter().map(u8::to_string).collect();
@@ -260,4 +268,42 @@ const fn parameter_name(code: u8) -> Option<&'static str> {
         252 => "proxy_url",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use atalaya_model::Message;
+
+    use super::*;
+    use crate::{Conversation, Limits, Over};
+
+    #[test]
+    fn addresses_say_no_password() {
+        let mut data = vec![2, 1, 6, 0];
+        data.resize(OPTIONS - 4, 0);
+        data.extend_from_slice(&COOKIE);
+        data.extend_from_slice(&[53, 1, 5]);
+        for (code, value) in [
+            (252, "http://u:secret@proxy.example/wpad.dat"),
+            (67, "http://u:secret@h/a"),
+        ] {
+            data.extend_from_slice(&[code, value.len() as u8]);
+            data.extend_from_slice(value.as_bytes());
+        }
+        data.push(255);
+        let piece = Piece {
+            time: Time(1),
+            side: Side::Source,
+            data: &data,
+            cut: 0,
+        };
+        let mut out = Vec::new();
+        Conversation::new(Over::Datagrams, 67, 68).read(&piece, &Limits::default(), &mut out);
+        let [(_, Message::Other(told))] = &out[..] else {
+            panic!("{out:?}");
+        };
+        assert_eq!(told.get("type"), Some("ack"));
+        assert_eq!(told.get("proxy_url"), Some("http://proxy.example/wpad.dat"));
+        assert_eq!(told.get("boot_file"), Some("http://h/a"));
+    }
 }

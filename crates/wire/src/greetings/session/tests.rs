@@ -114,6 +114,19 @@ fn connections_for_data_are_announced() {
 }
 
 #[test]
+fn addresses_given_to_proxies_say_no_password() {
+    let mut session = FTP;
+    for (path, kept) in [
+        (&b"RETR ftp://u:secret@h/a@b\r\n"[..], "ftp://h/a@b"),
+        (b"RETR me@home\r\n", "me@home"),
+    ] {
+        session[5].1 = path;
+        let (texts, _) = said(Reader::ftp(&Limits::default()), &session, 1_000);
+        assert_eq!(texts[1], format!("command=RETR path={kept} code=226"));
+    }
+}
+
+#[test]
 fn tls_follows() {
     let becomes = |consumed| Appetite::Becomes {
         application: Some(Application::Tls),

@@ -75,6 +75,24 @@ fn calls() {
 }
 
 #[test]
+fn addresses_say_no_password() {
+    for (said, kept) in [
+        ("sip:a;password=x@h;transport=tcp", "sip:a@h;transport=tcp"),
+        ("sip:h;password=x;lr", "sip:h;lr"),
+        ("sip:h:5060;Password=x;user=phone", "sip:h:5060;user=phone"),
+        ("sip:a:p@q@h", "sip:"),
+        ("\"A\" <sip:a:p@h;x=1?y>", "\"A\" <sip:a@h>"),
+        ("\"A\" <sip:a:p@h;x=1>", "\"A\" <sip:a@h>"),
+        ("SIP:h;password=x", "SIP:h"),
+        ("SIP:a:p@h", "h"),
+        ("rtsp://u:p@h/a;password=x", "rtsp://h/a"),
+        ("tel:+34;phone-context=es", "tel:+34;phone-context=es"),
+    ] {
+        assert_eq!(String::from_utf8_lossy(&uri(said.as_bytes())), kept, "{said}");
+    }
+}
+
+#[test]
 fn streams_between_frames() {
     let request = b"DESCRIBE rtsp://u:p@h/a RTSP/1.0\r\nCSeq: 2\r\n\r\n";
     let response = b"$\x00\x00\x03\n\n\nRTSP/1.0 200 OK\r\nCSeq: 2\r\nServer: cam\r\nContent-Length: 2\r\n\r\nab$\x01\x00\x01x";
