@@ -22,6 +22,11 @@ static GROUPS: [&[Speaker]; 11] = [
     &services::plain::SPEAKERS,
 ];
 
+/// Every protocol that is recognised, the most exact first; one over streams and datagrams may be there twice.
+pub fn all() -> impl Iterator<Item = &'static Speaker> {
+    GROUPS.into_iter().flatten()
+}
+
 /// The speakers over one kind of transport.
 struct Table {
     /// All of them, in the order of the list.
@@ -34,11 +39,7 @@ struct Table {
 
 impl Table {
     fn new(over: Over) -> Self {
-        let all: Vec<_> = GROUPS
-            .into_iter()
-            .flatten()
-            .filter(|speaker| speaker.over.contains(&over))
-            .collect();
+        let all: Vec<_> = all().filter(|speaker| speaker.over.contains(&over)).collect();
         let mut table = Self {
             all,
             usual: vec![Vec::new()],
