@@ -6,7 +6,7 @@ mod owners;
 mod selection;
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{IsTerminal as _, Read};
 use std::path::Path;
 
 use atalaya_host::clock;
@@ -17,6 +17,7 @@ use atalaya_wire::capture::{Interface, Reader};
 use crate::cli::{CaptureArgs, CaptureFormat};
 use crate::config::load::Loaded;
 use crate::exit::{Exit, Failure};
+use crate::replay::piped;
 use output::Output;
 use selection::Selection;
 
@@ -44,6 +45,12 @@ fn check(args: &CaptureArgs) -> Result<(), Failure> {
     if args.write.as_os_str() == "-" && rotates {
         return usage("standard output cannot be rotated; name a file with --write");
     }
+    if args.write.as_os_str() == "-" && std::io::stdout().is_terminal() {
+        return usage("standard output is a terminal: name a file with --write, or pipe it into a program");
+    }
+    if args.read.as_deref().is_some_and(|read| read.as_os_str() == "-") {
+        piped()?;
+    }
     if let Some(read) = &args.read
         && let (Ok(read), Ok(write)) = (fs::canonicalize(read), fs::canonicalize(&args.write))
         && read == write
@@ -64,6 +71,10 @@ fn convert(
     let name = path.display();
     let read: Box<dyn Read + Send> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
+    } else if path.is_dir() {
+        return Err(Failure::Failed(format!(
+            "`{name}` is a folder: name a file in it"
+        )));
     } else {
         let file = File::open(path);
         Box::new(file.map_err(|error| Failure::Failed(format!("cannot open `{name}`: {error}")))?)

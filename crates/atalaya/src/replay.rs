@@ -3,7 +3,9 @@
 mod source;
 mod writing;
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use atalaya_detect::Learning;
@@ -20,7 +22,8 @@ use crate::config::load::Loaded;
 use crate::engine::{Engine, Output};
 use crate::exit::{Exit, Failure};
 use crate::setup::{self, VERSION, context};
-use crate::terminal::{Terminal, ignore_closed_pipe};
+use crate::terminal::Terminal;
+pub(crate) use source::piped;
 use source::{Source, Sources};
 use writing::Writing;
 
@@ -47,6 +50,11 @@ pub fn run(
     if args.to.as_deref().is_some_and(|to| sources.has(to)) {
         return Err(Failure::Usage("--to names a capture that is read".to_owned()));
     }
+    if let (Some(to), Some(store)) = (&args.to, &args.store)
+        && is_same(to, store)
+    {
+        return Err(Failure::Usage("--to and --store name the same file".to_owned()));
+    }
     let language = setup::language(args.common.lang);
     let style = Style {
         colour: terminal.colour,
@@ -56,9 +64,10 @@ pub fn run(
         of_captures: true,
         ..context(&Identity::of_host(), language)
     };
-    let writing = Writing::open(args, filter, context, style, out)?;
     let ledger = Ledger::default();
+    // A store that cannot be opened costs nothing that is in the file to write to.
     let store = args.store.as_deref().map(open_store).transpose()?;
+    let writing = Writing::open(args, filter, context, style, out)?;
     let last_alert = store
         .as_ref()
         .map_or(Ok(0), Writer::last_alert)
@@ -92,8 +101,7 @@ pub fn run(
         ..
     } = replay;
     summary.left_out = left_out(&engine);
-    let written = writing.finish((!args.common.quiet && summary.files > 0).then_some(&summary));
-    ignore_closed_pipe(written)?;
+    writing.finish((!args.common.quiet && summary.files > 0).then_some(&summary))?;
     // The operating system takes memory back faster than it is given back piece by piece.
     std::mem::forget((engine, summary));
     Ok(if damaged { Exit::Failed } else { exit })
@@ -124,7 +132,14 @@ fn left_out(engine: &Engine) -> Vec<(Text, u64)> {
     .collect()
 }
 
-fn open_store(path: &std::path::Path) -> Result<Writer, Failure> {
+/// Whether both paths lead to the same place.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other
+        || std::fs::canonicalize(one)
+            .is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
+}
+
+fn open_store(path: &Path) -> Result<Writer, Failure> {
     // What a capture tells is of no boot of this host.
     let options = StoreOptions::new("replay", VERSION, clock::now());
     Writer::open(path, &options).map_err(|error| store_failed(&error))
@@ -164,6 +179,7 @@ impl Replay<'_> {
         self.summary.files += 1;
         let mut first = true;
         let mut frames = 0u64;
+        let unknown = self.engine.tracker().decoded().unknown_link;
         loop {
             let frame = match reader.next() {
                 Ok(Some(frame)) => frame,
@@ -191,6 +207,16 @@ impl Replay<'_> {
             }
         }
         self.clear_progress();
+        let unknown = self.engine.tracker().decoded().unknown_link - unknown;
+        if unknown > 0 {
+            let links: BTreeSet<u16> = reader.interfaces().iter().map(|known| known.link.0).collect();
+            let links: Vec<String> = links.iter().map(u16::to_string).collect();
+            tracing::warn!(
+                "{name}: {unknown} of {frames} frames are of a kind of link that is not known, and left out; kinds in \
+                 this file: {} (see tcpdump.org/linktypes.html)",
+                links.join(", ")
+            );
+        }
         Ok(true)
     }
 
@@ -251,7 +277,7 @@ impl Replay<'_> {
             Fact::Protocol(protocol) => self.summary.protocol(protocol),
             _ => {}
         }
-        ignore_closed_pipe(self.writing.event(event))?;
+        self.writing.event(event)?;
         if self.store.is_some() {
             self.keep(Entry::Event(Event::clone(event)))?;
         }
@@ -264,7 +290,7 @@ impl Replay<'_> {
             self.summary.alert(alert);
         }
         self.clear_progress();
-        ignore_closed_pipe(self.writing.alert(&record))?;
+        self.writing.alert(&record)?;
         if self.store.is_some() {
             self.keep(Entry::Alert(Arc::unwrap_or_clone(record)))?;
         }

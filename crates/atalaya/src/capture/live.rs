@@ -155,7 +155,12 @@ impl Live<'_> {
         observations: Option<&Receiver<Observation>>,
     ) -> Result<(), Failure> {
         match delivery {
-            Delivery::Appeared(interface) => self.appeared(&interface),
+            Delivery::Appeared(interface) => {
+                self.appeared(&interface);
+                if !self.args.common.quiet {
+                    tracing::info!("capturing on {} from now on", interface.name);
+                }
+            }
             Delivery::Gone(interface) => tracing::warn!("`{}` is gone", interface.name),
             Delivery::Gap(gap) => {
                 self.lost = self.lost.saturating_add(gap.count);

@@ -1,7 +1,7 @@
 //! Where captures come from: files, folders of them, standard input.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 use atalaya_model::Time;
@@ -56,6 +56,7 @@ impl Sources {
         let mut sources = Vec::new();
         for name in names {
             if name.as_os_str() == "-" {
+                piped()?;
                 sources.push(Source {
                     name: "standard input".to_owned(),
                     size: None,
@@ -81,6 +82,19 @@ impl Sources {
         let mut paths = self.0.as_slice().iter().filter_map(|source| source.path.as_ref());
         paths.any(|source| fs::canonicalize(source).is_ok_and(|source| source == path))
     }
+}
+
+/// Refuses to wait for a capture that somebody would have to type.
+///
+/// # Errors
+/// Standard input is a terminal.
+pub(crate) fn piped() -> Result<(), Failure> {
+    if io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "standard input is a terminal: give a file, or pipe a capture into it".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn unreadable(name: &Path, error: &io::Error) -> Failure {

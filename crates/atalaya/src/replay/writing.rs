@@ -17,6 +17,7 @@ use atalaya_report::Traffic;
 
 use crate::cli::{ReplayArgs, ReplayOutput};
 use crate::exit::Failure;
+use crate::terminal::ignore_closed_pipe;
 
 /// Text that is gathered before it is written.
 const GATHER: usize = 256 << 10;
@@ -30,6 +31,7 @@ pub(super) struct Writing<'a> {
     verbose: bool,
     /// Reused for lines under way.
     room: String,
+    place: Place,
     /// Standard output, where records go elsewhere.
     summary_to: Option<Box<dyn Write + 'a>>,
 }
@@ -127,6 +129,7 @@ impl<'a> Writing<'a> {
             style,
             verbose: args.verbose,
             room: String::new(),
+            place: Place(args.to.clone()),
             summary_to,
         })
     }
@@ -135,7 +138,12 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
+    pub(super) fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        let written = self.write_event(event);
+        self.place.judge(written)
+    }
+
+    fn write_event(&mut self, event: &Event) -> io::Result<()> {
         if !matches!(
             event.fact,
             Fact::ConnectionClosed(_) | Fact::Protocol(_) | Fact::Gap(_)
@@ -178,7 +186,12 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn alert(&mut self, record: &AlertRecord) -> io::Result<()> {
+    pub(super) fn alert(&mut self, record: &AlertRecord) -> Result<(), Failure> {
+        let written = self.write_alert(record);
+        self.place.judge(written)
+    }
+
+    fn write_alert(&mut self, record: &AlertRecord) -> io::Result<()> {
         match &mut self.how {
             How::Text(to) => {
                 writeln!(to, "{}", dated_alert_line(record, self.style))?;
@@ -211,35 +224,42 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn finish(self, summary: Option<&Traffic>) -> io::Result<()> {
-        let told = summary
+    pub(super) fn finish(mut self, summary: Option<&Traffic>) -> Result<(), Failure> {
+        let mut told = summary
             .map(|summary| summary.text(self.style))
             .unwrap_or_default();
-        let mut beside = String::new();
-        match self.how {
-            How::Text(mut to) => {
-                to.write_all(told.as_bytes())?;
-                to.flush()?;
+        let written = match &mut self.how {
+            How::Text(to) => {
+                let text = std::mem::take(&mut told);
+                to.write_all(text.as_bytes()).and_then(|()| to.flush())
             }
-            How::Json(mut lines) | How::Eve(mut lines) => {
-                beside = told;
-                lines.flush()?;
-            }
-            How::Zeek(mut logs) => {
-                beside = told;
-                logs.flush()?;
-            }
-            How::Csv(mut table) => {
-                beside = told;
-                table.flush()?;
+            How::Json(lines) | How::Eve(lines) => lines.flush(),
+            How::Zeek(logs) => logs.flush(),
+            How::Csv(table) => table.flush(),
+        };
+        self.place.judge(written)?;
+        match self.summary_to {
+            Some(mut out) => ignore_closed_pipe(out.write_all(told.as_bytes()).and_then(|()| out.flush())),
+            // Where standard error is closed nobody wants to know.
+            None => {
+                io::stderr().write_all(told.as_bytes()).unwrap_or_default();
+                Ok(())
             }
         }
-        match self.summary_to {
-            Some(mut out) => {
-                out.write_all(beside.as_bytes())?;
-                out.flush()
-            }
-            None => io::stderr().write_all(beside.as_bytes()),
+    }
+}
+
+/// Where records go, for messages.
+struct Place(Option<PathBuf>);
+
+impl Place {
+    /// A reader that closed its pipe has had enough; all else is a failure, which says where.
+    fn judge(&self, written: io::Result<()>) -> Result<(), Failure> {
+        match (&self.0, written) {
+            (Some(path), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Failed(
+                format!("cannot write {}: {error}", path.display()),
+            )),
+            (_, written) => ignore_closed_pipe(written),
         }
     }
 }

@@ -27,3 +27,5 @@ mod snapshot;
 mod verbs;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod wrong_captures;

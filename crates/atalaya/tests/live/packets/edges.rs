@@ -120,25 +120,71 @@ fn refused(world: &World, words: &[&str]) -> (Option<i32>, String) {
 #[test]
 fn an_unknown_interface_and_no_permission_are_refused() {
     let Some(here) = World::new() else { return };
-    let (code, said) = refused(&here, &[ATALAYA, "watch", "--no-store", "--packets", "nothere0"]);
-    assert!(matches!(code, Some(2 | 3)), "{code:?} {said}");
-    assert!(
-        said.contains("there is no such interface") && said.contains("those that are there: lo"),
-        "{said}"
-    );
-    let words = [
-        "setpriv",
-        "--bounding-set=-net_raw",
-        "--inh-caps=-net_raw",
-        ATALAYA,
-        "watch",
+    let watch = ["watch", "--no-store", "--packets"];
+    let capture = [
+        "capture",
+        "--duration",
+        "1s",
+        "--write",
+        "/dev/null",
+        "--interface",
     ];
-    let (code, said) = refused(&here, &[&words[..], &["--no-store", "--packets", "lo"]].concat());
-    assert_eq!(code, Some(3), "{said}");
-    assert!(
-        said.contains("CAP_NET_RAW") && said.contains("cannot read packets"),
-        "{said}"
-    );
+    for verb in [&watch[..], &capture] {
+        let (code, said) = refused(&here, &[&[ATALAYA], verb, &["nothere0"]].concat());
+        assert_eq!(code, Some(3), "{said}");
+        assert!(
+            said.contains("there is no such interface") && said.contains("those that are there: lo"),
+            "{said}"
+        );
+        let bare = [
+            "setpriv",
+            "--bounding-set=-net_raw",
+            "--inh-caps=-net_raw",
+            ATALAYA,
+        ];
+        let (code, said) = refused(&here, &[&bare, verb, &["lo"]].concat());
+        assert_eq!(code, Some(3), "{said}");
+        let refusal = if verb[0] == "watch" {
+            "cannot read packets"
+        } else {
+            "cannot capture"
+        };
+        assert!(said.contains("CAP_NET_RAW") && said.contains(refusal), "{said}");
+    }
+}
+
+#[test]
+fn a_capture_goes_on_when_its_interface_is_gone() {
+    let Some(here) = World::new() else { return };
+    let Some(there) = World::new() else { return };
+    here.join(&there);
+    let mut command = here.command(ATALAYA);
+    command.args([
+        "capture",
+        "--interface",
+        "eth0",
+        "--write",
+        "/dev/null",
+        "--no-processes",
+    ]);
+    command.args([
+        "--duration",
+        "30s",
+        "--count",
+        "1",
+        "--filter",
+        "destination.port:9",
+    ]);
+    let mut capture = here.start(command);
+    until("it captures", || capture.said().contains("capturing on eth0"));
+    here.shell("ip link del eth0");
+    until("it is told", || capture.said().contains("`eth0` is gone"));
+    here.join(&there);
+    until("it ends with a packet of the new one", || {
+        here.shell("bash -c 'echo hello >/dev/udp/198.51.100.2/9'");
+        capture.ended()
+    });
+    assert!(capture.said().contains("1 packets written"), "{}", capture.said());
 }
 
 #[test]
