@@ -85,6 +85,7 @@ pub fn run(
         now: None,
         out: Vec::new(),
         terminal,
+        is_quiet: args.common.quiet,
         shows_progress: terminal.stderr && !args.common.quiet,
         begun: clock::monotonic(),
     };
@@ -161,6 +162,7 @@ struct Replay<'a> {
     now: Option<Time>,
     out: Vec<Output>,
     terminal: &'a Terminal,
+    is_quiet: bool,
     shows_progress: bool,
     begun: Span,
 }
@@ -273,6 +275,8 @@ impl Replay<'_> {
 
     fn event(&mut self, event: &Arc<Event>) -> Result<(), Failure> {
         match &event.fact {
+            // Nobody reads a summary that is not shown.
+            _ if self.is_quiet => {}
             Fact::ConnectionClosed(connection) => self.summary.connection(connection),
             Fact::Protocol(protocol) => self.summary.protocol(protocol),
             _ => {}

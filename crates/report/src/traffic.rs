@@ -158,10 +158,13 @@ impl Traffic {
     }
 
     fn name(&mut self, name: &str) {
+        // Most are known, or there is no room for more: a text of its own is made for few.
         if let Some(count) = self.names.rows.get_mut(name) {
             *count += 1;
+        } else if self.names.rows.len() >= MOST {
+            self.names.others += 1;
         } else {
-            *self.names.at(name.into()) += 1;
+            self.names.rows.insert(name.into(), 1);
         }
     }
 

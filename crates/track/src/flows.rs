@@ -237,12 +237,22 @@ impl Flows {
                 out.push(tell::hurried(now, count));
             }
         }
+        out.reserve(self.count_over(&self.due, most));
         for _ in 0..most {
             let Some(slot) = self.due.pop() else {
                 return;
             };
             self.look_at(slot, ground, out);
         }
+    }
+
+    /// How many of the last `most` rows are over. Rows that nobody looked at for long are in no cache of the processor:
+    /// to ask for many before the first is dealt with is to wait for memory once.
+    fn count_over(&self, slots: &[u32], most: usize) -> usize {
+        let rows = slots.iter().rev().take(most);
+        let rows = rows.filter_map(|slot| self.table.get(*slot));
+        rows.filter(|row| row.deadline(&self.options.times) <= self.clock)
+            .count()
     }
 
     /// A row's second is there.
@@ -282,8 +292,9 @@ impl Flows {
             self.ending = self.table.slots().collect();
             let id = |slot: &u32| self.table.get(*slot).map(|row| row.id);
             self.ending
-                .sort_unstable_by_key(|slot| std::cmp::Reverse(id(slot)));
+                .sort_by_cached_key(|slot| std::cmp::Reverse(id(slot)));
         }
+        out.reserve(self.count_over(&self.ending, most));
         for _ in 0..most {
             let Some(slot) = self.ending.pop() else {
                 break;

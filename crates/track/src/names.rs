@@ -9,7 +9,8 @@ use atalaya_model::protocol::dns::Data;
 use atalaya_model::{Connection, NameSource, ProcessKey, Resolution, Span, Text, Time};
 use foldhash::HashMap;
 
-/// Most pairs of process and address remembered; the oldest go first.
+/// Most pairs of process and address remembered, most addresses of answers, and most pairs of another client and
+/// address; the oldest go first.
 const MOST: usize = 65_536;
 
 /// The last name by which each process asked for an address.
@@ -23,15 +24,12 @@ pub(crate) struct Names {
 /// What DNS answers on the wire said: addresses, and for which names they were given last.
 #[derive(Debug, Default)]
 struct Answers {
-    names: HashMap<IpAddr, Answered>,
+    /// Of each address: who asked last.
+    last: HashMap<IpAddr, Answer>,
     order: VecDeque<IpAddr>,
-}
-
-/// The names of one address: who asked last, and who else did, the last of them at the end.
-#[derive(Debug)]
-struct Answered {
-    last: Answer,
-    others: Vec<Answer>,
+    /// Of each other client and address: what that client was told.
+    others: HashMap<(IpAddr, IpAddr), Answer>,
+    others_order: VecDeque<(IpAddr, IpAddr)>,
 }
 
 #[derive(Debug)]
@@ -40,9 +38,6 @@ struct Answer {
     name: Text,
     until: Time,
 }
-
-/// Clients whose names for one address are remembered, beside the last.
-const MOST_CLIENTS: usize = 15;
 
 /// An answer is believed at least so long, however short its own time: programs keep addresses longer than told.
 const BELIEVED: Span = Span::from_seconds(3_600);
@@ -86,13 +81,14 @@ impl Names {
 
     /// The name for which a DNS answer gave this address: to this client, else to anybody.
     pub(crate) fn seen(&self, client: IpAddr, ip: IpAddr, time: Time) -> Option<(Text, NameSource)> {
-        if self.answers.names.is_empty() {
+        if self.answers.last.is_empty() {
             return None;
         }
-        let answered = self.answers.names.get(&ip)?;
-        let own = (answered.last.client != client)
-            .then(|| answered.others.iter().find(|answer| answer.client == client));
-        let answer = own.flatten().unwrap_or(&answered.last);
+        let last = self.answers.last.get(&ip)?;
+        let own = (last.client != client)
+            .then(|| self.answers.others.get(&(client, ip)))
+            .flatten();
+        let answer = own.unwrap_or(last);
         (answer.until >= time).then(|| (answer.name.clone(), NameSource::Dns))
     }
 
@@ -115,47 +111,50 @@ impl Names {
 
 impl Answers {
     fn insert(&mut self, client: IpAddr, ip: IpAddr, name: &str, until: Time) {
-        match self.names.entry(ip) {
-            Entry::Occupied(known) => known.into_mut().insert(client, name, until),
-            Entry::Vacant(new) => {
-                let last = Answer {
+        match self.last.entry(ip) {
+            Entry::Occupied(known) => {
+                let last = known.into_mut();
+                if last.client == client {
+                    last.until = until;
+                    if *last.name != *name {
+                        last.name = name.into();
+                    }
+                    return;
+                }
+                let own = Answer {
                     client,
                     name: name.into(),
                     until,
                 };
-                new.insert(Answered {
-                    last,
-                    others: Vec::new(),
+                let other = std::mem::replace(last, own);
+                self.keep(ip, other);
+            }
+            Entry::Vacant(new) => {
+                new.insert(Answer {
+                    client,
+                    name: name.into(),
+                    until,
                 });
                 self.order.push_back(ip);
             }
         }
-        if self.names.len() > MOST
+        if self.last.len() > MOST
             && let Some(oldest) = self.order.pop_front()
         {
-            self.names.remove(&oldest);
+            self.last.remove(&oldest);
         }
     }
-}
 
-impl Answered {
-    fn insert(&mut self, client: IpAddr, name: &str, until: Time) {
-        if self.last.client != client {
-            self.others.retain(|answer| answer.client != client);
-            if self.others.len() == MOST_CLIENTS {
-                self.others.remove(0);
-            }
-            let last = Answer {
-                client,
-                name: name.into(),
-                until,
-            };
-            self.others.push(std::mem::replace(&mut self.last, last));
-            return;
+    /// Keeps what a client was told who is not the last any more.
+    fn keep(&mut self, ip: IpAddr, answer: Answer) {
+        let key = (answer.client, ip);
+        if self.others.insert(key, answer).is_none() {
+            self.others_order.push_back(key);
         }
-        self.last.until = until;
-        if *self.last.name != *name {
-            self.last.name = name.into();
+        if self.others.len() > MOST
+            && let Some(oldest) = self.others_order.pop_front()
+        {
+            self.others.remove(&oldest);
         }
     }
 }
@@ -231,16 +230,10 @@ mod tests {
             names.answers.insert(ip(number), ip(7), "one.example", Time(9));
             names.answers.insert(ip(7), ip(number), "many.example", Time(9));
         }
-        assert_eq!(
-            (names.answers.names.len(), names.answers.order.len()),
-            (MOST, MOST)
-        );
-        assert!(
-            names
-                .answers
-                .names
-                .values()
-                .all(|known| known.others.len() <= MOST_CLIENTS)
-        );
+        let answers = &names.answers;
+        assert_eq!((answers.last.len(), answers.order.len()), (MOST, MOST));
+        assert_eq!((answers.others.len(), answers.others_order.len()), (MOST, MOST));
+        let seen = |client| names.seen(ip(client), ip(7), Time(9)).map(|(name, _)| name.to_string());
+        assert_eq!(seen(MOST as u32 + 3).as_deref(), Some("one.example"));
     }
 }

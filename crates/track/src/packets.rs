@@ -170,7 +170,7 @@ impl Tracker {
     /// since what is to be told of a million would fill memory. False when all have ended.
     pub fn end_packets(&mut self, out: &mut Vec<Event>) -> bool {
         /// Conversations that end with a call.
-        const MOST: usize = 1_024;
+        const MOST: usize = 64;
         let time = self.last_tick;
         let (Some(packets), mut ground) = self.packets_and_ground() else {
             return false;

@@ -17,7 +17,7 @@ pub(crate) fn object(out: &mut String, fill: impl FnOnce(&mut Object<'_>)) {
 
 impl Object<'_> {
     /// Begins a member; its value is for the caller to write.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn member(&mut self, name: &str) -> &mut String {
         self.out.push_str(if self.empty { "\"" } else { ",\"" });
         self.empty = false;
@@ -46,7 +46,7 @@ impl Object<'_> {
     }
 
     /// A word of ours, which needs no escapes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn word(&mut self, name: &str, word: &str) {
         let out = self.member(name);
         out.push('"');
@@ -54,7 +54,7 @@ impl Object<'_> {
         out.push('"');
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&mut self, name: &str, number: impl Into<u64>) {
         super::integer(self.member(name), number.into());
     }
@@ -66,7 +66,7 @@ impl Object<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn truth(&mut self, name: &str, truth: bool) {
         self.member(name).push_str(if truth { "true" } else { "false" });
     }

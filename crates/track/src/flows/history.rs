@@ -106,9 +106,12 @@ impl History {
     }
 
     pub(super) fn to_text(&self) -> Box<str> {
-        let inline = self.letters.iter().take(self.length.into());
-        let rest = self.rest.iter().flat_map(|rest| &rest.letters);
-        inline.chain(rest).map(|letter| char::from(*letter)).collect()
+        let ascii = |letters| std::str::from_utf8(letters).unwrap_or_default();
+        let inline = self.letters.get(..self.length.into()).unwrap_or(&self.letters);
+        match &self.rest {
+            Some(rest) => [ascii(inline), ascii(&rest.letters)].concat().into(),
+            None => ascii(inline).into(),
+        }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
