@@ -291,8 +291,7 @@ impl Flows {
         if self.ending.is_empty() {
             self.ending = self.table.slots().collect();
             let id = |slot: &u32| self.table.get(*slot).map(|row| row.id);
-            self.ending
-                .sort_by_cached_key(|slot| std::cmp::Reverse(id(slot)));
+            self.ending.sort_by_cached_key(|slot| std::cmp::Reverse(id(slot)));
         }
         out.reserve(self.count_over(&self.ending, most));
         for _ in 0..most {

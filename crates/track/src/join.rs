@@ -14,7 +14,9 @@ mod tuple;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use atalaya_model::{Connection, Direction, Event, Fact, Protocol, Side, Span, Time, Transport, Wire};
+use atalaya_model::{
+    Connection, Direction, Event, Fact, Gap, Protocol, Side, Span, Stage, Time, Transport, Wire,
+};
 use foldhash::{HashMap, HashSet};
 
 use self::parts::{together, turned};
@@ -31,6 +33,8 @@ const LINGER: Span = Span::from_seconds(1);
 const MOST_FACTS: usize = 64;
 /// Conversations that wait, at most; the oldest are told alone.
 const MOST_WAITING: usize = 65_536;
+/// Of them, those that one socket could be meant by, at most: all are looked at for it. The oldest is told alone.
+const MOST_ALIKE: usize = 64;
 /// How long the last packets of an ended conversation are known for what they are.
 const ECHO: Span = Span::from_seconds(120);
 /// Ended conversations that are remembered so, at most.
@@ -56,6 +60,7 @@ enum Follow {
 
 #[derive(Debug)]
 struct Waiting {
+    tuple: Tuple,
     since: Time,
     opened: Option<Event>,
     facts: Vec<Event>,
@@ -83,6 +88,8 @@ pub(crate) struct Join {
     waiting: HashMap<Tuple, Vec<u64>>,
     /// How many wait.
     waits: usize,
+    /// How many could not wait as long as they should, since the last gap, and when there was no room last.
+    hurried: (u64, Time),
     /// When a conversation has waited long enough.
     patience: VecDeque<(Time, Tuple, u64)>,
     /// When a conversation that the kernel ended is told.
@@ -268,14 +275,7 @@ impl Join {
         match self.follows.remove(&flow) {
             Some(Follow::Waiting(waiting)) => {
                 self.waits -= 1;
-                let connection = waiting
-                    .opened
-                    .iter()
-                    .chain(&waiting.facts)
-                    .chain(&waiting.closed)
-                    .next();
-                let tuple = connection.and_then(connection_of).map(|it| Tuple::of(it));
-                for form in tuple.into_iter().flat_map(Tuple::forms) {
+                for form in waiting.tuple.forms() {
                     if let Some(flows) = self.waiting.get_mut(&form) {
                         flows.retain(|other| *other != flow);
                         if flows.is_empty() {
@@ -405,6 +405,7 @@ impl Join {
             return;
         }
         let mut waiting = Waiting {
+            tuple,
             since,
             opened: None,
             facts: Vec::new(),
@@ -424,7 +425,24 @@ impl Join {
         while self.waits > MOST_WAITING
             && let Some((_, tuple, id)) = self.patience.pop_front()
         {
-            self.give_up(tuple, id, out);
+            self.hurry(tuple, id, since, out);
+        }
+        for form in tuple.forms() {
+            if let Some([oldest, others @ ..]) = self.waiting.get(&form).map(Vec::as_slice)
+                && others.len() >= MOST_ALIKE
+                && let Some(Follow::Waiting(waiting)) = self.follows.get(oldest)
+            {
+                self.hurry(waiting.tuple, *oldest, since, out);
+            }
+        }
+    }
+
+    /// Gives up before its time, for want of room.
+    fn hurry(&mut self, tuple: Tuple, id: u64, now: Time, out: &mut Vec<Event>) {
+        let before = self.waits;
+        self.give_up(tuple, id, out);
+        if self.waits < before {
+            self.hurried = (self.hurried.0 + 1, now);
         }
     }
 
@@ -500,6 +518,16 @@ impl Join {
 
     /// Time passes: everything that was captured before `now` has been read.
     pub(crate) fn tick(&mut self, now: Time, end: EndFlow<'_>, out: &mut Vec<Event>) {
+        let (count, time) = std::mem::take(&mut self.hurried);
+        if count > 0 {
+            let gap = Gap {
+                time,
+                stage: Stage::Tables,
+                count,
+                reason: "too many conversations waited for their sockets: some were told without".into(),
+            };
+            out.push(Event::new(time, Fact::Gap(gap)));
+        }
         // Where nobody looks, nobody needs to be waited for.
         let looked = self.looked;
         let is_late = |since: Time| {

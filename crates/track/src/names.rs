@@ -233,7 +233,11 @@ mod tests {
         let answers = &names.answers;
         assert_eq!((answers.last.len(), answers.order.len()), (MOST, MOST));
         assert_eq!((answers.others.len(), answers.others_order.len()), (MOST, MOST));
-        let seen = |client| names.seen(ip(client), ip(7), Time(9)).map(|(name, _)| name.to_string());
+        let seen = |client| {
+            names
+                .seen(ip(client), ip(7), Time(9))
+                .map(|(name, _)| name.to_string())
+        };
         assert_eq!(seen(MOST as u32 + 3).as_deref(), Some("one.example"));
     }
 }

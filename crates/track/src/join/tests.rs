@@ -372,6 +372,38 @@ fn who_waits_is_bounded() {
     assert_eq!(bench.join.patience.len(), MOST_WAITING);
 }
 
+/// Datagrams of many senders with one port might all be those of a socket that is bound to no address.
+#[test]
+fn those_alike_that_wait_are_few_and_the_rest_is_counted() {
+    const MANY: u64 = 2_000;
+    let sender = |id: u64| {
+        let mut flow = connection(1_000 + id, 0, "10.0.0.1:5353", "224.0.0.251:5353");
+        flow.transport = Transport::Udp;
+        flow.source.ip = IpAddr::from([10, 0, (id >> 8) as u8, id as u8]);
+        flow.wire = seen(id, "D", 1).wire;
+        flow
+    };
+    let mut bench = Bench::new();
+    for id in 0..MANY {
+        bench.flow(0, opened(sender(id)));
+    }
+    assert_eq!(bench.join.waits, MOST_ALIKE);
+    assert!(bench.join.waiting.values().all(|flows| flows.len() <= MOST_ALIKE));
+    bench.tick(1);
+    let lost = bench.out.iter().find_map(|event| match &event.fact {
+        Fact::Gap(gap) => Some(gap.count),
+        _ => None,
+    });
+    assert_eq!(lost, Some(MANY - MOST_ALIKE as u64));
+    // The last ones still find their socket.
+    let mut unbound = connection(1, HERE, "0.0.0.0:5353", "224.0.0.251:5353");
+    unbound.transport = Transport::Udp;
+    bench.out.clear();
+    bench.kernel(2, opened(unbound));
+    assert_eq!(bench.told(), [("connection_opened", 1)]);
+    assert_eq!((bench.join.waits, bench.join.waiting.len()), (0, 0));
+}
+
 #[test]
 fn the_other_side_has_its_packets_however_late_it_is_told() {
     for flow_is_over in [false, true] {
