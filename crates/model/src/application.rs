@@ -44,6 +44,7 @@ macro_rules! applications {
 
 applications! {
     Amqp "amqp",
+    Ayiya "ayiya",
     BitTorrent "bittorrent",
     Coap "coap",
     Dcerpc "dcerpc",
@@ -54,6 +55,7 @@ applications! {
     Dtls "dtls",
     Ftp "ftp",
     FtpData "ftp_data",
+    Geneve "geneve",
     Gtp "gtp",
     Http "http",
     Http2 "http2",

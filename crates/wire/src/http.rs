@@ -5,6 +5,7 @@ mod exchange;
 mod head;
 pub(crate) mod kept;
 mod mime;
+mod names;
 mod one;
 mod recognise;
 mod signalling;

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-/// Longest line that is kept, in bytes; the rest of a longer one is left out.
+/// Longest line that is kept whole, in bytes with its end; of a longer one so many are kept as they came.
 const LONGEST: usize = 4_096;
 
 /// The begin of a line whose end has not come.
@@ -47,13 +47,15 @@ pub(crate) enum Line<'a> {
 }
 
 impl Line<'_> {
-    /// Its bytes, without the carriage return.
+    /// Its bytes, without the carriage return that ends it.
     pub(crate) fn bytes(&self) -> &[u8] {
         let bytes = match self {
             Self::Whole(bytes) => bytes,
             Self::Joined(bytes) => &bytes[..],
         };
-        bytes.strip_suffix(b"\r").unwrap_or(bytes)
+        // Of a line that was cut the end is not among them.
+        let whole = bytes.strip_suffix(b"\r").filter(|_| bytes.len() < LONGEST);
+        whole.unwrap_or(bytes)
     }
 }
 
@@ -73,4 +75,36 @@ pub(crate) fn reply(line: &[u8]) -> Option<(u16, bool, &[u8])> {
 pub(crate) fn after<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (begin, rest) = line.split_at_checked(name.len())?;
     begin.eq_ignore_ascii_case(name).then(|| rest.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_and_lose_no_byte_before() {
+        for (length, kept, end) in [
+            (LONGEST - 2, LONGEST - 2, b'a'),
+            (LONGEST - 1, LONGEST, b'\r'),
+            (LONGEST + 5, LONGEST, b'a'),
+        ] {
+            let mut data = vec![b'a'; length];
+            data.extend_from_slice(b"\r\nnext\r\n");
+            for size in [data.len(), 1_000] {
+                let (mut lines, mut found) = (Lines::default(), Vec::new());
+                for mut piece in data.chunks(size) {
+                    while let Some(line) = lines.next(&mut piece) {
+                        found.push(line.bytes().to_vec());
+                    }
+                }
+                let [first, second] = &found[..] else {
+                    panic!("{} lines", found.len());
+                };
+                assert_eq!(
+                    (first.len(), first.last(), &second[..]),
+                    (kept, Some(&end), &b"next"[..])
+                );
+            }
+        }
+    }
 }

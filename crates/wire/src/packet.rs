@@ -32,6 +32,7 @@ use atalaya_model::Time;
 pub use self::arp::Arp;
 use self::bytes::Bytes;
 use self::fragments::Fragments;
+pub(crate) use self::tunnels::tunnel_in;
 use self::walk::{Around, DEEPEST, LAYERS, Walk};
 use crate::frame::Frame;
 

@@ -150,4 +150,4 @@ fn records_are_those_that_suricatas_tests_ask_for() {
 }
 
 /// Rows that were reached.
-const FLOOR: usize = 147;
+const FLOOR: usize = 149;

@@ -1,10 +1,12 @@
 //! Lines as Suricata and Zeek write them.
 
+use std::sync::Arc;
+
 use atalaya_format::text::{self, Style};
 use atalaya_format::{Context, Language, ecs, eve, zeek};
-use atalaya_model::protocol::Other;
 use atalaya_model::protocol::dns::{self, Dns, Response};
-use atalaya_model::{Application, Event, Fact, Message};
+use atalaya_model::protocol::{Http, Other, Protocol};
+use atalaya_model::{Application, Event, Fact, Message, Time};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -44,6 +46,34 @@ fn zeek_lines() {
     let mut events = samples::events();
     events.extend(said::events());
     insta::assert_json_snapshot!(zeek_of(&events));
+}
+
+#[test]
+fn zeek_writes_zero_where_answers_have_no_status() {
+    let mut protocol = said::protocols().remove(0);
+    let line = |protocol: &Protocol| {
+        zeek_of(&[Event::new(Time(0), Fact::Protocol(Arc::new(protocol.clone())))]).remove(0)
+    };
+    let mut http = Http {
+        version: 9,
+        method: Some("GET".into()),
+        ..Http::default()
+    };
+    protocol.message = Message::Http(Box::new(http.clone()));
+    let unanswered = line(&protocol);
+    assert_eq!(
+        (&unanswered["uri"], unanswered.get("status_code")),
+        (&json!(""), None)
+    );
+    http.response_bytes = 7;
+    protocol.message = Message::Http(Box::new(http));
+    let answered = line(&protocol);
+    let words = (
+        &answered["version"],
+        &answered["status_code"],
+        &answered["status_msg"],
+    );
+    assert_eq!(words, (&json!("0.9"), &json!(0), &json!("<empty>")));
 }
 
 #[test]

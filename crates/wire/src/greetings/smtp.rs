@@ -52,8 +52,12 @@ impl Reader {
 
     fn command(&mut self, line: &[u8], time: Time, out: &mut Vec<Said>) {
         let mail = &mut self.mail;
-        if let Some(name) = after(line, b"EHLO ").or_else(|| after(line, b"HELO ")) {
-            mail.helo = Some(text(name, HELO));
+        if let Some(name) = [&b"EHLO "[..], b"HELO "]
+            .iter()
+            .find_map(|command| after(line, command).and(line.get(command.len()..)))
+        {
+            // To its last byte: a cut line ends as it was sent.
+            mail.helo = Some(text(name.trim_ascii_start(), HELO));
         } else if let Some(path) = after(line, b"MAIL FROM:") {
             if mail.from.is_some() {
                 self.tell(out);

@@ -1,6 +1,7 @@
 //! How a body travels, as its head says, and what is seen of it in passing.
 
 use super::mime::{ENOUGH, Encoding, sniff};
+use super::names;
 use crate::text::number;
 
 /// One body.
@@ -25,12 +26,17 @@ pub(super) enum Sample {
     Some(Vec<u8>),
     /// They were looked at, or nobody wants to.
     Done,
+    /// A DNS message, as much as has come of it: see [`super::names`].
+    Message(Vec<u8>),
 }
 
 impl Body {
     /// A field of the head.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
         match name.len() {
+            12 if name.eq_ignore_ascii_case(b"content-type") && names::is_message(value) => {
+                self.sample = Sample::Message(Vec::new());
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.length = self.length.or(number(value)),
             16 if name.eq_ignore_ascii_case(b"content-encoding") => {
                 self.encoding = Encoding::from_name(value)
@@ -60,6 +66,14 @@ impl Body {
         }
         match &mut self.sample {
             Sample::Done => None,
+            Sample::Message(message) => {
+                if message.len() + data.len() > names::LONGEST {
+                    self.sample = Sample::Done;
+                } else {
+                    message.extend_from_slice(data);
+                }
+                None
+            }
             Sample::None if data.len() >= ENOUGH => {
                 self.sample = Sample::Done;
                 sniff(&data[..ENOUGH], self.encoding)
@@ -80,13 +94,21 @@ impl Body {
     pub(super) fn end(&mut self) -> Option<&'static str> {
         match std::mem::replace(&mut self.sample, Sample::Done) {
             Sample::Some(first) => sniff(&first, self.encoding),
-            Sample::None | Sample::Done => None,
+            Sample::None | Sample::Done | Sample::Message(_) => None,
+        }
+    }
+
+    /// It ended: the DNS message that it was, if that is whole.
+    pub(super) fn message(&mut self) -> Option<Vec<u8>> {
+        match &mut self.sample {
+            Sample::Message(message) if !message.is_empty() => Some(std::mem::take(message)),
+            _ => None,
         }
     }
 
     /// Bytes are missing.
     pub(super) fn miss(&mut self) {
-        if let Sample::None = self.sample {
+        if let Sample::None | Sample::Message(_) = self.sample {
             self.sample = Sample::Done;
         }
     }

@@ -1,10 +1,10 @@
 //! A request and its response while they are read.
 
-use atalaya_model::protocol::Http;
+use atalaya_model::protocol::{Dns, Http};
 use atalaya_model::{Message, Time};
 
 use super::head::{RequestLine, StatusLine};
-use super::kept;
+use super::{kept, names};
 use crate::analyser::Said;
 use crate::text::text;
 
@@ -19,6 +19,8 @@ pub(super) struct Exchange {
     pub(super) is_answering: bool,
     /// Its response was read to its end.
     pub(super) is_answered: bool,
+    /// It asks for a name.
+    names: Option<Box<Dns>>,
 }
 
 /// Methods that change how a response is read.
@@ -42,6 +44,7 @@ impl Exchange {
             is_asked: true,
             is_answering: false,
             is_answered: false,
+            names: None,
         }
     }
 
@@ -67,6 +70,7 @@ impl Exchange {
             is_asked: false,
             is_answering: false,
             is_answered: false,
+            names: line.target.and_then(|target| names::asked(target, time)),
         }
     }
 
@@ -138,9 +142,23 @@ impl Exchange {
         }
     }
 
-    /// What is known, as a fact.
-    pub(super) fn said(self) -> Said {
-        (self.time, Message::Http(self.http))
+    /// A target that HTTP/2 says among the fields.
+    pub(super) fn target(&mut self, target: &[u8], query_strings: bool) {
+        let (path, left_out) = kept::address(target, query_strings);
+        self.http.path = Some(path);
+        self.http.query_left_out |= left_out;
+        self.names = names::asked(target, self.time);
+    }
+
+    /// A body that is a DNS message.
+    pub(super) fn name(&mut self, body: &[u8], time: Time) {
+        names::hear(&mut self.names, body, time);
+    }
+
+    /// Tells what is known.
+    pub(super) fn tell(self, out: &mut Vec<Said>) {
+        out.push((self.time, Message::Http(self.http)));
+        out.extend(self.names.map(|dns| (self.time, Message::Dns(dns))));
     }
 }
 

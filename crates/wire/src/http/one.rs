@@ -30,6 +30,8 @@ pub(super) struct One {
     /// Requests so far.
     depth: u32,
     is_websocket: bool,
+    /// Time of the piece that is read.
+    now: Time,
 }
 
 /// One direction.
@@ -84,6 +86,7 @@ impl One {
             pending: VecDeque::new(),
             depth: 0,
             is_websocket: false,
+            now: Time::default(),
         })
     }
 
@@ -341,10 +344,15 @@ impl One {
     /// What a body's end, or its loss, says of it.
     fn close_body(&mut self, role: Role) {
         let lane = self.lane(role);
+        let message = lane.body.message();
         let (sniffed, decoded) = (lane.body.end(), lane.body.decoded());
+        let now = self.now;
         let Some(exchange) = self.current(role) else {
             return;
         };
+        if let Some(message) = message {
+            exchange.name(&message, now);
+        }
         let http = &mut exchange.http;
         match role {
             Role::Client => http.request_mime = http.request_mime.take().or(sniffed.map(Into::into)),
@@ -377,12 +385,14 @@ impl One {
 
     fn tell_oldest(&mut self, out: &mut Vec<Said>) {
         if let Some(oldest) = self.pending.pop_front() {
-            out.push(oldest.said());
+            oldest.tell(out);
         }
     }
 
     fn tell_all(&mut self, out: &mut Vec<Said>) {
-        out.extend(self.pending.drain(..).map(Exchange::said));
+        for exchange in self.pending.drain(..) {
+            exchange.tell(out);
+        }
     }
 }
 
@@ -410,6 +420,7 @@ impl Analyser for One {
     }
 
     fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Said>) -> Appetite {
+        self.now = piece.time;
         let role = self.role(piece.side, piece.data);
         self.resume(role, piece.data);
         let mut rest = piece.data;

@@ -44,6 +44,8 @@ pub(super) struct Two {
     /// In the order of their begin.
     streams: Vec<Stream>,
     depth: u32,
+    /// Time of the piece that is read.
+    now: Time,
 }
 
 struct Stream {
@@ -107,6 +109,7 @@ impl Two {
             answering: Lane::default(),
             streams: Vec::new(),
             depth: 0,
+            now: Time::default(),
         })
     }
 
@@ -162,8 +165,9 @@ impl Two {
 
     /// One side has said everything on this stream.
     fn end(&mut self, id: u32, by_client: bool, out: &mut Vec<Said>) {
+        let now = self.now;
         let Some(stream) = self.stream(id) else { return };
-        stream.close(by_client);
+        stream.close(by_client, now);
         if stream.exchange.is_asked && stream.exchange.is_answered {
             self.tell(id, out);
         }
@@ -171,7 +175,7 @@ impl Two {
 
     fn tell(&mut self, id: u32, out: &mut Vec<Said>) {
         if let Some(place) = self.streams.iter().position(|stream| stream.id == id) {
-            out.push(self.streams.remove(place).said());
+            self.streams.remove(place).exchange.tell(out);
         }
     }
 
@@ -216,8 +220,8 @@ impl Two {
             }
             RST_STREAM => {
                 if let Some(stream) = self.stream(frame.stream) {
-                    stream.close(true);
-                    stream.close(false);
+                    stream.close(true, time);
+                    stream.close(false, time);
                 }
                 self.tell(frame.stream, out);
             }
@@ -255,7 +259,7 @@ impl Two {
         if is_new {
             if self.streams.len() >= STREAMS {
                 let oldest = self.streams.remove(0);
-                out.push(oldest.said());
+                oldest.exchange.tell(out);
             }
             self.depth = self.depth.saturating_add(1);
             let mut exchange = Exchange::unasked(time, self.depth);
@@ -366,11 +370,12 @@ impl Two {
     }
 
     fn tell_all(&mut self, out: &mut Vec<Said>) {
-        for stream in &mut self.streams {
-            stream.close(true);
-            stream.close(false);
+        let now = self.now;
+        for mut stream in self.streams.drain(..) {
+            stream.close(true, now);
+            stream.close(false, now);
+            stream.exchange.tell(out);
         }
-        out.extend(self.streams.drain(..).map(Stream::said));
     }
 }
 
@@ -380,9 +385,7 @@ impl Stream {
         match (by_client, name) {
             (true, b":method") if http.method.is_none() => http.method = Some(text(value, 32)),
             (true, b":path") if http.path.is_none() => {
-                let (path, left_out) = kept::address(value, query_strings);
-                http.path = Some(path);
-                http.query_left_out |= left_out;
+                self.exchange.target(value, query_strings);
             }
             (true, b":authority") if http.host.is_none() => http.host = Some(text(kept::host(value), 255)),
             (false, b":status") => {
@@ -416,7 +419,15 @@ impl Stream {
         }
     }
 
-    fn close(&mut self, by_client: bool) {
+    fn close(&mut self, by_client: bool, now: Time) {
+        let body = if by_client {
+            &mut self.request
+        } else {
+            &mut self.response
+        };
+        if let Some(message) = body.message() {
+            self.exchange.name(&message, now);
+        }
         let http = &mut self.exchange.http;
         if by_client {
             self.exchange.is_asked = true;
@@ -428,10 +439,6 @@ impl Stream {
                 http.response_decoded = self.response.decoded();
             }
         }
-    }
-
-    fn said(self) -> Said {
-        self.exchange.said()
     }
 }
 
@@ -447,6 +454,7 @@ impl Analyser for Two {
     }
 
     fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Said>) -> Appetite {
+        self.now = piece.time;
         let is_preface = piece.data.starts_with(b"PRI");
         let client = *self.client.get_or_insert(if is_preface {
             piece.side

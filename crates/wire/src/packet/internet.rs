@@ -96,8 +96,8 @@ impl Walk<'_> {
             cut: bytes.cut,
         };
         let rest = match (claimed, head[6]) {
-            // a jumbogram, or left to the network card
-            (0, next) if next != NOTHING => rest,
+            // a jumbogram, or left to the network card; less than any header is the padding of a short frame
+            (0, next) if next != NOTHING && rest.length() >= 8 => rest,
             _ => rest.limit(claimed),
         };
         if head[0] >> 4 != 6 || rest.length() < claimed {

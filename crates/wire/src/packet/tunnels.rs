@@ -185,6 +185,15 @@ pub(super) fn in_udp(source: u16, destination: u16, payload: Bytes<'_>) -> Optio
     }
 }
 
+/// The kind of the tunnel that a datagram belongs to.
+pub(crate) fn tunnel_in(source: u16, destination: u16, payload: &[u8]) -> Option<&'static str> {
+    let payload = Bytes {
+        data: payload,
+        cut: 0,
+    };
+    in_udp(source, destination, payload).map(|inside| inside.kind)
+}
+
 fn inside<'a>(kind: &'static str, carries: Carries, bytes: Bytes<'a>) -> Option<Inside<'a>> {
     Some(Inside { kind, carries, bytes })
 }

@@ -180,6 +180,15 @@ fn tunnels_are_noticed_by_their_first_bytes() {
     let found = told(Datagrams, 500, &[(Source, &ike)]);
     says(&found, "version", "2.0");
     says(&found, "exchange", "ike_sa_init");
+    let mut inside = vec![0x60, 0, 0, 0, 0, 0, 59, 64, 0x20, 1, 0, 0];
+    inside.resize(40, 7);
+    spoken(Datagrams, 32_900, Source, &inside, Application::Teredo);
+    let geneve = [&[0, 0, 0x86, 0xdd, 0, 0, 1, 0][..], &inside].concat();
+    spoken(Datagrams, 6_081, Source, &geneve, Application::Geneve);
+    let mut ayiya = vec![0x42, 0x52, 0x11, 41];
+    ayiya.resize(8 + 16 + 20, 3);
+    ayiya.extend_from_slice(&inside);
+    spoken(Datagrams, 5_072, Source, &ayiya, Application::Ayiya);
 }
 
 #[test]

@@ -1,13 +1,14 @@
-//! Private tunnels and their like: WireGuard, OpenVPN, IKE, GTP, SOCKS, Teredo, VXLAN.
+//! Private tunnels and their like: WireGuard, OpenVPN, IKE, GTP, SOCKS, Teredo, VXLAN, Geneve, AYIYA.
 
 use atalaya_model::{Application, Side};
 
 use super::brief::{Brief, Bytes, Notes, hexadecimal};
 use crate::analyser::{Appetite, Guess, Opening, Over, Speaker};
+use crate::packet::tunnel_in;
 
 const DATAGRAMS: &[Over] = &[Over::Datagrams];
 
-pub(crate) static SPEAKERS: [Speaker; 7] = [
+pub(crate) static SPEAKERS: [Speaker; 9] = [
     Speaker {
         application: Application::WireGuard,
         over: DATAGRAMS,
@@ -47,7 +48,24 @@ pub(crate) static SPEAKERS: [Speaker; 7] = [
         application: Application::Teredo,
         over: DATAGRAMS,
         ports: &[3544],
-        recognise: |opening| guess(on(opening, 3544) && is_teredo(opening.data)),
+        recognise: |opening| {
+            let is_usual = on(opening, 3544) && is_teredo(opening.data);
+            guess(is_usual || carries(opening, "teredo"))
+        },
+        analyser: None,
+    },
+    Speaker {
+        application: Application::Geneve,
+        over: DATAGRAMS,
+        ports: &[6081],
+        recognise: |opening| guess(carries(opening, "geneve")),
+        analyser: None,
+    },
+    Speaker {
+        application: Application::Ayiya,
+        over: DATAGRAMS,
+        ports: &[5072],
+        recognise: |opening| guess(carries(opening, "ayiya")),
         analyser: None,
     },
     Speaker {
@@ -68,6 +86,11 @@ const fn guess(is: bool) -> Guess {
 
 const fn on(opening: &Opening<'_>, port: u16) -> bool {
     opening.destination_port == port || opening.source_port == port
+}
+
+/// The decoder opens this kind of tunnel in it.
+fn carries(opening: &Opening<'_>, kind: &str) -> bool {
+    tunnel_in(opening.source_port, opening.destination_port, opening.data) == Some(kind)
 }
 
 /// Kind, three bytes of zero, and the length that the kind demands (the protocol's paper, section 5.4). Data, padded to

@@ -89,6 +89,11 @@ fn a_length_left_to_the_network_card_is_the_frames() {
     let mut offloaded = hello_v6();
     offloaded[4..6].fill(0);
     assert_eq!(says_hello(LinkType::IPV6, &offloaded).length, 53);
+    // A short frame's padding is none.
+    let mut padded = ethernet(0x86dd, &ipv6(253, b""));
+    padded.resize(60, 0xee);
+    let (_, all) = decode(&mut Decoder::default(), &frame(LinkType::ETHERNET, &padded));
+    assert_eq!((all[0].length, all[0].payload_length), (40, 0));
 }
 
 #[test]
