@@ -72,7 +72,7 @@ impl Engine {
         let mut events = std::mem::take(&mut self.events);
         self.tracker.observe(observation, &mut events);
         for event in events.drain(..) {
-            self.conclude(event, out);
+            self.told(event, out);
         }
         self.events = events;
     }
@@ -108,7 +108,7 @@ impl Engine {
         let mut events = std::mem::take(&mut self.events);
         self.tracker.frame(frame, &mut events);
         for event in events.drain(..) {
-            self.conclude(event, out);
+            self.told(event, out);
         }
         self.events = events;
     }
@@ -124,7 +124,7 @@ impl Engine {
         let mut events = std::mem::take(&mut self.events);
         let goes_on = self.tracker.end_packets(&mut events);
         for event in events.drain(..) {
-            self.conclude(event, out);
+            self.told(event, out);
         }
         self.events = events;
         goes_on
@@ -135,7 +135,7 @@ impl Engine {
         let mut events = std::mem::take(&mut self.events);
         self.tracker.tick(now, &mut events);
         for event in events.drain(..) {
-            self.conclude(event, out);
+            self.told(event, out);
         }
         self.events = events;
     }
@@ -151,7 +151,7 @@ impl Engine {
         let mut events = std::mem::take(&mut self.events);
         self.tracker.finish(&mut events);
         for event in events.drain(..) {
-            self.conclude(event, out);
+            self.told(event, out);
         }
         self.events = events;
         self.detectors.flush(&self.tracker, now, &mut self.findings);
@@ -162,6 +162,16 @@ impl Engine {
                 .into_iter()
                 .map(|record| Output::Alert(Arc::new(record))),
         );
+    }
+
+    /// The tracker told this: its own losses are counted.
+    fn told(&mut self, event: Event, out: &mut Vec<Output>) {
+        if let Fact::Gap(gap) = &event.fact
+            && matches!(gap.stage, Stage::Packets | Stage::Streams | Stage::Tables)
+        {
+            self.ledger.dropped(gap.stage, gap.count);
+        }
+        self.conclude(event, out);
     }
 
     fn conclude(&mut self, event: Event, out: &mut Vec<Output>) {

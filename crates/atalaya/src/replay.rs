@@ -111,6 +111,7 @@ pub fn run(
 /// What of the captures could not be read, or was left out.
 fn left_out(engine: &Engine) -> Vec<(Text, u64)> {
     let counts = engine.tracker().decoded();
+    let streams = engine.tracker().stream_losses();
     [
         ("frames of an unknown kind of link", counts.unknown_link),
         ("frames with damaged headers", counts.damaged),
@@ -126,6 +127,8 @@ fn left_out(engine: &Engine) -> Vec<(Text, u64)> {
             "packets whose transport header is cut or lies",
             counts.short + counts.lying,
         ),
+        ("bytes that are missing in streams of TCP", streams.missed_bytes),
+        ("segments of TCP that contradict earlier ones", streams.conflicts),
     ]
     .into_iter()
     .filter(|(_, count)| *count > 0)

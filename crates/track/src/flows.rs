@@ -8,6 +8,7 @@ mod account;
 mod expected;
 mod history;
 mod key;
+mod losses;
 mod row;
 mod server_ports;
 mod table;
@@ -28,6 +29,7 @@ use self::row::Row;
 use self::table::Table;
 use self::wheel::Wheel;
 
+pub use self::losses::StreamLosses;
 pub use self::timeouts::TimeOuts;
 pub use self::totals::{Count, Summary};
 use crate::services::ServiceNames;
@@ -83,6 +85,7 @@ pub(crate) struct Flows {
     expected: Expected,
     /// Conversations that were ended early since the last gap, for want of room.
     hurried: u64,
+    lost: losses::Losses,
     /// Rows whose second was there, and that were not looked at yet.
     due: Vec<u32>,
     /// Rows that are still to be ended, the last first, while everything ends.
@@ -105,6 +108,7 @@ impl Flows {
             totals: totals::Totals::default(),
             expected: Expected::default(),
             hurried: 0,
+            lost: losses::Losses::default(),
             due: Vec::new(),
             ending: Vec::new(),
             said: Vec::new(),
@@ -236,6 +240,7 @@ impl Flows {
                 let count = std::mem::take(&mut self.hurried);
                 out.push(tell::hurried(now, count));
             }
+            self.lost.tell(now, false, out);
         }
         out.reserve(self.count_over(&self.due, most));
         for _ in 0..most {
@@ -307,7 +312,13 @@ impl Flows {
             let count = std::mem::take(&mut self.hurried);
             out.push(tell::hurried(self.clock, count));
         }
+        self.lost.tell(self.clock, true, out);
         false
+    }
+
+    /// What was lost in streams so far.
+    pub(crate) const fn stream_losses(&self) -> StreamLosses {
+        self.lost.all()
     }
 
     /// What went by so far, by application and by interface.

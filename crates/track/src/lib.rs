@@ -25,6 +25,6 @@ mod services;
 mod sockets;
 mod tracker;
 
-pub use flows::{Count, FlowOptions, Summary, TimeOuts};
+pub use flows::{Count, FlowOptions, StreamLosses, Summary, TimeOuts};
 pub use services::service;
 pub use tracker::{Options, Tracker};

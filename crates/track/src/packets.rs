@@ -4,7 +4,7 @@ use atalaya_model::{Event, Fact, Gap, Span, Stage, Text, Time};
 use atalaya_wire::packet::{Counts, Options as Decoding, Undecoded};
 use atalaya_wire::{Decoder, Frame};
 
-use crate::flows::{FlowOptions, Flows, Ground, Summary};
+use crate::flows::{FlowOptions, Flows, Ground, StreamLosses, Summary};
 use crate::join::Join;
 use crate::tracker::Tracker;
 
@@ -214,6 +214,13 @@ impl Tracker {
         self.packets
             .as_ref()
             .map_or_else(Summary::default, |packets| packets.flows.summary())
+    }
+
+    /// What was lost in streams of TCP so far.
+    pub fn stream_losses(&self) -> StreamLosses {
+        self.packets
+            .as_ref()
+            .map_or_else(StreamLosses::default, |packets| packets.flows.stream_losses())
     }
 
     /// What was decoded so far, and what was not.

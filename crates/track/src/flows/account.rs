@@ -98,12 +98,14 @@ impl Flows {
         let side = row.side(end);
         let is_new = row.lanes.iter().all(|lane| lane.packets == 0);
         row.seen = row.seen.max(packet.time);
+        let missed = row.missed();
         let lane = &mut row.lanes[side as usize];
         lane.packets += 1;
         lane.frame_bytes += u64::from(packet.frame_bytes);
         lane.ip_bytes += u64::from(packet.ip.length);
         self.totals.count(packet);
         let mut is_shorter = false;
+        let mut conflicts = false;
         match packet.segment {
             Segment::Tcp {
                 sequence,
@@ -122,7 +124,7 @@ impl Flows {
                     length,
                 };
                 let stages = row.lanes.each_ref().map(|lane| lane.sender.stage);
-                segment(row, side, &head, packet, payload, limits, &mut self.said);
+                conflicts = segment(row, side, &head, packet, payload, limits, &mut self.said);
                 is_shorter = stages != row.lanes.each_ref().map(|lane| lane.sender.stage);
             }
             Segment::Udp { payload, length, .. } => {
@@ -133,6 +135,7 @@ impl Flows {
             Segment::Sctp { length, .. } | Segment::Icmp { length, .. } => lane.payload += u64::from(length),
             Segment::Other { .. } => {}
         }
+        self.lost.count(packet.time, row.missed() - missed, conflicts);
         if is_new || is_shorter {
             self.schedule(slot);
         }
@@ -146,7 +149,7 @@ impl Flows {
     }
 }
 
-/// A segment of TCP.
+/// A segment of TCP; says whether it contradicts an earlier one.
 fn segment(
     row: &mut Row,
     side: Side,
@@ -155,7 +158,7 @@ fn segment(
     payload: &[u8],
     limits: &Limits,
     said: &mut Vec<Said>,
-) {
+) -> bool {
     let answers = side == Side::Destination;
     let [source, destination] = &mut row.lanes;
     let (own, other) = if answers {
@@ -207,6 +210,7 @@ fn segment(
             });
         }
     }
+    let mut conflicts = false;
     if head.length > 0 && before != Stage::Reset {
         let part = Part {
             time: packet.time,
@@ -221,8 +225,10 @@ fn segment(
         });
         own.retransmits += u32::from(outcome.is_repeated);
         own.out_of_order += u32::from(outcome.is_late);
+        conflicts = outcome.conflicts;
     }
     settle(row, limits);
+    conflicts
 }
 
 /// A datagram of UDP.

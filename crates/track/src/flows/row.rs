@@ -80,6 +80,11 @@ impl Row {
         matches!(self.key.transport(), Transport::Tcp)
     }
 
+    /// Bytes of both sides that are missing.
+    pub(super) const fn missed(&self) -> u64 {
+        self.lanes[0].missed + self.lanes[1].missed
+    }
+
     /// Enough is known to tell that it began. Of a SYN alone it is not known whether anything will come of it: the
     /// answer decides, or the end.
     pub(super) fn is_begun(&self) -> bool {

@@ -185,7 +185,9 @@ impl Flows {
         let Some(row) = self.table.get_mut(slot) else {
             return;
         };
+        let missed = row.missed();
         account::drain(row, &self.options.limits, &mut self.said);
+        self.lost.count(self.clock, row.missed() - missed, false);
         if !row.is_told {
             self.tell_opened(slot, ground, out);
         }

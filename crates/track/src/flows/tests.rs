@@ -13,6 +13,8 @@ use atalaya_model::Span;
 
 use super::*;
 
+mod losses;
+
 const CLIENT: (u8, u16) = (1, 40_000);
 const SERVER: (u8, u16) = (2, 9_999);
 const START: i64 = 1_700_000_000_000_000;
