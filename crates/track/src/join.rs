@@ -210,8 +210,9 @@ impl Join {
             return;
         }
         if let Some(flow) = self.alone.remove(&tuple)
-            && let Some(Follow::Alone) = self.follows.insert(flow, Follow::Late(tuple))
+            && let Some(follow @ Follow::Alone) = self.follows.get_mut(&flow)
         {
+            *follow = Follow::Late(tuple);
             self.adopt(tuple, flow, started, None);
         }
         if self.knows_asker(tuple) {
@@ -367,7 +368,10 @@ impl Join {
             Some(Follow::Alone) => {
                 if matches!(event.fact, Fact::ConnectionClosed(_)) {
                     self.follows.remove(&id);
-                    self.alone.remove(&tuple);
+                    // In another VLAN or tunnel the same ends may have a conversation that goes on.
+                    if self.alone.get(&tuple) == Some(&id) {
+                        self.alone.remove(&tuple);
+                    }
                 }
                 out.push(alone(event));
             }

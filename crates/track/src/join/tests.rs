@@ -518,3 +518,61 @@ fn a_rare_look_is_waited_for() {
     bench.tick(12_000);
     assert_eq!(last(&bench).wire.unwrap().source.packets, 6);
 }
+
+#[test]
+fn ends_that_are_used_again_are_remembered_from_the_last_time() {
+    let mut bench = Bench::new();
+    for (id, time) in [(1, 0), (2, 60_000)] {
+        bench.kernel(time, opened(kernel(id)));
+        bench.kernel(time, closed(kernel(id)));
+        bench.tick(time + 1_000);
+    }
+    // The first end is forgotten, the second is not.
+    bench.tick(121_000);
+    assert_eq!((bench.join.ended.len(), bench.join.ended_order.len()), (1, 1));
+    let told = bench.told().len();
+    bench.flow(125_000, opened(seen(900, "A", 1)));
+    bench.flow(126_000, closed(seen(900, "A", 1)));
+    bench.tick(179_000);
+    assert_eq!(bench.told().len(), told, "the rest of the second one");
+    bench.tick(181_000);
+    assert!(bench.join.ended.is_empty() && bench.join.ended_order.is_empty());
+}
+
+#[test]
+fn ends_that_are_remembered_are_bounded() {
+    let mut bench = Bench::new();
+    for id in 0..MOST_ENDED as u64 + 10 {
+        let mut row = kernel(id);
+        row.source.port = (id % 60_000) as u16 + 1;
+        row.source.ip = IpAddr::from([10, 0, 0, 1 + (id / 60_000) as u8]);
+        bench.kernel(0, opened(row.clone()));
+        bench.kernel(0, closed(row));
+        bench.out.clear();
+    }
+    bench.tick(1_000);
+    assert_eq!(bench.told().len(), MOST_ENDED + 10, "all are told");
+    assert_eq!(bench.join.ended_order.len(), MOST_ENDED);
+    assert_eq!(bench.join.ended.len(), MOST_ENDED);
+}
+
+#[test]
+fn who_is_told_alone_is_found_though_another_of_the_same_ends_is_over() {
+    // The same ends in two VLANs: two conversations, and a look that is late.
+    let mut bench = Bench::new();
+    bench.flow(0, opened(seen(900, "S", 1)));
+    bench.flow(1, opened(seen(901, "S", 1)));
+    bench.tick(2_001);
+    assert_eq!(bench.join.alone.len(), 1);
+    bench.flow(3_000, closed(seen(900, "ShADfFa", 5)));
+    bench.kernel(4_000, opened(kernel(1)));
+    bench.flow(5_000, closed(seen(901, "ShADadfFa", 8)));
+    bench.kernel(5_000, closed(kernel(1)));
+    bench.tick(9_000);
+    let end = last(&bench);
+    assert_eq!((end.id, end.wire.unwrap().source.packets), (1, 8));
+    assert!(bench.join.follows.is_empty() && bench.join.alone.is_empty());
+    // Nothing is left of those that ended while they were alone.
+    bench.kernel(10_000, opened(kernel(2)));
+    assert!(bench.join.follows.is_empty());
+}
