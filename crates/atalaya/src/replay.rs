@@ -127,6 +127,10 @@ fn left_out(engine: &Engine) -> Vec<(Text, u64)> {
             "packets whose transport header is cut or lies",
             counts.short + counts.lying,
         ),
+        (
+            "packets seen again on another interface",
+            engine.tracker().seen_again(),
+        ),
         ("bytes that are missing in streams of TCP", streams.missed_bytes),
         ("segments of TCP that contradict earlier ones", streams.conflicts),
     ]

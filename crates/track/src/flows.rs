@@ -86,6 +86,8 @@ pub(crate) struct Flows {
     /// Conversations that were ended early since the last gap, for want of room.
     hurried: u64,
     lost: losses::Losses,
+    /// Packets that were counted already on another interface.
+    seen_again: u64,
     /// Rows whose second was there, and that were not looked at yet.
     due: Vec<u32>,
     /// Rows that are still to be ended, the last first, while everything ends.
@@ -109,6 +111,7 @@ impl Flows {
             expected: Expected::default(),
             hurried: 0,
             lost: losses::Losses::default(),
+            seen_again: 0,
             due: Vec::new(),
             ending: Vec::new(),
             said: Vec::new(),
@@ -314,6 +317,11 @@ impl Flows {
         }
         self.lost.tell(self.clock, true, out);
         false
+    }
+
+    /// Packets that crossed more than one captured interface, each time but the first.
+    pub(crate) const fn seen_again(&self) -> u64 {
+        self.seen_again
     }
 
     /// What was lost in streams so far.

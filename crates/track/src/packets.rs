@@ -216,6 +216,13 @@ impl Tracker {
             .map_or_else(Summary::default, |packets| packets.flows.summary())
     }
 
+    /// Packets that crossed more than one captured interface, each time but the first: they are in no conversation.
+    pub fn seen_again(&self) -> u64 {
+        self.packets
+            .as_ref()
+            .map_or(0, |packets| packets.flows.seen_again())
+    }
+
     /// What was lost in streams of TCP so far.
     pub fn stream_losses(&self) -> StreamLosses {
         self.packets

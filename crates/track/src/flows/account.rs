@@ -40,7 +40,7 @@ impl Row {
             id,
             link: Link::default(),
             history,
-            interface: u16::try_from(packet.interface).unwrap_or(u16::MAX),
+            interface: interface(packet),
             progress: 0,
             application: None,
             is_told: false,
@@ -52,6 +52,29 @@ impl Row {
             }),
         }
     }
+}
+
+impl Row {
+    /// The packet was counted already where it crossed another interface: of a bridge and its ports, of a bond, of a
+    /// host that forwards. Each side is followed on the interface where it was seen first, until it is silent there.
+    fn is_seen_again(&self, side: Side, packet: &Packet<'_>) -> bool {
+        let lane = &self.lanes[side as usize];
+        lane.packets > 0
+            && lane.interface != interface(packet)
+            && seconds(packet).wrapping_sub(lane.heard).cast_signed() <= SILENCE
+    }
+}
+
+/// Seconds after which a side that is silent on its interface may be heard on another.
+const SILENCE: i32 = 1;
+
+fn interface(packet: &Packet<'_>) -> u16 {
+    u16::try_from(packet.interface).unwrap_or(u16::MAX)
+}
+
+/// The second of the packet, of which only differences are asked.
+const fn seconds(packet: &Packet<'_>) -> u32 {
+    packet.time.seconds() as u32
 }
 
 /// The first packet seen is an answer: a SYN-ACK, or it comes from a server's port and goes to none.
@@ -96,11 +119,18 @@ impl Flows {
         };
         let limits = &self.options.limits;
         let side = row.side(end);
+        if row.is_seen_again(side, packet) {
+            self.seen_again += 1;
+            self.totals.count(packet);
+            return;
+        }
         let is_new = row.lanes.iter().all(|lane| lane.packets == 0);
         row.seen = row.seen.max(packet.time);
         let missed = row.missed();
         let lane = &mut row.lanes[side as usize];
         lane.packets += 1;
+        lane.interface = interface(packet);
+        lane.heard = seconds(packet);
         lane.frame_bytes += u64::from(packet.frame_bytes);
         lane.ip_bytes += u64::from(packet.ip.length);
         self.totals.count(packet);

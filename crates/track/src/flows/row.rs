@@ -52,6 +52,9 @@ pub(super) struct RowLane {
     pub(super) retransmits: u32,
     pub(super) out_of_order: u32,
     pub(super) flags: u8,
+    /// Where its last packet was seen, and when, in seconds.
+    pub(super) interface: u16,
+    pub(super) heard: u32,
     pub(super) sender: Sender,
     pub(super) stream: Stream,
 }

@@ -13,6 +13,7 @@ use atalaya_model::Span;
 
 use super::*;
 
+mod interfaces;
 mod losses;
 
 const CLIENT: (u8, u16) = (1, 40_000);
