@@ -1,5 +1,7 @@
 //! `atalaya status`: how a running watcher is.
 
+mod bandwidth;
+
 use std::io::Write;
 
 use atalaya_format::{escape, numbers};
@@ -120,6 +122,17 @@ fn write_text(status: &Status, out: &mut dyn Write) -> std::io::Result<()> {
             numbers::count(traffic.bits_per_second),
             numbers::count(traffic.packets_per_second),
         )?;
+    }
+    if let Some(joined) = &status.joined {
+        writeln!(
+            out,
+            "joined        {} connections told by packets and the kernel, {} by packets alone, {} by the kernel alone, \
+             {} wait",
+            joined.together, joined.packets_only, joined.kernel_only, joined.waiting
+        )?;
+    }
+    if let Some(bandwidth) = &status.bandwidth {
+        bandwidth::write(bandwidth, out)?;
     }
     if !status.stages.is_empty() {
         writeln!(

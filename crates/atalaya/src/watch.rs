@@ -4,7 +4,6 @@ mod losses;
 mod output;
 mod packets;
 mod parts;
-mod rates;
 mod recording;
 pub(crate) mod reload;
 mod run;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::gap::StageCount;
 use crate::{
-    AlertRecord, Connection, Event, Listener, Process, ProcessUse, Span, Text, TierReport, Time, Verdict,
+    AlertRecord, Bandwidth, Connection, Event, Listener, Process, ProcessUse, Span, Text, TierReport, Time,
+    Verdict,
 };
 
 /// Version of the messages below. A peer with another version is refused with both numbers named.
@@ -17,6 +18,9 @@ pub const MAX_MESSAGE: usize = 16 << 20;
 
 /// Most rows that one page may hold.
 pub const MAX_ROWS: usize = 10_000;
+
+/// How long each list of a status's bandwidth is at most.
+pub const MOST_RATES: usize = 10;
 
 /// A question, or something to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,6 +147,12 @@ pub struct Status {
     /// What goes by on each interface whose packets are read.
     #[serde(default)]
     pub traffic: Vec<InterfaceTraffic>,
+    /// Who uses the network how much, the first [`MOST_RATES`] of each list; `None` before anything was counted.
+    #[serde(default)]
+    pub bandwidth: Option<Bandwidth>,
+    /// What packets and sockets had in common; `None` where no packets are read.
+    #[serde(default)]
+    pub joined: Option<Joined>,
     /// The store, if there is one.
     pub store: Option<StoreStatus>,
     /// Outlets by name, with their last error.
@@ -164,6 +174,19 @@ pub struct InterfaceTraffic {
     pub packets_per_second: u64,
     /// Bits as a share of what the link carries in one direction; `None` where its speed is not known.
     pub share_of_link: Option<f64>,
+}
+
+/// Records of connections that ended since the watch began, by who told of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Both the kernel and packets.
+    pub together: u64,
+    /// Only packets: no socket was found, at least not in time (`unjoined`).
+    pub packets_only: u64,
+    /// Only the kernel, though in the network namespace whose packets are read.
+    pub kernel_only: u64,
+    /// Conversations seen in packets that wait for their socket now.
+    pub waiting: u64,
 }
 
 /// How the store is.

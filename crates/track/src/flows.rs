@@ -17,6 +17,7 @@ mod tcp;
 mod tell;
 mod timeouts;
 mod totals;
+mod touched;
 mod wheel;
 
 use atalaya_model::{Basis, Event, Networks, Text, Time, Wire};
@@ -27,11 +28,13 @@ use self::expected::Expected;
 use self::key::Key;
 use self::row::Row;
 use self::table::Table;
+use self::touched::Touched;
 use self::wheel::Wheel;
 
 pub use self::losses::StreamLosses;
 pub use self::timeouts::TimeOuts;
 pub use self::totals::{Count, Summary};
+pub(crate) use self::touched::Flowed;
 use crate::services::ServiceNames;
 
 /// How conversations are followed.
@@ -43,7 +46,8 @@ pub struct FlowOptions {
     pub times: TimeOuts,
     /// How much is read.
     pub limits: Limits,
-    /// Conversations can be taken out by their ids (which costs 24 bytes each): where the kernel tells of them too.
+    /// Conversations can be taken out by their ids (which costs 24 bytes each), and are counted for the bandwidth (4
+    /// more): where the kernel tells of them too.
     pub by_id: bool,
     /// The same addresses and ports in another VLAN are another conversation.
     pub apart_by_vlan: bool,
@@ -83,6 +87,8 @@ pub(crate) struct Flows {
     interfaces: Vec<Option<Text>>,
     totals: totals::Totals,
     expected: Expected,
+    /// For the bandwidth, where that is counted.
+    touched: Option<Touched>,
     /// Conversations that were ended early since the last gap, for want of room.
     hurried: u64,
     lost: losses::Losses,
@@ -101,6 +107,7 @@ const AT_ONCE: usize = 64;
 impl Flows {
     pub(crate) fn new(options: FlowOptions) -> Self {
         Self {
+            touched: options.by_id.then(Touched::default),
             options,
             table: Table::default(),
             wheel: Wheel::new(),
@@ -161,6 +168,9 @@ impl Flows {
         let row = self.table.remove(slot)?;
         if self.options.by_id {
             self.ids.remove(&row.id);
+        }
+        if let Some(touched) = &mut self.touched {
+            touched.end(slot, &row);
         }
         self.totals.end(&row);
         Some(row)
@@ -327,6 +337,11 @@ impl Flows {
     /// What was lost in streams so far.
     pub(crate) const fn stream_losses(&self) -> StreamLosses {
         self.lost.all()
+    }
+
+    /// What went by on each interface so far.
+    pub(crate) fn interface_counts(&self) -> Vec<(u32, Option<Text>, Count)> {
+        self.totals.interfaces(&self.interfaces)
     }
 
     /// What went by so far, by application and by interface.

@@ -7,6 +7,7 @@
 //! The same ends may belong to several rows: the two sides of a conversation that stays on this host, and
 //! conversations that used the same ports one after the other. Which packets are whose, the times tell.
 
+mod owners;
 mod parts;
 mod rows;
 mod tuple;
@@ -14,11 +15,13 @@ mod tuple;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use atalaya_model::live::Joined;
 use atalaya_model::{
     Connection, Direction, Event, Fact, Gap, Protocol, Side, Span, Stage, Time, Transport, Wire,
 };
 use foldhash::{HashMap, HashSet};
 
+use self::owners::Ended;
 use self::parts::{together, turned};
 use self::rows::{Known, asker, learn, share};
 use self::tuple::Tuple;
@@ -97,12 +100,14 @@ pub(crate) struct Join {
     /// Those that are told alone.
     alone: HashMap<Tuple, u64>,
     /// Conversations that were told as ended, and until when they are remembered.
-    ended: HashMap<Tuple, Time>,
+    ended: HashMap<Tuple, Ended>,
     ended_order: VecDeque<(Time, Tuple)>,
     /// Rows that were told before they had a port.
     portless: HashSet<u64>,
     /// When a look was complete last.
     looked: Option<Time>,
+    /// Records that were told.
+    counts: Joined,
 }
 
 /// Ends a conversation in the table of packets, and appends what that tells.
@@ -113,6 +118,14 @@ impl Join {
         Self {
             namespace,
             ..Self::default()
+        }
+    }
+
+    /// What was told together and what alone, so far.
+    pub(crate) fn counts(&self) -> Joined {
+        Joined {
+            waiting: self.waits as u64,
+            ..self.counts
         }
     }
 
@@ -148,6 +161,7 @@ impl Join {
                     }
                     None => {
                         self.portless.remove(&id);
+                        self.counts.kernel_only += u64::from(self.is_here(connection));
                         out.push(event);
                     }
                 }
@@ -220,13 +234,16 @@ impl Join {
         }
     }
 
+    /// It is one of the network namespace whose packets are read.
+    fn is_here(&self, connection: &Connection) -> bool {
+        self.namespace
+            .is_none_or(|namespace| namespace == connection.network_namespace)
+    }
+
     /// Whom to tell facts with is known: the side that asked, or that of this host if the asker is another one. Of a
     /// conversation between two processes here, the one that answers may be told of first.
     fn knows_asker(&self, tuple: Tuple) -> bool {
-        let here = |known: &Known| {
-            self.namespace
-                .is_none_or(|namespace| namespace == known.connection.network_namespace)
-        };
+        let here = |known: &Known| self.is_here(&known.connection);
         let tells = |known: &Known| {
             let connection = &known.connection;
             connection.side == Side::Source || (connection.direction != Direction::Local && here(known))
@@ -297,10 +314,7 @@ impl Join {
     /// The kernel's rows of a tuple may be those of packets that are read here: those of the namespace in which packets
     /// are read; of others only where addresses tell hosts apart.
     fn may_be_here(&self, tuple: Tuple) -> bool {
-        let here = |known: &Known| {
-            self.namespace
-                .is_none_or(|namespace| namespace == known.connection.network_namespace)
-        };
+        let here = |known: &Known| self.is_here(&known.connection);
         self.known
             .get(&tuple)
             .is_some_and(|rows| !tuple.is_loopback() || rows.iter().any(here))
@@ -361,6 +375,7 @@ impl Join {
             Some(Follow::Late(row)) => {
                 let row = *row;
                 if matches!(event.fact, Fact::ConnectionClosed(_)) {
+                    self.counts.packets_only += 1;
                     out.push(alone(event.clone()));
                 }
                 self.joined(id, row, event, out);
@@ -372,6 +387,7 @@ impl Join {
                     if self.alone.get(&tuple) == Some(&id) {
                         self.alone.remove(&tuple);
                     }
+                    self.counts.packets_only += 1;
                 }
                 out.push(alone(event));
             }
@@ -511,6 +527,8 @@ impl Join {
         if waiting.closed.is_none() {
             self.follows.insert(id, Follow::Alone);
             self.alone.insert(tuple, id);
+        } else {
+            self.counts.packets_only += 1;
         }
         let told = waiting
             .opened
@@ -552,7 +570,7 @@ impl Join {
             .pop_front_if(|(until, _)| *until <= now || excess > 0)
         {
             excess = excess.saturating_sub(1);
-            if self.ended.get(&tuple) == Some(&until) {
+            if self.ended.get(&tuple).is_some_and(|ended| ended.until == until) {
                 self.ended.remove(&tuple);
             }
         }
@@ -581,6 +599,7 @@ impl Join {
             end(flow, &mut ended);
             ended.into_iter().for_each(|event| self.flow(event, out));
         }
+        let may_be_here = self.may_be_here(tuple);
         let Some(rows) = self.known.get_mut(&tuple) else {
             return;
         };
@@ -592,6 +611,11 @@ impl Join {
             self.known.remove(&tuple);
         }
         let mut connection = known.connection;
+        if known.past.is_some() {
+            self.counts.together += 1;
+        } else {
+            self.counts.kernel_only += u64::from(self.is_here(&connection));
+        }
         if let Some((_, mut wire)) = known.past {
             if known.is_shared {
                 parts::count_by_kernel(&mut wire, &connection);
@@ -600,7 +624,11 @@ impl Join {
         }
         let time = known.ended.unwrap_or(connection.seen);
         let until = time.after(ECHO);
-        self.ended.insert(tuple, until);
+        let ended = self.ended.entry(tuple).or_default();
+        ended.until = until;
+        if may_be_here {
+            ended.note(tuple, &connection);
+        }
         self.ended_order.push_back((until, tuple));
         out.push(Event::new(time, Fact::ConnectionClosed(connection)));
     }

@@ -109,6 +109,10 @@ impl Tracker {
         connection.outcome = outcome;
         self.names.name(&mut connection, socket.remote.ip);
         connection.seen = event.time;
+        if !event.started_before {
+            let before = atalaya_model::connection::Traffic::default();
+            self.meter.add_kernel(event.time, &connection, before, None);
+        }
         let opened = Arc::new(connection.clone());
         connection.ended = Some(event.time);
         out.push(Event::new(event.started, Fact::ConnectionOpened(opened)));

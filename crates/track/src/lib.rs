@@ -15,6 +15,7 @@ mod join;
 mod kernel;
 mod listeners;
 mod look;
+mod meter;
 mod names;
 mod owner;
 mod packets;

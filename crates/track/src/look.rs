@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use atalaya_model::connection::Traffic;
 use atalaya_model::observation::Look;
 use atalaya_model::{
     Connection, Direction, Event, Evidence, Fact, Listener, Outcome, Owners, Side, Socket, SocketState, Time,
@@ -160,6 +161,7 @@ impl Tracker {
         };
         let traffic = socket.traffic.or(row.connection.traffic);
         let mut changed = row.connection.state != socket.state || row.connection.traffic != traffic;
+        let before = (row.phase == Phase::Open).then_some((row.connection.traffic, row.connection.seen));
         if !owner::agrees(&socket.owners, &row.connection) {
             changed |= self.change_owner(slot, &socket.owners);
         }
@@ -178,7 +180,21 @@ impl Tracker {
             connection.traffic = traffic;
             connection.user_id = connection.user_id.or(user_of(socket));
         }
+        if let Some((before, since)) = before {
+            self.meter_kernel(slot, time, before.unwrap_or_default(), since);
+        }
         changed
+    }
+
+    /// Counts for the bandwidth what the kernel counted since an earlier count.
+    fn meter_kernel(&mut self, slot: u32, time: Time, before: Traffic, since: Time) {
+        // What lives is told by the kernel in time; what a look finds may be of all the time since the last one.
+        let since = (!self.kernel_tells_all).then_some(since);
+        if let Some(row) = self.sockets.get(slot)
+            && row.connection.traffic.is_some_and(|traffic| traffic != before)
+        {
+            self.meter.add_kernel(time, &row.connection, before, since);
+        }
     }
 
     /// Says whether the row changed.
@@ -230,7 +246,9 @@ impl Tracker {
             if !matches!(phase, Some(Phase::New | Phase::Open | Phase::Rest)) {
                 return;
             }
+            let mut before = None;
             if let Some(connection) = self.sockets.connection_mut(slot) {
+                before = Some((connection.traffic.unwrap_or_default(), connection.seen));
                 connection.traffic = socket.traffic.or(connection.traffic);
                 connection.user_id = connection.user_id.or(user_of(&socket));
             }
@@ -241,6 +259,9 @@ impl Tracker {
                 .is_some_and(|row| row.connection.process.is_none())
             {
                 self.change_owner(slot, &socket.owners);
+            }
+            if let (Some((before, since)), Some(Phase::Open)) = (before, phase) {
+                self.meter_kernel(slot, time, before, since);
             }
             self.announce(slot, time, None, out);
             self.close(slot, time, out);
@@ -324,6 +345,12 @@ impl Tracker {
             self.names.name(connection, ends.remote.ip);
         }
         self.sockets.set_phase(slot, Phase::Open);
+        if let Some(row) = self.sockets.get(slot) {
+            let (is_older, started) = (row.connection.started_before, row.connection.started);
+            if !is_older {
+                self.meter_kernel(slot, time, Traffic::default(), started);
+            }
+        }
         if let Some(row) = self.sockets.get(slot) {
             out.push(Event::new(time, Fact::ConnectionOpened(row.connection.clone())));
         }

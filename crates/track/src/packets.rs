@@ -1,11 +1,18 @@
 //! Frames in, events out: the decoder, the table of conversations, and what the tracker adds to both.
 
+mod bandwidth;
+pub(crate) mod rates;
+
+use std::collections::VecDeque;
+
 use atalaya_model::{Event, Fact, Gap, Span, Stage, Text, Time};
 use atalaya_wire::packet::{Counts, Options as Decoding, Undecoded};
 use atalaya_wire::{Decoder, Frame};
 
-use crate::flows::{FlowOptions, Flows, Ground, StreamLosses, Summary};
+use self::rates::Rates;
+use crate::flows::{FlowOptions, Flowed, Flows, Ground, StreamLosses, Summary};
 use crate::join::Join;
+use crate::meter::Amount;
 use crate::tracker::Tracker;
 
 /// What reads packets.
@@ -14,7 +21,11 @@ pub(crate) struct Packets {
     decoder: Decoder,
     flows: Flows,
     /// Where the kernel tells of the same conversations.
-    join: Option<Join>,
+    pub(crate) join: Option<Join>,
+    /// What went by on interfaces in the last seconds, where the kernel tells, too.
+    pub(crate) rates: Rates,
+    /// What went by in conversations, second by second, until it is known whose they are.
+    flowed: VecDeque<(Time, Vec<Flowed>, Amount)>,
     /// Events on their way to the join, reused.
     told: Vec<Event>,
     /// Everything captured before this has been read.
@@ -33,10 +44,13 @@ impl Tracker {
             decoder: Decoder::new(decoding),
             flows: Flows::new(flows),
             join: live.map(|namespace| Join::new((namespace != 0).then_some(namespace))),
+            rates: Rates::default(),
+            flowed: VecDeque::new(),
             told: Vec::new(),
             read_until: Time(i64::MIN),
             unread: 0,
         }));
+        self.meter.reads_packets = live.is_some();
     }
 
     /// Calls an interface by name; its number is that of [`Frame::interface`].
@@ -67,6 +81,7 @@ impl Tracker {
             told,
             read_until,
             unread,
+            ..
         } = packets;
         *read_until = frame.time.max(*read_until);
         let to = if join.is_some() { &mut *told } else { &mut *out };
@@ -146,6 +161,7 @@ impl Tracker {
                 );
             }
         }
+        self.meter_packets(time);
         self.tell_unread(time, out);
     }
 

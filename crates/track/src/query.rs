@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use atalaya_model::fields::Record;
-use atalaya_model::live::{MAX_ROWS, Page, Response, Rows};
+use atalaya_model::live::{InterfaceTraffic, Joined, MAX_ROWS, Page, Response, Rows};
 use atalaya_model::state::State;
-use atalaya_model::{Connection, Listener, Process, ProcessKey, ProcessUse, Time, Usage};
+use atalaya_model::{Bandwidth, Connection, Listener, Process, ProcessKey, ProcessUse, Time, Usage};
 
 use crate::sockets::Phase;
 use crate::tracker::Tracker;
@@ -78,6 +78,24 @@ impl Tracker {
     /// Processes that live.
     pub fn process_count(&self) -> usize {
         self.processes.living()
+    }
+
+    /// Who uses the network how much, the first `most` of each list: over the ten seconds that ended when this was known for
+    /// good, which is two seconds ago where packets are read. `None` before anything can be known.
+    pub fn bandwidth(&self, most: usize) -> Option<Bandwidth> {
+        self.meter.bandwidth(most)
+    }
+
+    /// What goes by on each interface whose packets are read; `speed` tells bits per second of the link by the
+    /// interface's number.
+    pub fn interface_traffic(&self, speed: &dyn Fn(u32) -> Option<u64>) -> Vec<InterfaceTraffic> {
+        let packets = self.packets.as_ref();
+        packets.map_or_else(Vec::new, |packets| packets.rates.traffic(speed))
+    }
+
+    /// What packets and sockets had in common so far; `None` where not both are observed.
+    pub fn joined(&self) -> Option<Joined> {
+        Some(self.packets.as_ref()?.join.as_ref()?.counts())
     }
 
     /// One page of the rows that match, in a stable order (by id; processes by pid). `limit` is cut to [`MAX_ROWS`].

@@ -9,6 +9,7 @@ use atalaya_model::{
 use foldhash::{HashMap, HashMapExt};
 
 use crate::listeners::Listeners;
+use crate::meter::Meter;
 use crate::names::Names;
 use crate::packets::Packets;
 use crate::processes::{Admission, Processes};
@@ -69,10 +70,15 @@ pub struct Tracker {
     pub(crate) services: ServiceNames,
     /// Frames and what is in them; only where packets are read.
     pub(crate) packets: Option<Box<Packets>>,
+    /// What goes over the network per second.
+    pub(crate) meter: Meter,
     pub(crate) last_id: u64,
     pub(crate) last_tick: Time,
     /// Events on their way to the join with packets, reused.
     told: Vec<Event>,
+    /// An observation is being concluded from: what packets tell meanwhile waits, as only the kernel's word goes to the
+    /// join. Then, the time that has passed for them.
+    held: Option<Option<Time>>,
 }
 
 /// Network namespace, own end, peer.
@@ -88,6 +94,7 @@ pub(crate) struct Refused {
 impl Tracker {
     /// A tracker that knows nothing yet.
     pub fn new(options: Options) -> Self {
+        let meter = Meter::new(options.now);
         Self {
             last_tick: options.now,
             processes: Processes::new(options.max_processes),
@@ -105,8 +112,10 @@ impl Tracker {
             refused: Refused::default(),
             services: ServiceNames::default(),
             packets: None,
+            meter,
             last_id: 0,
             told: Vec::new(),
+            held: None,
         }
     }
 
@@ -125,9 +134,13 @@ impl Tracker {
             self.note_look(*time);
         }
         let mut told = std::mem::take(&mut self.told);
+        self.held = Some(None);
         self.conclude(observation, &mut told);
         self.join(&mut told, out);
         self.told = told;
+        if let Some(Some(time)) = self.held.take() {
+            self.pass_packets(time, out);
+        }
     }
 
     fn conclude(&mut self, observation: Observation, out: &mut Vec<Event>) {
@@ -181,13 +194,19 @@ impl Tracker {
     }
 
     pub(crate) fn pass(&mut self, time: Time, look: bool, out: &mut Vec<Event>) {
-        self.pass_packets(time, out);
+        match &mut self.held {
+            Some(passed) => *passed = Some(time),
+            None => self.pass_packets(time, out),
+        }
         self.strike(time, look, out);
     }
 
     /// Tells that time passed, and what was lost since the last time.
     pub(crate) fn strike(&mut self, time: Time, look: bool, out: &mut Vec<Event>) {
         self.processes.forget_ended(time);
+        if !self.meter.reads_packets {
+            self.meter.pass(time);
+        }
         let refused = std::mem::take(&mut self.refused);
         for (count, reason) in [
             (refused.sockets, "the table of sockets is full"),

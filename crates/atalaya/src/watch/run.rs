@@ -134,7 +134,6 @@ pub(super) fn watch(plan: Plan, parts: Parts) -> Result<Exit, Failure> {
         if watch.parts.packets.is_some() && deliveries.is_empty() {
             watch.parts.engine.packets_read_until(clock::now().after(RETIRED));
         }
-        watch.measure();
         watch.alive();
         watch.show_status(false);
     }
@@ -455,15 +454,6 @@ impl Watch {
     fn record(&mut self) {
         if let Some(recording) = &mut self.parts.recording {
             recording.pass(clock::now(), false);
-        }
-    }
-
-    /// Notes once a second how much went by, where packets are read.
-    fn measure(&mut self) {
-        let now = clock::monotonic();
-        if self.parts.packets.is_some() && self.counts.rates.is_due(now) {
-            let summary = self.parts.engine.tracker().traffic_summary();
-            self.counts.rates.take(now, &summary);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use atalaya_format::numbers;
 use atalaya_host::{clock, usage};
-use atalaya_model::live::Status;
+use atalaya_model::live::{Joined, MOST_RATES, Status};
 use atalaya_model::{Alert, Event, Fact, Severity, Stage, Tier, TierReport};
 
 use super::Plan;
@@ -19,7 +19,6 @@ pub(super) struct Totals {
     pub(super) opened: u64,
     pub(super) closed: u64,
     pub(super) processes: u64,
-    pub(super) rates: super::rates::Rates,
     pub(super) alerts: [u64; 5],
     pub(super) worst: Option<Severity>,
     /// Alerts since the last snapshot document, where such documents are wanted.
@@ -185,11 +184,9 @@ pub(super) fn of(_plan: &Plan, parts: &Parts, totals: &Totals) -> Status {
         alerts: totals.alerts,
         gaps: parts.engine.gaps(),
         stages: parts.ledger.counts(),
-        traffic: parts
-            .packets
-            .as_ref()
-            .map(|packets| totals.rates.of(&packets.report().interfaces))
-            .unwrap_or_default(),
+        traffic: tracker.interface_traffic(&|number| speed(parts, number)),
+        bandwidth: tracker.bandwidth(MOST_RATES),
+        joined: tracker.joined(),
         store: parts.keeper.as_ref().map(crate::keeper::Keeper::status),
         outlets: parts
             .outlets
@@ -200,6 +197,21 @@ pub(super) fn of(_plan: &Plan, parts: &Parts, totals: &Totals) -> Status {
         cpu: used.cpu,
         memory: used.resident,
     }
+}
+
+/// Bits per second of an interface whose packets are read, where the driver knows.
+fn speed(parts: &Parts, number: u32) -> Option<u64> {
+    let report = parts.packets.as_ref()?.report();
+    let mut interfaces = report.interfaces.iter();
+    interfaces.find(|interface| interface.number == number)?.speed
+}
+
+/// What packets and the kernel told together and alone, in words.
+fn joined(joined: Joined) -> String {
+    format!(
+        "; told by packets and the kernel: {} connections, by packets alone: {}, by the kernel alone: {}",
+        joined.together, joined.packets_only, joined.kernel_only
+    )
 }
 
 /// What was lost at a stage, in words that follow its number.
@@ -242,8 +254,9 @@ pub(super) fn summary(plan: &Plan, parts: &Parts, totals: &Totals) -> String {
         Some(path) => format!("; history in {}", path.display()),
         None => String::new(),
     };
+    let joined = parts.engine.tracker().joined().map_or_else(String::new, joined);
     format!(
-        "watched for {}: {} looks, {} connections opened, {} closed, {} processes, alerts: {}; lost: {lost}; \
+        "watched for {}: {} looks, {} connections opened, {} closed, {} processes, alerts: {}{joined}; lost: {lost}; \
          {:.2} CPU seconds, {}{kept}",
         clock::now().since(parts.began),
         totals.looks,

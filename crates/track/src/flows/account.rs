@@ -125,6 +125,9 @@ impl Flows {
             return;
         }
         let is_new = row.lanes.iter().all(|lane| lane.packets == 0);
+        if let Some(touched) = &mut self.touched {
+            touched.touch(slot, row, side, packet.frame_bytes);
+        }
         row.seen = row.seen.max(packet.time);
         let missed = row.missed();
         let lane = &mut row.lanes[side as usize];

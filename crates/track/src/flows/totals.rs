@@ -78,15 +78,18 @@ impl Totals {
         }
     }
 
+    /// What went by on each interface.
+    pub(super) fn interfaces(&self, names: &[Option<Text>]) -> Vec<(u32, Option<Text>, Count)> {
+        let seen = (0u32..).zip(&self.interfaces);
+        seen.filter(|(_, count)| count.packets > 0)
+            .map(|(number, count)| (number, names.get(number as usize).cloned().flatten(), *count))
+            .collect()
+    }
+
     pub(super) fn summary(&self, names: &[Option<Text>]) -> Summary {
-        let interfaces = (0u32..)
-            .zip(&self.interfaces)
-            .filter(|(_, count)| count.packets > 0);
         Summary {
             all: self.all,
-            interfaces: interfaces
-                .map(|(number, count)| (number, names.get(number as usize).cloned().flatten(), *count))
-                .collect(),
+            interfaces: self.interfaces(names),
             transports: self
                 .transports
                 .iter()

@@ -17,6 +17,11 @@ impl Tuple {
         Self(transport, one.min(other), one.max(other))
     }
 
+    /// The lower end and the higher one.
+    pub(super) const fn ends(&self) -> [Endpoint; 2] {
+        [self.1, self.2]
+    }
+
     /// As a socket has it that is bound to no address: its own end is told by its port alone.
     fn without(self, end: Endpoint) -> Self {
         let unbound = |ip: IpAddr| match ip {

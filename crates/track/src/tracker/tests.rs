@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod bandwidth;
 mod kernel_events;
 mod short_lives;
 
