@@ -21,8 +21,12 @@ pub fn capture(data: &[u8]) {
         return;
     };
     loop {
-        match reader.next() {
-            Ok(Some(frame)) => assert!(frame.length as usize >= frame.data.len()),
+        match reader.next_record() {
+            Ok(Some(record)) => {
+                assert!(record.frame.length as usize >= record.frame.data.len());
+                let name = record.whose.process.map_or("", |process| &process.name);
+                assert!(name.len() <= 256, "a capture's word is bounded");
+            }
             Ok(None) => break,
             Err(error) => {
                 let _ = error.to_string();

@@ -2,8 +2,8 @@
 
 mod live;
 mod output;
-mod owners;
-mod selection;
+pub(crate) mod owners;
+pub(crate) mod selection;
 
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Read};
@@ -12,14 +12,14 @@ use std::path::Path;
 use atalaya_host::clock;
 use atalaya_model::filter::Expression;
 use atalaya_wire::Frame;
-use atalaya_wire::capture::{Interface, Reader};
+use atalaya_wire::capture::{Reader, Record, Whose};
 
 use crate::cli::{CaptureArgs, CaptureFormat};
 use crate::config::load::Loaded;
 use crate::exit::{Exit, Failure};
 use crate::replay::piped;
 use output::Output;
-use selection::Selection;
+use selection::{Asked, Selection};
 
 /// Runs the verb.
 ///
@@ -82,12 +82,15 @@ fn convert(
     let failed = |error| Failure::Failed(format!("cannot read `{name}`: {error}"));
     let mut reader = Reader::open(read).map_err(failed)?;
     let mut selection = Selection::new(filter, loaded.networks());
-    let mut interfaces: Vec<Interface> = Vec::new();
     let mut damage = None;
     let mut last = None;
     while output.takes_more(args.count) {
-        let frame = match reader.next() {
-            Ok(Some(frame)) => frame,
+        let Record {
+            frame,
+            interface,
+            whose,
+        } = match reader.next_record() {
+            Ok(Some(record)) => record,
             Ok(None) => break,
             Err(error) => {
                 damage = Some(failed(error));
@@ -95,22 +98,14 @@ fn convert(
             }
         };
         last = Some(frame.time);
-        let (keeps, _) = selection.judge(&frame, None, None);
-        if !keeps {
-            continue;
-        }
-        let number = frame.interface as usize;
-        if let Some(interface) = interfaces.get(number) {
-            output.write(&snapped(frame, args.snap_length), interface, None)?;
-            continue;
-        }
-        // The frame borrows the reader: its interface's description can be had only once it was let go.
-        let data = frame.data.to_vec();
-        let frame = Frame { data: &data, ..frame };
-        let known = interfaces.len();
-        interfaces.extend(reader.interfaces().iter().skip(known).cloned());
-        if let Some(interface) = interfaces.get(number) {
-            output.write(&snapped(frame, args.snap_length), interface, None)?;
+        let whose = if args.no_processes {
+            Whose::default()
+        } else {
+            whose
+        };
+        let (keeps, _) = selection.judge(&frame, &mut Asked::Capture(whose));
+        if keeps {
+            output.write(&snapped(frame, args.snap_length), interface, whose)?;
         }
     }
     let read = reader.records();

@@ -10,6 +10,7 @@ use atalaya_model::live::{Query, Response};
 use atalaya_model::memory::Memory;
 use atalaya_model::{AlertRecord, Event, Fact, Gap, Ledger, Observation, Stage, Text, Time};
 use atalaya_track::{FlowOptions, Tracker};
+use atalaya_wire::capture::Whose;
 use atalaya_wire::{Frame, packet};
 
 use crate::config::load::Loaded;
@@ -105,8 +106,13 @@ impl Engine {
 
     /// Takes a frame.
     pub fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<Output>) {
+        self.frame_of(frame, Whose::default(), out);
+    }
+
+    /// Takes a frame of which its capture says whose it is.
+    pub fn frame_of(&mut self, frame: &Frame<'_>, whose: Whose<'_>, out: &mut Vec<Output>) {
         let mut events = std::mem::take(&mut self.events);
-        self.tracker.frame(frame, &mut events);
+        self.tracker.frame_of(frame, whose, &mut events);
         for event in events.drain(..) {
             self.told(event, out);
         }

@@ -16,6 +16,7 @@ use atalaya_host::identity::Identity;
 use atalaya_model::{AlertRecord, Event, Fact, Ledger, Severity, Span, Text, Time};
 use atalaya_report::Traffic;
 use atalaya_store::{Entry, Options as StoreOptions, Writer};
+use atalaya_wire::capture::Record;
 
 use crate::cli::ReplayArgs;
 use crate::config::load::Loaded;
@@ -73,7 +74,12 @@ pub fn run(
         .map_or(Ok(0), Writer::last_alert)
         .map_err(|error| store_failed(&error))?;
     let options = setup::packet_options(&loaded.config.packets, args.checksums, None);
-    let mut engine = setup::engine(loaded, Learning::default(), last_alert, Time(0), ledger);
+    // Which programs a capture's host knew is not known: none is new.
+    let learning = Learning {
+        until: Some(Time(i64::MAX)),
+        ..Learning::default()
+    };
+    let mut engine = setup::engine(loaded, learning, last_alert, Time(0), ledger);
     engine.read_packets(options);
     let mut replay = Replay {
         engine,
@@ -190,8 +196,8 @@ impl Replay<'_> {
         let mut frames = 0u64;
         let unknown = self.engine.tracker().decoded().unknown_link;
         loop {
-            let frame = match reader.next() {
-                Ok(Some(frame)) => frame,
+            let Record { frame, whose, .. } = match reader.next_record() {
+                Ok(Some(record)) => record,
                 Ok(None) => break,
                 Err(error) => {
                     self.clear_progress();
@@ -206,7 +212,7 @@ impl Replay<'_> {
             }
             self.summary.frame(frame.time, frame.length);
             self.now = self.now.max(Some(frame.time));
-            self.engine.frame(&frame, &mut self.out);
+            self.engine.frame_of(&frame, whose, &mut self.out);
             frames += 1;
             if !self.out.is_empty() {
                 self.hand_out()?;

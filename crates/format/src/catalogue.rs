@@ -99,10 +99,17 @@ pub fn who(finding: &Finding, language: Language) -> String {
         if let Some(script) = &process.script {
             text.push_str(&format!(", {script_word} {script}"));
         }
+        let mut example = finding.connections.iter();
+        let is_hearsay = example.any(|it| it.attribution.evidence == Evidence::CaptureFile);
+        let source = match language {
+            _ if !is_hearsay => "",
+            Language::English => ", as the capture says",
+            Language::Spanish => ", según la captura",
+        };
         return match (&process.user_name, process.user_id) {
-            (Some(name), _) => format!("{text} (pid {pid}, {user_word} {name})"),
-            (None, Some(id)) => format!("{text} (pid {pid}, {user_word} {id})"),
-            (None, None) => format!("{text} (pid {pid})"),
+            (Some(name), _) => format!("{text} (pid {pid}, {user_word} {name}{source})"),
+            (None, Some(id)) => format!("{text} (pid {pid}, {user_word} {id}{source})"),
+            (None, None) => format!("{text} (pid {pid}{source})"),
         };
     }
     // Packets without a socket name no process, but a host.

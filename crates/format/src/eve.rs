@@ -13,7 +13,7 @@ mod others;
 mod tls;
 
 use atalaya_model::community_id::CommunityId;
-use atalaya_model::{Connection, Event, Fact, Message, Process, Protocol, Time, Transport};
+use atalaya_model::{Connection, Event, Evidence, Fact, Message, Process, Protocol, Time, Transport};
 
 use crate::identity;
 use crate::json::{self, Object};
@@ -58,7 +58,8 @@ fn line(out: &mut String, protocol: &Protocol, kind: &str, fill: impl FnOnce(&mu
     json::object(out, |line| {
         head(line, protocol.time, kind, &protocol.connection, Way::ToServer);
         fill(line);
-        process(line, protocol.connection.process.as_deref());
+        let connection = &*protocol.connection;
+        process(line, connection.process.as_deref(), Some(connection));
     });
     out.push('\n');
 }
@@ -111,7 +112,7 @@ fn head(line: &mut Object<'_>, time: Time, kind: &str, connection: &Connection, 
 }
 
 /// Who it was, where that is known.
-fn process(line: &mut Object<'_>, process: Option<&Process>) {
+fn process(line: &mut Object<'_>, process: Option<&Process>, connection: Option<&Connection>) {
     let Some(process) = process else {
         return;
     };
@@ -121,5 +122,8 @@ fn process(line: &mut Object<'_>, process: Option<&Process>) {
         it.some_text("executable", process.executable.as_deref());
         it.some_text("sha256", process.sha256.as_deref());
         it.some_text("user", process.user_name.as_deref());
+        if let Some(connection) = connection.filter(|it| it.attribution.evidence == Evidence::CaptureFile) {
+            it.word("evidence", connection.attribution.evidence.name());
+        }
     });
 }

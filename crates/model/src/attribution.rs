@@ -49,6 +49,8 @@ pub enum Evidence {
     NotFound,
     /// The record comes from packets or from another program, without a process.
     NotRecorded,
+    /// A capture file says so. Whoever wrote that may have seen it, or made it up.
+    CaptureFile,
 }
 
 impl Evidence {
@@ -65,6 +67,7 @@ impl Evidence {
             Self::NoPermission => "no_permission",
             Self::NotFound => "not_found",
             Self::NotRecorded => "not_recorded",
+            Self::CaptureFile => "capture_file",
         }
     }
 
@@ -72,7 +75,7 @@ impl Evidence {
     pub const fn certainty(self) -> Certainty {
         match self {
             Self::KernelEvent | Self::Descriptor | Self::SeenBefore => Certainty::Exact,
-            Self::SharedDescriptor | Self::Listener => Certainty::Likely,
+            Self::SharedDescriptor | Self::Listener | Self::CaptureFile => Certainty::Likely,
             Self::KernelOwned
             | Self::BetweenLooks
             | Self::NoPermission

@@ -30,6 +30,8 @@ pub struct Traffic {
     protocols: Ranking<(Option<Application>, Option<Basis>), Volume>,
     sources: Ranking<IpAddr, Volume>,
     destinations: Ranking<IpAddr, Volume>,
+    /// By program and user, where the capture names processes.
+    processes: Ranking<(Text, Option<Text>), Volume>,
     names: Ranking<Box<str>, u64>,
     rules: Vec<(Text, Severity, u64)>,
 }
@@ -133,6 +135,11 @@ impl Traffic {
         self.protocols.at(key).add(volume);
         self.sources.at(connection.source.ip).add(volume);
         self.destinations.at(connection.destination.ip).add(volume);
+        if let Some(process) = &connection.process {
+            let program = process.executable.as_ref().unwrap_or(&process.name);
+            let key = (Text::clone(program), process.user_name.clone());
+            self.processes.at(key).add(volume);
+        }
         let tls = connection.wire.as_ref().and_then(|wire| wire.tls.as_ref());
         let name = tls.and_then(|tls| tls.client.as_ref()?.server_name.as_ref());
         if let Some(name) = name {

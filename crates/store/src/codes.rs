@@ -19,6 +19,7 @@ pub(crate) const EVIDENCE: &[Evidence] = &[
     Evidence::NotFound,
     Evidence::NotRecorded,
     Evidence::Listener,
+    Evidence::CaptureFile,
 ];
 pub(crate) const SIDE: &[Side] = &[Side::Source, Side::Destination];
 pub(crate) const DIRECTION: &[Direction] = &[

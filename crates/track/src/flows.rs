@@ -9,6 +9,7 @@ mod expected;
 mod history;
 mod key;
 mod losses;
+mod owners;
 mod row;
 mod server_ports;
 mod table;
@@ -21,11 +22,13 @@ mod touched;
 mod wheel;
 
 use atalaya_model::{Basis, Event, Networks, Text, Time, Wire};
+use atalaya_wire::capture::Whose;
 use atalaya_wire::{Limits, Packet, Said};
 use foldhash::HashMap;
 
 use self::expected::Expected;
 use self::key::Key;
+use self::owners::Owners;
 use self::row::Row;
 use self::table::Table;
 use self::touched::Touched;
@@ -84,6 +87,8 @@ pub(crate) struct Flows {
     clock: Time,
     /// Rows by the ids of their connections, where that is asked for.
     ids: HashMap<u64, u32>,
+    /// Whose they are, as a capture says.
+    owners: Owners,
     interfaces: Vec<Option<Text>>,
     totals: totals::Totals,
     expected: Expected,
@@ -113,6 +118,7 @@ impl Flows {
             wheel: Wheel::new(),
             clock: Time(i64::MIN),
             ids: HashMap::default(),
+            owners: Owners::default(),
             interfaces: Vec::new(),
             totals: totals::Totals::default(),
             expected: Expected::default(),
@@ -184,8 +190,14 @@ impl Flows {
         }
     }
 
-    /// Takes a packet.
-    pub(crate) fn packet(&mut self, packet: &Packet<'_>, ground: &mut Ground<'_>, out: &mut Vec<Event>) {
+    /// Takes a packet, and whose it is where a capture says so.
+    pub(crate) fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        whose: Whose<'_>,
+        ground: &mut Ground<'_>,
+        out: &mut Vec<Event>,
+    ) {
         self.pass(packet.time, AT_ONCE, ground, out);
         let vlans = if self.options.apart_by_vlan {
             packet.vlans
@@ -202,6 +214,11 @@ impl Flows {
             Some(slot) => slot,
             None => self.begin(key, end, packet, ground, out),
         };
+        if whose.process.is_some()
+            && let Some(row) = self.table.get_mut(slot)
+        {
+            self.owners.learn(row, end, whose, ground.networks);
+        }
         self.account(slot, end, packet, ground, out);
     }
 

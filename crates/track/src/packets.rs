@@ -6,8 +6,9 @@ pub(crate) mod rates;
 use std::collections::VecDeque;
 
 use atalaya_model::{Event, Fact, Gap, Span, Stage, Text, Time};
+use atalaya_wire::capture::Whose;
 use atalaya_wire::packet::{Counts, Options as Decoding, Undecoded};
-use atalaya_wire::{Decoder, Frame};
+use atalaya_wire::{Decoder, Frame, Packet, Segment};
 
 use self::rates::Rates;
 use crate::flows::{FlowOptions, Flowed, Flows, Ground, StreamLosses, Summary};
@@ -62,6 +63,11 @@ impl Tracker {
 
     /// Takes a frame, and appends what follows from it. Does nothing before [`Tracker::read_packets`].
     pub fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) {
+        self.frame_of(frame, Whose::default(), out);
+    }
+
+    /// Takes a frame of which its capture says whose it is.
+    pub fn frame_of(&mut self, frame: &Frame<'_>, mut whose: Whose<'_>, out: &mut Vec<Event>) {
         if frame.time.since(self.last_tick) >= Span::from_seconds(1) {
             if self.joins() {
                 self.pass_packets(frame.time, out);
@@ -85,7 +91,15 @@ impl Tracker {
         } = packets;
         *read_until = frame.time.max(*read_until);
         let to = if join.is_some() { &mut *told } else { &mut *out };
-        let decoded = decoder.decode(frame, &mut |packet| flows.packet(packet, &mut ground, to));
+        let decoded = decoder.decode(frame, &mut |packet| {
+            // A process's packet is the first that can be one: what that carries is somebody else's.
+            let whose = if whose.process.is_some() && is_of_a_socket(packet) {
+                std::mem::take(&mut whose)
+            } else {
+                Whose::default()
+            };
+            flows.packet(packet, whose, &mut ground, to);
+        });
         if let Err(Undecoded::Damaged | Undecoded::UnknownLink) = decoded {
             *unread += 1;
         }
@@ -252,4 +266,12 @@ impl Tracker {
             .as_ref()
             .map_or_else(Counts::default, |packets| *packets.decoder.counts())
     }
+}
+
+/// Can a process have sent or received it, not only something in it?
+const fn is_of_a_socket(packet: &Packet<'_>) -> bool {
+    matches!(
+        packet.segment,
+        Segment::Tcp { .. } | Segment::Udp { .. } | Segment::Sctp { .. } | Segment::Icmp { .. }
+    )
 }

@@ -21,6 +21,7 @@ mod snoop;
 mod source;
 #[cfg(test)]
 mod tests;
+mod whose;
 mod writer;
 #[cfg(test)]
 mod writing;
@@ -28,7 +29,8 @@ mod zstd;
 
 pub use error::CaptureError;
 pub use interface::Interface;
-pub use reader::Reader;
-pub use recorder::{Frozen, Recorder};
+pub use reader::{Reader, Record};
+pub use recorder::{Frozen, Owner, Recorder};
 pub use rotation::{Rotating, Rotation};
+pub use whose::Whose;
 pub use writer::{Format, WriteError, Writer};

@@ -13,12 +13,12 @@ use atalaya_host::signals::Signals;
 use atalaya_model::filter::Expression;
 use atalaya_model::{Observation, Span};
 use atalaya_wire::LinkType;
-use atalaya_wire::capture::Interface;
+use atalaya_wire::capture::{Interface, Whose};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::output::Output;
 use super::owners::Owners;
-use super::selection::Selection;
+use super::selection::{Asked, Selection};
 use super::wants_processes;
 use crate::cli::CaptureArgs;
 use crate::config::load::Loaded;
@@ -87,7 +87,7 @@ pub(super) fn run(
         true => follow(args, &loaded, Arc::clone(&over)),
         false => None,
     };
-    live.owners = observations.is_some().then(Owners::default);
+    live.owners = observations.is_some().then(Owners::new);
     if !args.common.quiet {
         let names: Vec<&str> = report.interfaces.iter().map(|known| &*known.name).collect();
         tracing::info!("capturing on {}; Ctrl-C ends it", names.join(", "));
@@ -176,7 +176,7 @@ impl Live<'_> {
     fn learn(&mut self, observations: Option<&Receiver<Observation>>) {
         if let (Some(owners), Some(observations)) = (&mut self.owners, observations) {
             for observation in observations.try_iter().take(OBSERVATIONS) {
-                owners.observe(observation);
+                owners.observe(&observation);
             }
         }
     }
@@ -198,8 +198,11 @@ impl Live<'_> {
                 break;
             }
             let frame = captured.frame;
-            let owners = self.owners.as_mut();
-            let (keeps, process) = self.selection.judge(&frame, Some(captured.is_outgoing), owners);
+            let mut asked = Asked::Live {
+                is_outgoing: captured.is_outgoing,
+                owners: self.owners.as_mut(),
+            };
+            let (keeps, owner) = self.selection.judge(&frame, &mut asked);
             if keeps {
                 let interface = self
                     .interfaces
@@ -209,7 +212,11 @@ impl Live<'_> {
                         link: LinkType(frame.link.0),
                         snap_length: 0,
                     });
-                self.output.write(&frame, interface, process.as_deref())?;
+                let whose = Whose {
+                    sent: Some(owner.as_ref().map_or(captured.is_outgoing, |owner| owner.sent)),
+                    process: owner.as_ref().map(|owner| &owner.process),
+                };
+                self.output.write(&frame, interface, whose)?;
             }
         }
         Ok(())

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::io::Stdout;
 use std::path::{Path, PathBuf};
 
-use atalaya_model::{Process, Time};
+use atalaya_model::Time;
 use atalaya_wire::Frame;
-use atalaya_wire::capture::{Format, Interface, Rotating, Rotation, WriteError, Writer};
+use atalaya_wire::capture::{Format, Interface, Rotating, Rotation, Whose, WriteError, Writer};
 
 use crate::cli::{CaptureArgs, CaptureFormat};
 use crate::exit::Failure;
@@ -68,11 +68,11 @@ impl Output {
         &mut self,
         frame: &Frame<'_>,
         interface: &Interface,
-        process: Option<&Process>,
+        whose: Whose<'_>,
     ) -> Result<(), Failure> {
         let written = match &mut self.to {
-            To::Files(files) => files.write(frame, interface, process),
-            To::Stream(writer) => writer.write(frame, interface, process),
+            To::Files(files) => files.write(frame, interface, whose),
+            To::Stream(writer) => writer.write(frame, interface, whose),
         };
         settle(written, &mut self.is_closed)
     }

@@ -6,24 +6,38 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use atalaya_model::{Endpoint, Observation, Owners as Holders, Process, ProcessKey, Socket, Transport};
+use atalaya_wire::capture::Owner;
 
-/// Entries of each generation of a table.
-const GENERATION: usize = 65_536;
+/// Sockets of each generation.
+const SOCKETS: usize = 65_536;
+/// Processes of each generation: about 8 MiB.
+const PROCESSES: usize = 8_192;
 
 /// The processes of sockets, those that were closed a while ago included: their last packets come later than the word
 /// of their end. Bounded: what was not asked for the longest is forgotten.
-#[derive(Debug, Default)]
-pub(super) struct Owners {
+#[derive(Clone, Debug)]
+pub(crate) struct Owners {
+    /// The network namespace in which packets are seen: loopback's addresses are others' elsewhere.
+    namespace: Option<u32>,
     sockets: Recent<(Transport, Endpoint, Endpoint), ProcessKey>,
     processes: Recent<ProcessKey, Arc<Process>>,
 }
 
 impl Owners {
-    pub(super) fn observe(&mut self, observation: Observation) {
+    /// Nobody is known yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            namespace: atalaya_host::identity::network_namespace(),
+            sockets: Recent::of(SOCKETS),
+            processes: Recent::of(PROCESSES),
+        }
+    }
+
+    pub(crate) fn observe(&mut self, observation: &Observation) {
         match observation {
-            Observation::Process(_, process) => self.processes.put(process.key, process),
+            Observation::Process(_, process) => self.processes.put(process.key, Arc::clone(process)),
             Observation::Sockets(_, sockets) => sockets.iter().for_each(|socket| self.socket(socket)),
-            Observation::SocketClosed(_, socket) => self.socket(&socket),
+            Observation::SocketClosed(_, socket) => self.socket(socket),
             Observation::SocketEvents(events) => events.iter().for_each(|event| self.socket(&event.socket)),
             _ => {}
         }
@@ -38,19 +52,26 @@ impl Owners {
             },
             Holders::Unknown(_) => return,
         };
+        let is_elsewhere = self.namespace.is_some_and(|own| own != socket.namespace);
+        if is_elsewhere && socket.local.ip.is_loopback() {
+            return;
+        }
+        // Who has sockets is not forgotten for those who have none.
+        self.processes.get(&process);
         self.sockets
             .put((socket.transport, socket.local, socket.remote), process);
     }
 
     /// Whose packet it is. On this host's own wire to itself, it is the sender's.
-    pub(super) fn of(
+    pub(crate) fn of(
         &mut self,
         transport: Transport,
         sender: Endpoint,
         receiver: Endpoint,
         is_outgoing: bool,
-    ) -> Option<Arc<Process>> {
-        let (local, remote) = if is_outgoing || sender.ip.is_loopback() {
+    ) -> Option<Owner> {
+        let sent = is_outgoing || sender.ip.is_loopback();
+        let (local, remote) = if sent {
             (sender, receiver)
         } else {
             (receiver, sender)
@@ -69,23 +90,31 @@ impl Owners {
             (Endpoint::new(anywhere, local.port), nobody(anywhere)),
             (Endpoint::new(dual, local.port), nobody(dual)),
         ];
-        let key = candidates
-            .into_iter()
-            .find_map(|(local, remote)| self.sockets.get(&(transport, local, remote)).copied())?;
-        self.processes.get(&key).cloned()
+        let (key, is_other) = candidates.into_iter().find_map(|(end, peer)| {
+            let key = self.sockets.get(&(transport, end, peer)).copied()?;
+            Some((key, (end, peer) == (remote, local)))
+        })?;
+        let process = Arc::clone(self.processes.get(&key)?);
+        Some(Owner {
+            process,
+            sent: sent != is_other,
+        })
     }
 }
 
 /// A table in two generations: when the younger one is full, the older one is forgotten.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Recent<K, V> {
+    /// Entries of a generation.
+    size: usize,
     young: HashMap<K, V>,
     old: HashMap<K, V>,
 }
 
-impl<K, V> Default for Recent<K, V> {
-    fn default() -> Self {
+impl<K, V> Recent<K, V> {
+    fn of(size: usize) -> Self {
         Self {
+            size,
             young: HashMap::new(),
             old: HashMap::new(),
         }
@@ -94,7 +123,7 @@ impl<K, V> Default for Recent<K, V> {
 
 impl<K: Eq + Hash, V> Recent<K, V> {
     fn put(&mut self, key: K, value: V) {
-        if self.young.len() >= GENERATION {
+        if self.young.len() >= self.size {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, value);
@@ -115,12 +144,12 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_stays() {
-        let mut table = Recent::default();
-        for key in 0..3 * GENERATION {
+        let mut table = Recent::of(1_000);
+        for key in 0..3_000 {
             table.put(key, key);
             assert_eq!(table.get(&0), Some(&0));
         }
-        assert!(table.young.len() + table.old.len() <= 2 * GENERATION);
+        assert!(table.young.len() + table.old.len() <= 2_000);
         assert_eq!(table.get(&1), None);
     }
 }

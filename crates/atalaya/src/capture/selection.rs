@@ -9,6 +9,7 @@ use atalaya_model::{
     Attribution, Connection, Direction, Endpoint, Evidence, Networks, Outcome, Process, Scope, Side,
     SocketState, Time, Transport,
 };
+use atalaya_wire::capture::{Owner, Whose};
 use atalaya_wire::packet::{Options, Undecoded};
 use atalaya_wire::{Decoder, Frame, Packet, Segment};
 
@@ -25,6 +26,38 @@ pub(super) struct Selection {
     networks: Networks,
     decoder: Decoder,
     known: HashMap<(Transport, Endpoint, Endpoint), Known>,
+}
+
+/// Who is asked whose a frame is.
+pub(super) enum Asked<'a> {
+    /// Those who observe sockets, where somebody does.
+    Live {
+        is_outgoing: bool,
+        owners: Option<&'a mut Owners>,
+    },
+    /// The capture that holds it.
+    Capture(Whose<'a>),
+}
+
+impl Asked<'_> {
+    const fn is_outgoing(&self) -> Option<bool> {
+        match self {
+            Self::Live { is_outgoing, .. } => Some(*is_outgoing),
+            Self::Capture(whose) => whose.sent,
+        }
+    }
+
+    fn owner(&mut self, transport: Transport, sender: Endpoint, receiver: Endpoint) -> Option<Owner> {
+        match self {
+            Self::Live { is_outgoing, owners } => {
+                owners.as_mut()?.of(transport, sender, receiver, *is_outgoing)
+            }
+            Self::Capture(whose) => Some(Owner {
+                process: Arc::clone(whose.process?),
+                sent: whose.sent.unwrap_or(true),
+            }),
+        }
+    }
 }
 
 /// What was decided for a conversation.
@@ -44,29 +77,27 @@ impl Selection {
         }
     }
 
-    /// Whether the frame is kept, and whose it is. `is_outgoing` where the capture knows it.
-    pub(super) fn judge(
-        &mut self,
-        frame: &Frame<'_>,
-        is_outgoing: Option<bool>,
-        mut owners: Option<&mut Owners>,
-    ) -> (bool, Option<Arc<Process>>) {
+    /// Whether the frame is kept, and whose it is where that was looked for.
+    pub(super) fn judge(&mut self, frame: &Frame<'_>, asked: &mut Asked<'_>) -> (bool, Option<Owner>) {
         let keeps_all = matches!(self.filter, Expression::All);
-        if keeps_all && owners.is_none() {
+        if keeps_all && !matches!(asked, Asked::Live { owners: Some(_), .. }) {
             return (true, None);
         }
+        let is_outgoing = asked.is_outgoing();
+        let evidence = match asked {
+            Asked::Capture(_) => Evidence::CaptureFile,
+            Asked::Live { .. } => Evidence::KernelEvent,
+        };
         let Self {
             filter,
             networks,
             decoder,
             known,
         } = self;
-        let (mut passes, mut process) = (keeps_all, None);
+        let (mut passes, mut of) = (keeps_all, None);
         let decoded = decoder.decode(frame, &mut |packet| {
             let (transport, sender, receiver) = ends(packet);
-            let owner = owners
-                .as_deref_mut()
-                .and_then(|owners| owners.of(transport, sender, receiver, is_outgoing.unwrap_or(false)));
+            let owner = asked.owner(transport, sender, receiver);
             if !passes {
                 let key = (transport, sender.min(receiver), sender.max(receiver));
                 if known.len() >= CONVERSATIONS && !known.contains_key(&key) {
@@ -84,19 +115,17 @@ impl Selection {
                         passes: filter.matches(&Record::Connection(&connection)),
                     }
                 });
-                let is_new = |owner: &Arc<Process>| {
-                    found
-                        .process
-                        .as_ref()
-                        .is_none_or(|known| !Arc::ptr_eq(known, owner))
+                let is_new = |owner: &&Owner| {
+                    let known = found.process.as_ref();
+                    known.is_none_or(|known| !Arc::ptr_eq(known, &owner.process))
                 };
-                if let Some(owner) = owner.as_ref().filter(|owner| is_new(owner)) {
-                    found.process = Some(Arc::clone(owner));
+                if let Some(Owner { process, .. }) = owner.as_ref().filter(is_new) {
+                    found.process = Some(Arc::clone(process));
                     let destination = if found.source == sender { receiver } else { sender };
                     let direction = is_outgoing.map(|is_outgoing| is_outgoing == (found.source == sender));
                     let connection = Connection {
-                        process: Some(Arc::clone(owner)),
-                        attribution: Attribution::from(Evidence::KernelEvent),
+                        process: Some(Arc::clone(process)),
+                        attribution: Attribution::from(evidence),
                         ..connection(
                             transport,
                             found.source,
@@ -110,14 +139,14 @@ impl Selection {
                 }
                 passes = found.passes;
             }
-            process = process.take().or(owner);
+            of = of.take().or(owner);
         });
         // Nobody knows yet what a fragment belongs to: rather one too many than one too few.
-        (passes || decoded == Err(Undecoded::Fragment), process)
+        (passes || decoded == Err(Undecoded::Fragment), of)
     }
 }
 
-fn ends(packet: &Packet<'_>) -> (Transport, Endpoint, Endpoint) {
+pub(crate) fn ends(packet: &Packet<'_>) -> (Transport, Endpoint, Endpoint) {
     let (source_port, destination_port) = match packet.segment {
         Segment::Tcp {
             source_port,

@@ -18,8 +18,8 @@ Examples:
   atalaya capture --read big.pcap.zst --filter 'ip:10.0.0.7 dport:443' --write small.pcapng
   atalaya capture --read new.pcapng --format pcap --write old.pcap
 
-In pcapng, each packet has its process as a comment, and each process once a block with its path and start. A filter is
-asked of the conversation that a packet belongs to; what is no IP passes only without one, fragments always pass.
+In pcapng, each packet has its process as a comment, and each process once a block with its path and start; `replay` and
+`--read` read them back. A filter is asked of the conversation that a packet belongs to; what is no IP passes only without one, fragments always pass.
 Captures hold everything that was said, secrets too: files can be read by their owner only.
 
 Exit status: 0 done, 2 usage or configuration error, 3 the run failed, or the file that was read is damaged (all before
@@ -35,7 +35,7 @@ pub struct CaptureArgs {
     #[arg(long, short, value_name = "IFACE", value_delimiter = ',')]
     pub interface: Vec<String>,
     /// Read this capture (`-` for standard input) instead of the network: to filter or convert it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["interface", "duration", "promiscuous", "no_processes", "tier"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["interface", "duration", "promiscuous", "tier"])]
     pub read: Option<PathBuf>,
     /// Only packets of conversations that this filter matches.
     #[arg(long, short, value_name = "FILTER")]
@@ -67,7 +67,7 @@ pub struct CaptureArgs {
     /// Take packets for other hosts, too.
     #[arg(long)]
     pub promiscuous: bool,
-    /// Do not find out which process each packet belongs to.
+    /// Do not find out which process each packet belongs to; with --read, do not keep it.
     #[arg(long)]
     pub no_processes: bool,
     /// The way of observing processes; `auto` takes the best that works.

@@ -145,7 +145,7 @@ pub(super) fn start(
         .map(|interfaces| Packets::start(interfaces, &loaded.config.packets, &ledger))
         .transpose()?;
     let recorder = &loaded.config.packets.recorder;
-    let recording = (packets.is_some() && recorder.enabled)
+    let mut recording = (packets.is_some() && recorder.enabled)
         .then(|| {
             let beside = plan
                 .store
@@ -190,6 +190,13 @@ pub(super) fn start(
     );
     if let Some(options) = packet_options {
         engine.read_packets(options);
+    }
+    // Their first frames may come before it is told that they are there.
+    for interface in packets.iter().flat_map(|packets| packets.report().interfaces) {
+        if let Some(recording) = &mut recording {
+            recording.interface(&interface);
+        }
+        engine.name_interface(interface.number, interface.name);
     }
     engine.recall(&memory);
     engine.recall_alerts(alerts);

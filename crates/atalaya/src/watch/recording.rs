@@ -4,12 +4,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use atalaya_host::packets::Interface;
-use atalaya_model::{Alert, Severity, Span, Time};
-use atalaya_wire::Frame;
-use atalaya_wire::capture::{self, Recorder};
+use atalaya_host::packets::{Captured, Interface};
+use atalaya_model::{Alert, Observation, Severity, Span, Time};
+use atalaya_wire::capture::{self, Owner, Record, Recorder, Whose};
+use atalaya_wire::packet::Options;
+use atalaya_wire::{Decoder, Segment};
 use foldhash::{HashMap, HashMapExt as _};
 
+use crate::capture::owners::Owners;
+use crate::capture::selection::ends;
 use crate::config::packets::Recorder as Settings;
 use crate::exit::Failure;
 
@@ -24,6 +27,8 @@ pub(super) struct Recording {
     keep: usize,
     /// What frames of each interface begin with, and its name.
     interfaces: HashMap<u32, capture::Interface>,
+    /// Whose packets are: told later than these come, so it is asked when they are frozen.
+    owners: Owners,
     /// The alert whose file is due, and when.
     due: Option<(Time, String)>,
     /// Writing fails; it was told.
@@ -46,6 +51,7 @@ impl Recording {
             severity: settings.severity,
             keep: settings.keep.max(1) as usize,
             interfaces: HashMap::new(),
+            owners: Owners::new(),
             due: None,
             is_failing: false,
         })
@@ -61,12 +67,25 @@ impl Recording {
         self.interfaces.insert(interface.number, known);
     }
 
+    /// Learns whose sockets are.
+    pub(super) fn observe(&mut self, observation: &Observation) {
+        self.owners.observe(observation);
+    }
+
     /// Records a frame.
-    pub(super) fn frame(&mut self, frame: &Frame<'_>) {
+    pub(super) fn frame(&mut self, captured: &Captured<'_>) {
+        let frame = &captured.frame;
         let Some(interface) = self.interfaces.get(&frame.interface) else {
             return;
         };
-        let written = self.recorder.write(frame, interface, None);
+        let written = self.recorder.write(
+            frame,
+            interface,
+            Whose {
+                sent: Some(captured.is_outgoing),
+                process: None,
+            },
+        );
         match written {
             Ok(()) => self.is_failing = false,
             Err(error) if !self.is_failing => {
@@ -111,8 +130,11 @@ impl Recording {
             }
         };
         let (folder, path, keep) = (self.folder.clone(), self.folder.join(name), self.keep);
+        // What is learnt from now on is of later packets, and the engine does not wait for a disk.
+        let mut owners = self.owners.clone();
+        let mut decoder = Decoder::new(Options::default());
         let save = move || {
-            match frozen.save(&path) {
+            match frozen.save(&path, |record| owner(record, &mut decoder, &mut owners)) {
                 Ok(bytes) => tracing::info!(
                     "kept the packets around an alert in {} ({})",
                     path.display(),
@@ -133,6 +155,22 @@ impl Recording {
             tracing::error!("the packets around an alert cannot be kept: {error}");
         }
     }
+}
+
+/// Whose a recorded frame is, as far as that is known by now.
+fn owner(record: &Record<'_>, decoder: &mut Decoder, owners: &mut Owners) -> Option<Owner> {
+    /// How far a process's start, which is told in ticks, may be after its first packet.
+    const SLACK: Span = Span::from_seconds(1);
+    let mut found = None;
+    // What cannot be decoded has no owner.
+    let _undecoded = decoder.decode(&record.frame, &mut |packet| {
+        if found.is_none() && !matches!(packet.segment, Segment::Other { .. }) {
+            let (transport, sender, receiver) = ends(packet);
+            found = owners.of(transport, sender, receiver, record.whose.sent == Some(true));
+        }
+    });
+    // Ports are used again: who did not live yet did not send it.
+    found.filter(|owner: &Owner| owner.process.started <= record.frame.time.after(SLACK))
 }
 
 /// Removes the oldest frozen files beyond `keep`.

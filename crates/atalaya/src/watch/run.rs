@@ -195,6 +195,9 @@ impl Watch {
             }
             _ => None,
         };
+        if let Some(recording) = &mut self.parts.recording {
+            recording.observe(&observation);
+        }
         self.parts.engine.observe(observation, &mut self.out);
         self.hand_out();
         if let Some(time) = look {
@@ -425,11 +428,11 @@ impl Watch {
     fn deliver(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Frames(batch) => {
-                for frame in batch.frames() {
+                for captured in batch.captured() {
                     if let Some(recording) = &mut self.parts.recording {
-                        recording.frame(&frame);
+                        recording.frame(&captured);
                     }
-                    self.parts.engine.frame(&frame, &mut self.out);
+                    self.parts.engine.frame(&captured.frame, &mut self.out);
                 }
             }
             Delivery::Appeared(interface) => {

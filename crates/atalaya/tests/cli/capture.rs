@@ -3,7 +3,7 @@
 use std::fs;
 
 use atalaya_model::Time;
-use atalaya_wire::capture::{Format, Interface, Reader, Writer};
+use atalaya_wire::capture::{Format, Interface, Reader, Whose, Writer};
 use atalaya_wire::{Frame, LinkType};
 
 use crate::home::Home;
@@ -40,7 +40,7 @@ fn capture(home: &Home, name: &str) -> Vec<u8> {
             data: &data,
             vlan: None,
         };
-        writer.write(&frame, &interface, None).unwrap();
+        writer.write(&frame, &interface, Whose::default()).unwrap();
     }
     let bytes = writer.finish().unwrap();
     fs::write(home.path(name), &bytes).unwrap();

@@ -10,6 +10,8 @@ mod capture;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod hearsay;
+#[cfg(test)]
 mod home;
 #[cfg(test)]
 mod library;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use atalaya_model::Time;
-use atalaya_wire::capture::{Format, Interface, Writer};
+use atalaya_wire::capture::{Format, Interface, Whose, Writer};
 use atalaya_wire::{Frame, LinkType};
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ fn tcp(outward: bool, port: u16, numbers: (u32, u32), flags: u8, payload: &[u8])
 }
 
 /// A question for `shop.example`, and the answer 198.51.100.7.
-fn lookup() -> [Vec<u8>; 2] {
+pub(crate) fn lookup() -> [Vec<u8>; 2] {
     let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     question.extend(b"\x04shop\x07example\0\0\x01\0\x01");
     let mut answer = question.clone();
@@ -64,7 +64,7 @@ fn lookup() -> [Vec<u8>; 2] {
 }
 
 /// A conversation over HTTP that holds every kind of secret.
-fn browsing(port: u16) -> Vec<Vec<u8>> {
+pub(crate) fn browsing(port: u16) -> Vec<Vec<u8>> {
     let asked = b"GET /basket?token=SECRET1 HTTP/1.1\r\nHost: shop.example\r\nCookie: id=SECRET2\r\n\
                   Authorization: Basic YW5hOlNFQ1JFVDM=\r\nUser-Agent: tester/1.0\r\n\r\n";
     let answered = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nSet-Cookie: id=SECRET4\r\nContent-Length: 7\r\n\r\nSECRET5";
@@ -99,7 +99,7 @@ fn write(home: &Home, name: &str, second: i64, packets: &[Vec<u8>]) -> Vec<u8> {
             data,
             vlan: None,
         };
-        writer.write(&frame, &interface, None).unwrap();
+        writer.write(&frame, &interface, Whose::default()).unwrap();
     }
     let bytes = writer.finish().unwrap();
     fs::write(home.path(name), &bytes).unwrap();
@@ -111,7 +111,7 @@ fn shop(home: &Home) -> Vec<u8> {
     write(home, "shop.pcapng", 0, &packets)
 }
 
-fn lines(text: &str) -> Vec<Value> {
+pub(crate) fn lines(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect()

@@ -1,6 +1,7 @@
 //! `watch --packets` on a wire between two worlds: what packets tell and what the kernel tells is one record.
 
 mod burst;
+mod captured;
 mod edges;
 mod programs;
 
@@ -24,7 +25,13 @@ struct Watched {
 impl Watched {
     /// Watches, and reads the packets of these interfaces, once they are captured.
     fn start(world: &World, tier: &str, interfaces: &[&str], events: &str) -> Self {
-        std::fs::write(world.path("packets.toml"), "[watch]\nlearning = \"1s\"\n").unwrap();
+        Self::start_with(world, tier, interfaces, events, "")
+    }
+
+    /// As `start`, with more settings.
+    fn start_with(world: &World, tier: &str, interfaces: &[&str], events: &str, settings: &str) -> Self {
+        let settings = format!("[watch]\nlearning = \"1s\"\n{settings}");
+        std::fs::write(world.path("packets.toml"), settings).unwrap();
         let mut command = world.command(ATALAYA);
         command
             .args(["watch", "--output", "json", "--interval", "500ms", "--no-store"])

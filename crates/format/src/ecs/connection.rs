@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use atalaya_model::community_id::CommunityId;
 use atalaya_model::fields::{self, Kind, Record};
-use atalaya_model::{Connection, Outcome, Wire};
+use atalaya_model::{Connection, Evidence, Outcome, Wire};
 
 use super::Context;
 use super::members::ECS_VERSION;
@@ -38,11 +38,8 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, connection: &Connec
         line.object("network", |it| network(it, connection, context));
         ends(line, connection);
         line.filled("connection", |it| details(it, connection, context));
-        if !context.of_captures {
-            line.object("attribution", |it| {
-                it.word("certainty", connection.attribution.certainty.name());
-                it.word("evidence", connection.attribution.evidence.name());
-            });
+        if !context.of_captures || connection.attribution.evidence == Evidence::CaptureFile {
+            attribution(line, connection);
         }
         let wire = connection.wire.as_deref();
         if let Some(wire) = wire {
@@ -78,6 +75,13 @@ pub(super) fn nanoseconds(out: &mut String, micros: i64) {
         Some(nanoseconds) => json::signed(out, nanoseconds),
         None => json::number(out, i128::from(micros) * 1_000),
     }
+}
+
+pub(super) fn attribution(line: &mut Object<'_>, connection: &Connection) {
+    line.object("attribution", |it| {
+        it.word("certainty", connection.attribution.certainty.name());
+        it.word("evidence", connection.attribution.evidence.name());
+    });
 }
 
 fn network(it: &mut Object<'_>, connection: &Connection, context: &Context) {

@@ -1,10 +1,10 @@
 //! What was said in a connection, straight down, with who said it.
 
 use atalaya_model::community_id::CommunityId;
-use atalaya_model::{Message, Protocol};
+use atalaya_model::{Evidence, Message, Protocol};
 
 use super::Context;
-use super::connection::{host, nanoseconds, observer, process};
+use super::connection::{attribution, host, nanoseconds, observer, process};
 use super::said::{self, Much};
 use super::subject::Subject;
 use crate::eve;
@@ -48,6 +48,9 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, protocol: &Protocol
             it.number("port", connection.destination.port);
             it.some_text("domain", connection.name.as_deref());
         });
+        if connection.attribution.evidence == Evidence::CaptureFile {
+            attribution(line, connection);
+        }
         process(line, subject, connection, context);
         message(line, &protocol.message);
         observer(line, wire, context);

@@ -41,7 +41,8 @@ pub fn alert(out: &mut String, row: &AlertRecord, language: Language) {
             );
             it.object("metadata", |it| metadata(it, alert));
         });
-        process(line, finding.process.as_deref());
+        let connection = finding.connections.first().map(AsRef::as_ref);
+        process(line, finding.process.as_deref(), connection);
     });
     out.push('\n');
 }

@@ -48,7 +48,11 @@ fn line(out: &mut String, protocol: &Protocol, time: Time, way: Way, fill: impl 
             dns.number("version", 3u8);
             fill(dns);
         });
-        process(line, protocol.connection.process.as_deref());
+        process(
+            line,
+            protocol.connection.process.as_deref(),
+            Some(&protocol.connection),
+        );
     });
     out.push('\n');
 }

@@ -30,7 +30,7 @@ pub(super) fn write(out: &mut String, time: Time, connection: &Connection) {
         if let (Transport::Tcp, Some(wire)) = (connection.transport, wire) {
             tcp(line, connection, wire);
         }
-        process(line, connection.process.as_deref());
+        process(line, connection.process.as_deref(), Some(connection));
     });
     out.push('\n');
 }

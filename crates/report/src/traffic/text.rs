@@ -25,6 +25,7 @@ pub struct Labels {
     by_port: &'static str,
     sources: &'static str,
     destinations: &'static str,
+    processes: &'static str,
     names: &'static str,
     times: &'static str,
     alerts: &'static str,
@@ -43,6 +44,7 @@ const ENGLISH: Labels = Labels {
     by_port: "(by port)",
     sources: "Who began most",
     destinations: "Who was asked most",
+    processes: "Processes, as the capture says",
     names: "Names",
     times: "times",
     alerts: "Alerts",
@@ -61,6 +63,7 @@ const SPANISH: Labels = Labels {
     by_port: "(por el puerto)",
     sources: "Quién inició más",
     destinations: "A quién se preguntó más",
+    processes: "Procesos, según la captura",
     names: "Nombres",
     times: "veces",
     alerts: "Alertas",
@@ -101,6 +104,17 @@ impl Traffic {
                 (ranking.others != Volume::default()).then(|| (words.others.to_owned(), ranking.others));
             volumes(&mut text, title, words, rows.chain(others));
         }
+        let processes = self
+            .processes
+            .top(RANKED, |volume| (volume.bytes, volume.connections));
+        let rows = processes.into_iter().map(|((program, user), volume)| {
+            let name = escape::end(program, NAME);
+            let user = user.as_ref().map(|user| format!(" ({user})"));
+            (format!("{name}{}", user.unwrap_or_default()), *volume)
+        });
+        let others = &self.processes.others;
+        let others = (*others != Volume::default()).then(|| (words.others.to_owned(), *others));
+        volumes(&mut text, words.processes, words, rows.chain(others));
         self.names(&mut text, words);
         self.alerts(&mut text, words, style);
         if !self.left_out.is_empty() {

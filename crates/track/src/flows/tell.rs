@@ -68,6 +68,10 @@ impl Flows {
         let name = row.talk.as_ref().and_then(|talk| talk.name.clone());
         let name = ground.names.seen(source.ip, destination.ip, row.started).or(name);
         let (name, name_source) = name.unzip();
+        let process = self.owners.of(row);
+        let evidence = process
+            .as_ref()
+            .map_or(Evidence::NotRecorded, |_| Evidence::CaptureFile);
         Connection {
             id: row.id,
             started: row.started,
@@ -101,8 +105,8 @@ impl Flows {
             name,
             name_source,
             service: ground.services.name(row.transport(), destination.port),
-            process: None,
-            attribution: Attribution::from(Evidence::NotRecorded),
+            process,
+            attribution: Attribution::from(evidence),
             shared_with: Box::default(),
             wire: Some(Box::new(self.wire_of(row))),
         }
@@ -194,6 +198,7 @@ impl Flows {
         self.tell_said(slot, ground, out);
         if let Some(row) = self.remove(slot) {
             let connection = self.connection(&row, ground, Some(row.seen));
+            self.owners.forget(&row);
             out.push(Event::new(
                 self.clock,
                 Fact::ConnectionClosed(Arc::new(connection)),

@@ -103,7 +103,7 @@ impl Bench {
     }
 
     fn take(&mut self, packet: &Packet<'_>) {
-        self.with(|flows, ground, out| flows.packet(packet, ground, out));
+        self.with(|flows, ground, out| flows.packet(packet, Whose::default(), ground, out));
     }
 
     /// A segment of the client's.

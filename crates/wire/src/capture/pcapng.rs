@@ -1,4 +1,5 @@
-//! pcapng: sections of blocks. Read are the blocks of packets and interfaces; all others are passed over.
+//! pcapng: sections of blocks. Read are the blocks of packets and interfaces, and our own of processes; all others are
+//! passed over.
 
 use atalaya_model::Time;
 
@@ -7,6 +8,7 @@ use super::interface::Interface;
 use super::order::Order;
 use super::reader::{Found, LARGEST};
 use super::source::{LONGEST, Source};
+use super::whose::{self, Processes, Whose};
 
 /// The same in both byte orders.
 pub(super) const SECTION: u32 = 0x0a0d_0d0a;
@@ -27,6 +29,8 @@ pub(super) struct Pcapng {
     clocks: Vec<Clock>,
     /// The latest time seen: what packets without one get.
     time: Time,
+    /// Of the section.
+    processes: Processes,
 }
 
 /// How an interface counts time.
@@ -57,6 +61,7 @@ impl Pcapng {
             first: 0,
             clocks: Vec::new(),
             time: Time(0),
+            processes: Processes::default(),
         };
         pcapng.section(source, 0)?;
         Ok(Some(pcapng))
@@ -82,6 +87,7 @@ impl Pcapng {
                 PACKET => return self.old(source, interfaces).map(Some),
                 SECTION => self.section(source, interfaces.len())?,
                 INTERFACE => self.interface(source, interfaces)?,
+                whose::BLOCK => self.custom(source)?,
                 _ => self.other(source)?,
             }
         }
@@ -134,6 +140,48 @@ impl Pcapng {
         Ok(())
     }
 
+    /// A block that may be ours.
+    fn custom(&mut self, source: &mut Source) -> Result<(), Problem> {
+        let length = self.length(source, 12)? as usize;
+        if !(16..=whose::LONGEST_BLOCK).contains(&length) {
+            return self.other(source);
+        }
+        let length = self.whole(source, 16)?;
+        let block = source.bytes().get(..length - 4).unwrap_or_default();
+        if self.order.u32(block, 8) == whose::ENTERPRISE {
+            self.processes.learn(block.get(12..).unwrap_or_default());
+        }
+        source.pass(length);
+        Ok(())
+    }
+
+    /// Whose the packet is that was found; its block is still in the source.
+    pub(super) fn whose(&self, source: &Source, found: &Found) -> Whose<'_> {
+        /// Options that are looked at.
+        const MOST: usize = 32;
+        let mut whose = Whose::default();
+        let begin = found.from + found.captured.next_multiple_of(4);
+        let Some(mut options) = source.bytes().get(begin..found.whole.saturating_sub(4)) else {
+            return whose;
+        };
+        for _ in 0..MOST {
+            let Some((code, value, rest)) = self.option(options) else {
+                break;
+            };
+            options = rest;
+            match code {
+                0 => break,
+                2 if value.len() == 4 => whose.sent = whose::sent(self.order.u32(value, 0)),
+                whose::OPTION if value.len() > 4 && self.order.u32(value, 0) == whose::ENTERPRISE => {
+                    let number = whose::marked(value.get(4..).unwrap_or_default());
+                    whose.process = number.and_then(|number| self.processes.get(number));
+                }
+                _ => {}
+            }
+        }
+        whose
+    }
+
     fn section(&mut self, source: &mut Source, interfaces: usize) -> Result<(), Problem> {
         source.need(28)?;
         let bytes = source.bytes();
@@ -159,6 +207,7 @@ impl Pcapng {
         self.other(source)?;
         self.first = interfaces;
         self.clocks.clear();
+        self.processes.clear();
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::pcap::Pcap;
 use super::pcapng::Pcapng;
 use super::snoop;
 use super::source::Source;
+use super::whose::Whose;
 use crate::frame::{Frame, LinkType};
 
 /// Most bytes of a frame that a record may hold, whatever its file says of the snap length: 256 KiB, as other tools.
@@ -23,6 +24,16 @@ pub struct Reader {
     interfaces: Vec<Interface>,
     records: u64,
     over: bool,
+}
+
+/// A frame, and what its file says of it.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the types say it")]
+pub struct Record<'a> {
+    pub frame: Frame<'a>,
+    pub interface: &'a Interface,
+    /// Anybody can have written that.
+    pub whose: Whose<'a>,
 }
 
 #[derive(Debug)]
@@ -85,6 +96,38 @@ impl Reader {
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "a frame is lent")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        let Some(found) = self.find()? else {
+            return Ok(None);
+        };
+        Ok(Some(lend(&mut self.source, &self.interfaces, &found)))
+    }
+
+    /// As [`Reader::next`], with all that the file says of the frame.
+    ///
+    /// # Errors
+    /// As [`Reader::next`].
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, CaptureError> {
+        static UNKNOWN: Interface = Interface {
+            name: String::new(),
+            link: LinkType::NULL,
+            snap_length: 0,
+        };
+        let Some(found) = self.find()? else {
+            return Ok(None);
+        };
+        let whose = match &self.format {
+            Format::Pcapng(pcapng) => pcapng.whose(&self.source, &found),
+            Format::Pcap(_) | Format::Snoop => Whose::default(),
+        };
+        Ok(Some(Record {
+            frame: lend(&mut self.source, &self.interfaces, &found),
+            interface: self.interfaces.get(found.interface as usize).unwrap_or(&UNKNOWN),
+            whose,
+        }))
+    }
+
+    #[inline]
+    fn find(&mut self) -> Result<Option<Found>, CaptureError> {
         if self.over {
             return Ok(None);
         }
@@ -93,31 +136,20 @@ impl Reader {
             Format::Pcapng(pcapng) => pcapng.next(&mut self.source, &mut self.interfaces),
             Format::Snoop => snoop::next(&mut self.source),
         };
-        let found = match found {
-            Ok(Some(found)) => found,
+        match found {
+            Ok(Some(found)) => {
+                self.records += 1;
+                Ok(Some(found))
+            }
             Ok(None) => {
                 self.over = true;
-                return Ok(None);
+                Ok(None)
             }
             Err(problem) => {
                 self.over = true;
-                return Err(problem.at(self.records.saturating_add(1), self.source.offset()));
+                Err(problem.at(self.records.saturating_add(1), self.source.offset()))
             }
-        };
-        self.records += 1;
-        let link = self
-            .interfaces
-            .get(found.interface as usize)
-            .map_or(LinkType::NULL, |interface| interface.link);
-        let data = self.source.take(found.from, found.captured, found.whole);
-        Ok(Some(Frame {
-            time: found.time,
-            link,
-            interface: found.interface,
-            length: found.length.max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-            data,
-            vlan: None,
-        }))
+        }
     }
 
     /// The interfaces described so far; a frame's number counts in this list, over all sections.
@@ -133,5 +165,22 @@ impl Reader {
     /// Bytes taken from the file so far, as it is packed: what a progress bar shows.
     pub fn bytes(&self) -> u64 {
         self.source.taken()
+    }
+}
+
+/// Uses up the record that was found, and gives its frame.
+#[inline]
+fn lend<'a>(source: &'a mut Source, interfaces: &[Interface], found: &Found) -> Frame<'a> {
+    let link = interfaces
+        .get(found.interface as usize)
+        .map_or(LinkType::NULL, |interface| interface.link);
+    let data = source.take(found.from, found.captured, found.whole);
+    Frame {
+        time: found.time,
+        link,
+        interface: found.interface,
+        length: found.length.max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+        data,
+        vlan: None,
     }
 }

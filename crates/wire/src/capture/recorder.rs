@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use atalaya_model::{Process, Span, Time};
 
 use super::error::CaptureError;
 use super::interface::Interface;
-use super::reader::Reader;
+use super::reader::{Reader, Record};
 use super::rotation::{create, remove};
+use super::whose::Whose;
 use super::writer::{Format, WriteError, Writer};
 use crate::frame::Frame;
 
@@ -40,6 +42,15 @@ pub struct Recorder {
 #[derive(Debug)]
 pub struct Frozen {
     parts: Vec<(File, u64)>,
+}
+
+/// Whose a frame is, as it was found out later.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Its process.
+    pub process: Arc<Process>,
+    /// It sent the frame; else it received it.
+    pub sent: bool,
 }
 
 impl Recorder {
@@ -111,7 +122,7 @@ impl Recorder {
         &mut self,
         frame: &Frame<'_>,
         interface: &Interface,
-        process: Option<&Process>,
+        whose: Whose<'_>,
     ) -> Result<(), WriteError> {
         let full = self.segment();
         if self
@@ -131,7 +142,7 @@ impl Recorder {
         let Some((_, writer)) = &mut self.current else {
             return Ok(());
         };
-        let written = writer.write(frame, interface, process);
+        let written = writer.write(frame, interface, whose);
         if written.is_err() {
             return self.close().and(written);
         }
@@ -197,36 +208,69 @@ impl Recorder {
 }
 
 impl Frozen {
-    /// Copies everything into one capture: one section for each segment. It is there whole or not at all. Gives its size
-    /// in bytes.
+    /// Copies everything into one capture. `owner` says what is known by now of whose a frame is; where it knows nothing,
+    /// what the ring says stays. The capture is there whole or not at all. Gives its size in bytes.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn save(self, path: &Path) -> Result<u64, WriteError> {
+    pub fn save(
+        self,
+        path: &Path,
+        owner: impl FnMut(&Record<'_>) -> Option<Owner>,
+    ) -> Result<u64, WriteError> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let mut file = create(&partial)?;
-        let copied = self.copy(&mut file).and_then(|bytes| {
-            file.sync_all()?;
-            fs::rename(&partial, path)?;
+        let copied = self.copy(create(&partial)?, owner).and_then(|bytes| {
+            fs::rename(&partial, path).map_err(WriteError::Output)?;
             Ok(bytes)
         });
-        copied.map_err(|problem| {
+        copied.map_err(|error| {
             drop(remove(&partial));
-            WriteError::File {
-                action: "write",
-                path: path.to_owned(),
-                problem,
+            match error {
+                WriteError::Output(problem) => WriteError::File {
+                    action: "write",
+                    path: path.to_owned(),
+                    problem,
+                },
+                other => other,
             }
         })
     }
 
-    fn copy(self, file: &mut File) -> io::Result<u64> {
-        let mut bytes = 0;
+    fn copy(
+        self,
+        file: File,
+        mut owner: impl FnMut(&Record<'_>) -> Option<Owner>,
+    ) -> Result<u64, WriteError> {
+        let mut writer = Writer::new(file, Format::Pcapng);
+        // Each part counts its interfaces anew.
+        let mut interfaces: Vec<Interface> = Vec::new();
         for (part, length) in self.parts {
-            bytes += io::copy(&mut part.take(length), file)?;
+            let Ok(mut reader) = Reader::open(Box::new(part.take(length))) else {
+                continue;
+            };
+            // What cannot be read ends its part: it was cut when somebody was killed, and the others are whole.
+            while let Ok(Some(record)) = reader.next_record() {
+                let found = owner(&record);
+                let whose = found.as_ref().map_or(record.whose, |found| Whose {
+                    sent: Some(found.sent),
+                    process: Some(&found.process),
+                });
+                let known = interfaces.iter().position(|known| known == record.interface);
+                let number = known.unwrap_or_else(|| {
+                    interfaces.push(record.interface.clone());
+                    interfaces.len() - 1
+                });
+                let frame = Frame {
+                    interface: u32::try_from(number).unwrap_or(u32::MAX),
+                    ..record.frame
+                };
+                writer.write(&frame, record.interface, whose)?;
+            }
         }
+        let bytes = writer.bytes();
+        writer.finish()?.sync_all()?;
         Ok(bytes)
     }
 }

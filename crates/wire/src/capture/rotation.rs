@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use atalaya_model::{Process, Span, Time};
+use atalaya_model::{Span, Time};
 
 use super::interface::Interface;
+use super::whose::Whose;
 use super::writer::{Format, WriteError, Writer};
 use crate::frame::Frame;
 
@@ -59,7 +60,7 @@ impl Rotating {
         &mut self,
         frame: &Frame<'_>,
         interface: &Interface,
-        process: Option<&Process>,
+        whose: Whose<'_>,
     ) -> Result<(), WriteError> {
         let is_over = self.current.as_ref().is_some_and(|(writer, began)| {
             let is_full = self.rotation.size.is_some_and(|size| writer.bytes() >= size);
@@ -82,7 +83,7 @@ impl Rotating {
                 frame.time,
             )?),
         };
-        writer.write(frame, interface, process)?;
+        writer.write(frame, interface, whose)?;
         self.packets += 1;
         Ok(())
     }

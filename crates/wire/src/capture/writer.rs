@@ -1,13 +1,4 @@
-//! Writes captures: pcapng with the process of each packet, or plain pcap.
-//!
-//! # How a process is written
-//! In pcapng, each process is told once, before its first packet, by a *custom block* (0x00000BAD). Its enterprise number
-//! is 32473, which RFC 5612 keeps for examples and documentation, as this project has none of its own; so the data begins
-//! with the text `atalaya.process ` (with the space), and then one JSON object follows: `number` (counts from 0 within the
-//! section), `pid`, `start` (clock ticks since boot), `started` (RFC 3339), `name`, and where they are known `executable`
-//! and `sha256`. The same number told again replaces what was told before. Each packet of it has the option *comment*
-//! for people (`curl (pid 4711) /usr/bin/curl`), and the *custom option* 2988 of the same enterprise with the text
-//! `atalaya.process=NUMBER` for programs.
+//! Writes captures: pcapng with the process of each packet, or plain pcap. [`super::whose`] says how.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -16,14 +7,11 @@ use atalaya_model::{Process, ProcessKey};
 
 use super::interface::Interface;
 use super::pcapng::SECTION;
+use super::whose::{self, ENTERPRISE, PROCESSES, Whose};
 use crate::frame::{Frame, LinkType};
 
 /// Bytes that are collected before they are written.
 const CHUNK: usize = 256 << 10;
-/// Processes that are remembered as told: one more, and all are told again when they are needed.
-const PROCESSES: usize = 16_384;
-/// The number for examples and documentation (RFC 5612).
-const ENTERPRISE: u32 = 32_473;
 /// Longest comment, in bytes.
 const COMMENT: usize = 1_024;
 
@@ -71,7 +59,7 @@ pub struct Writer<W: Write> {
     packets: u64,
 }
 
-/// A process that has its block, and the options of its packets.
+/// A process that has its block, and the options of its packets but for the end of them.
 struct Told {
     number: u32,
     with_hash: bool,
@@ -109,10 +97,10 @@ impl<W: Write> Writer<W> {
         &mut self,
         frame: &Frame<'_>,
         interface: &Interface,
-        process: Option<&Process>,
+        whose: Whose<'_>,
     ) -> Result<(), WriteError> {
         match self.format {
-            Format::Pcapng => self.enhanced(frame, interface, process),
+            Format::Pcapng => self.enhanced(frame, interface, whose),
             Format::Pcap => self.record(frame, interface)?,
         }
         self.packets += 1;
@@ -122,19 +110,22 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    fn enhanced(&mut self, frame: &Frame<'_>, interface: &Interface, process: Option<&Process>) {
+    fn enhanced(&mut self, frame: &Frame<'_>, interface: &Interface, whose: Whose<'_>) {
         let key = (frame.interface, frame.link);
         let known = self.interfaces.iter().position(|known| *known == key);
         let number = known.unwrap_or_else(|| self.describe(key, interface));
-        if let Some(process) = process {
+        if let Some(process) = whose.process {
             self.tell(process);
         }
-        let options = process.and_then(|process| self.processes.get(&process.key));
-        let options = options.map_or(&[][..], |told| &told.options);
+        let told = whose.process.and_then(|process| self.processes.get(&process.key));
+        let marks = told.map_or(&[][..], |told| &told.options);
+        let way = whose::way(whose.sent);
+        let end = if way.is_empty() && marks.is_empty() { 0 } else { 4 };
+        let options = way.len() + marks.len() + end;
         let (before, tag, after) = split(frame);
         let captured = before.len() + tag.len() + after.len();
         let padding = captured.next_multiple_of(4) - captured;
-        let length = size(32 + captured + padding + options.len());
+        let length = size(32 + captured + padding + options);
         let stamp = frame.time.0.max(0).cast_unsigned();
         let out = &mut self.pending;
         let at = out.len();
@@ -147,7 +138,9 @@ impl<W: Write> Writer<W> {
         out.extend_from_slice(&tag);
         out.extend_from_slice(after);
         out.extend_from_slice(&[0; 3][..padding.min(3)]);
-        out.extend_from_slice(options);
+        out.extend_from_slice(way);
+        out.extend_from_slice(marks);
+        out.extend_from_slice(&[0; 4][..end]);
         put(out, &[length]);
         self.bytes += (self.pending.len() - at) as u64;
     }
@@ -220,22 +213,10 @@ impl<W: Write> Writer<W> {
             self.numbers += 1;
             self.numbers - 1
         });
-        let mut object = serde_json::json!({
-            "number": number,
-            "pid": process.key.pid,
-            "start": process.key.start,
-            "started": process.started.rfc3339(),
-            "name": &*process.name,
-        });
-        for (name, value) in [("executable", &process.executable), ("sha256", &process.sha256)] {
-            if let Some(value) = value {
-                object[name] = (**value).into();
-            }
-        }
         let mut body = Vec::new();
         put(&mut body, &[ENTERPRISE]);
-        body.extend_from_slice(format!("atalaya.process {object}").as_bytes());
-        self.block(0x0bad, &body);
+        body.extend_from_slice(whose::block(number, process).as_bytes());
+        self.block(whose::BLOCK, &body);
 
         let mut comment = format!("{} (pid {})", process.name, process.key.pid);
         if let Some(executable) = &process.executable {
@@ -244,13 +225,12 @@ impl<W: Write> Writer<W> {
         let mut options = Vec::new();
         let end = comment.floor_char_boundary(COMMENT);
         option(&mut options, 1, comment.get(..end).unwrap_or_default().as_bytes());
-        let mark = format!("atalaya.process={number}");
+        let mark = whose::mark(number);
         option(
             &mut options,
-            2_988,
+            whose::OPTION,
             &[&ENTERPRISE.to_le_bytes(), mark.as_bytes()].concat(),
         );
-        put(&mut options, &[0]);
         let told = Told {
             number,
             with_hash,

@@ -4,10 +4,11 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
+use atalaya_model::process::{Ancestor, Container};
 use atalaya_model::{Process, ProcessKey, Span, Time};
 use proptest::prelude::*;
 
-use super::{Format, Interface, Reader, Recorder, Rotating, Rotation, Writer};
+use super::{Format, Interface, Owner, Reader, Record, Recorder, Rotating, Rotation, Whose, Writer};
 use crate::frame::{Frame, LinkType};
 
 fn frame(second: i64, interface: u32, link: LinkType, data: &[u8]) -> Frame<'_> {
@@ -29,11 +30,18 @@ fn interface(name: &str, link: LinkType) -> Interface {
     }
 }
 
-fn process(pid: u32) -> Process {
+fn process(pid: u32) -> Arc<Process> {
     let key = ProcessKey { pid, start: 99 };
     let mut process = Process::bare(key, Arc::from("curl"), Time(1_700_000_000_000_000));
     process.executable = Some(Arc::from("/usr/bin/curl"));
-    process
+    Arc::new(process)
+}
+
+fn of(process: &Arc<Process>) -> Whose<'_> {
+    Whose {
+        sent: None,
+        process: Some(process),
+    }
 }
 
 /// Time, interface, true length and bytes of every frame.
@@ -60,22 +68,18 @@ fn pcapng_keeps_interfaces_and_processes() {
     );
     let mut known = process(4_711);
     writer
-        .write(
-            &frame(5, 2, LinkType::ETHERNET, b"abcde"),
-            &ethernet,
-            Some(&known),
-        )
+        .write(&frame(5, 2, LinkType::ETHERNET, b"abcde"), &ethernet, of(&known))
         .unwrap();
     writer
-        .write(&frame(6, 7, LinkType::RAW, b"x"), &raw, None)
+        .write(&frame(6, 7, LinkType::RAW, b"x"), &raw, Whose::default())
         .unwrap();
-    known.sha256 = Some(Arc::from("00ff"));
+    Arc::make_mut(&mut known).sha256 = Some(Arc::from("00ff"));
     for second in 7..9 {
         writer
             .write(
                 &frame(second, 2, LinkType::ETHERNET, b"fg"),
                 &ethernet,
-                Some(&known),
+                of(&known),
             )
             .unwrap();
     }
@@ -108,8 +112,8 @@ fn pcap_holds_one_kind_of_link() {
     let data = [0x11; 20];
     let mut tagged = frame(5, 0, LinkType::ETHERNET, &data);
     tagged.vlan = Some(0x2007);
-    writer.write(&tagged, &ethernet, Some(&process(1))).unwrap();
-    let refused = writer.write(&frame(6, 1, LinkType::RAW, b"x"), &ethernet, None);
+    writer.write(&tagged, &ethernet, of(&process(1))).unwrap();
+    let refused = writer.write(&frame(6, 1, LinkType::RAW, b"x"), &ethernet, Whose::default());
     assert!(refused.unwrap_err().to_string().contains("write pcapng"));
     let rows = read(writer.finish().unwrap());
     let expected = [&[0x11; 12][..], &[0x81, 0, 0x20, 7], &[0x11; 8]].concat();
@@ -136,7 +140,11 @@ fn files_take_turns_by_size_and_time_and_the_oldest_go() {
         });
         for second in 0..10 {
             files
-                .write(&frame(second, 0, LinkType::ETHERNET, &data), &ethernet, None)
+                .write(
+                    &frame(second, 0, LinkType::ETHERNET, &data),
+                    &ethernet,
+                    Whose::default(),
+                )
                 .unwrap();
         }
         let kept: Vec<_> = files.files().map(Path::to_owned).collect();
@@ -175,7 +183,7 @@ fn the_ring_is_bounded_and_frozen_whole() {
             .write(
                 &frame(second, 0, LinkType::ETHERNET, &data),
                 &ethernet,
-                Some(&process(1)),
+                of(&process(1)),
             )
             .unwrap();
         assert!(recorder.bytes() <= limit);
@@ -183,11 +191,15 @@ fn the_ring_is_bounded_and_frozen_whole() {
     let frozen = recorder.freeze().unwrap();
     for second in 1_000..1_500 {
         recorder
-            .write(&frame(second, 0, LinkType::ETHERNET, &data), &ethernet, None)
+            .write(
+                &frame(second, 0, LinkType::ETHERNET, &data),
+                &ethernet,
+                Whose::default(),
+            )
             .unwrap();
     }
     let file = folder.path().join("alert.pcapng");
-    assert!(frozen.save(&file).unwrap() > limit / 2);
+    assert!(frozen.save(&file, |_| None).unwrap() > limit / 2);
     let kept = seconds(&file);
     assert_eq!(kept.last(), Some(&999));
     assert_eq!(kept.len() as i64, 1_000 - kept[0], "none is missing");
@@ -203,7 +215,11 @@ fn a_ring_that_was_cut_is_mended_and_goes_on() {
     let mut recorder = Recorder::open(folder.path(), 1 << 20).unwrap();
     for second in 0..100 {
         recorder
-            .write(&frame(second, 0, LinkType::ETHERNET, &data), &ethernet, None)
+            .write(
+                &frame(second, 0, LinkType::ETHERNET, &data),
+                &ethernet,
+                Whose::default(),
+            )
             .unwrap();
     }
     // As after a kill: nothing is finished, and what is on the disk can be read up to the last second.
@@ -216,15 +232,209 @@ fn a_ring_that_was_cut_is_mended_and_goes_on() {
 
     let mut recorder = Recorder::open(folder.path(), 1 << 20).unwrap();
     recorder
-        .write(&frame(200, 0, LinkType::ETHERNET, &data), &ethernet, None)
+        .write(
+            &frame(200, 0, LinkType::ETHERNET, &data),
+            &ethernet,
+            Whose::default(),
+        )
         .unwrap();
     let file = folder.path().join("frozen.pcapng");
-    recorder.freeze().unwrap().save(&file).unwrap();
+    recorder.freeze().unwrap().save(&file, |_| None).unwrap();
     let kept = seconds(&file);
     assert_eq!((kept.len(), kept[0], kept[98], kept[99]), (100, 0, 98, 200));
 }
 
+/// Second, who sent it and the process of every frame.
+fn owners(bytes: Vec<u8>) -> Vec<(i64, Option<bool>, Option<Process>)> {
+    let mut reader = Reader::open(Box::new(Cursor::new(bytes))).unwrap();
+    let mut rows = Vec::new();
+    while let Some(record) = reader.next_record().unwrap() {
+        let process = record.whose.process.map(|process| Process::clone(process));
+        rows.push((record.frame.time.seconds(), record.whose.sent, process));
+    }
+    rows
+}
+
+/// A process with everything that a capture says of one.
+fn full(pid: u32) -> Arc<Process> {
+    let mut process = Process::clone(&process(pid));
+    process.sha256 = Some("0f".repeat(32).into());
+    process.script = Some("/srv/get.sh".into());
+    process.user_id = Some(1_000);
+    process.user_name = Some("mia".into());
+    process.unit = Some("session-3.scope".into());
+    process.container = Some(Container {
+        runtime: "podman".into(),
+        id: "c0ffee".into(),
+    });
+    let key = ProcessKey { pid: 9, start: 8 };
+    process.parent = Some(key);
+    process.ancestors = Arc::from([Ancestor {
+        key,
+        name: "bash".into(),
+        executable: Some("/usr/bin/bash".into()),
+    }]);
+    process.flags.deleted = true;
+    Arc::new(process)
+}
+
+#[test]
+fn processes_are_read_as_they_were_written() {
+    let ethernet = interface("eth0", LinkType::ETHERNET);
+    let mut writer = Writer::new(Vec::new(), Format::Pcapng);
+    let (one, other) = (full(4_711), process(12));
+    let rows = [
+        (Some(true), Some(&one)),
+        (Some(false), Some(&one)),
+        (Some(false), None),
+        (None, Some(&other)),
+        (None, None),
+    ];
+    for (second, (sent, process)) in rows.into_iter().enumerate() {
+        let frame = frame(second as i64, 0, LinkType::ETHERNET, b"abcde");
+        writer.write(&frame, &ethernet, Whose { sent, process }).unwrap();
+    }
+    let file = writer.finish().unwrap();
+    let expected: Vec<_> = rows
+        .map(|(sent, process)| (sent, process.map(|it| Process::clone(it))))
+        .into();
+    let found: Vec<_> = owners(file.clone())
+        .into_iter()
+        .map(|row| (row.1, row.2))
+        .collect();
+    assert_eq!(found, expected);
+    // A section of its own knows nothing of the one before it.
+    let twice = [file, claimed("somebody else's")].concat();
+    assert_eq!(owners(twice).last().unwrap().2, None);
+}
+
+/// A capture of one packet that bears number 0, after a custom block with this text.
+fn claimed(text: &str) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), Format::Pcapng);
+    let ethernet = interface("eth0", LinkType::ETHERNET);
+    writer
+        .write(&frame(1, 0, LinkType::ETHERNET, b"x"), &ethernet, of(&process(1)))
+        .unwrap();
+    let file = writer.finish().unwrap();
+    let at = file
+        .windows(4)
+        .position(|bytes| bytes == [0xad, 0x0b, 0, 0])
+        .unwrap();
+    let length = u32::from_le_bytes(file[at + 4..at + 8].try_into().unwrap()) as usize;
+    let padded = text.len().next_multiple_of(4);
+    let whole = (padded + 16) as u32;
+    let mut block = [
+        &[0xad, 0x0b, 0, 0][..],
+        &whole.to_le_bytes(),
+        &32_473_u32.to_le_bytes(),
+        text.as_bytes(),
+    ]
+    .concat();
+    block.resize(block.len() + padded - text.len(), 0);
+    block.extend(whole.to_le_bytes());
+    [&file[..at], &block, &file[at + length..]].concat()
+}
+
+#[test]
+fn what_is_no_sound_process_is_none() {
+    let good = r#""number":0,"pid":7,"start":1,"started":"2026-01-01T00:00:00Z","name":"x""#;
+    let found = |object: &str| owners(claimed(&format!("atalaya.process {object}"))).remove(0).2;
+    assert_eq!(found(&format!("{{{good}}}")).unwrap().key.pid, 7);
+    for bad in ["", "{", "null", "[[[[", "{}", &"[".repeat(7_000)] {
+        assert_eq!(found(bad), None, "{bad}");
+    }
+    for (from, to) in [
+        (r#""number":0"#, r#""number":1"#),
+        (r#""number":0"#, r#""number":-1"#),
+        (r#""pid":7"#, r#""pid":0"#),
+        (r#""pid":7"#, r#""pid":4194305"#),
+        (r#""pid":7"#, r#""pid":"7""#),
+        ("2026-01-01T00:00:00Z", "yesterday"),
+        (r#""name":"x""#, r#""name":"""#),
+        (r#""name":"x""#, r#""name":"a\u0000b""#),
+    ] {
+        assert_eq!(found(&format!("{{{}}}", good.replace(from, to))), None, "{to}");
+    }
+    let long = "x".repeat(1_025);
+    let doubtful = format!(
+        r#"{{{good},"executable":"{long}","sha256":"XYZ","user_id":-1,"user_name":7,"flags":9,"parent":{{"pid":0}}}}"#
+    );
+    let process = found(&doubtful).unwrap();
+    assert_eq!(process, Process::bare(process.key, "x".into(), process.started));
+    // What is longer than any process is nobody's.
+    assert_eq!(
+        found(&format!("{{{good},\"more\":\"{}\"}}", "x".repeat(9_000))),
+        None
+    );
+    assert_eq!(owners(claimed("somebody else's")).remove(0).2, None);
+}
+
+#[test]
+fn what_is_frozen_gets_the_processes_that_are_known_by_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ethernet, raw) = (
+        interface("eth0", LinkType::ETHERNET),
+        interface("tun0", LinkType::RAW),
+    );
+    let data = [0x5a; 1_000];
+    let mut recorder = Recorder::open(folder.path(), 1 << 20).unwrap();
+    for second in 0..200 {
+        // The second segment meets the interfaces in another order.
+        let (number, interface) = if second % 3 == 0 {
+            (4, &raw)
+        } else {
+            (7, &ethernet)
+        };
+        let whose = Whose {
+            sent: Some(second % 2 == 0),
+            process: None,
+        };
+        recorder
+            .write(&frame(second, number, interface.link, &data), interface, whose)
+            .unwrap();
+    }
+    let file = folder.path().join("alert.pcapng");
+    let owner = full(4_711);
+    let found = |record: &Record<'_>| {
+        let second = record.frame.time.seconds();
+        assert_eq!(record.interface.link, record.frame.link);
+        (second % 5 == 0).then(|| Owner {
+            process: Arc::clone(&owner),
+            sent: true,
+        })
+    };
+    recorder.freeze().unwrap().save(&file, found).unwrap();
+    let rows = owners(std::fs::read(&file).unwrap());
+    assert_eq!(rows.len(), 200);
+    for (second, sent, process) in rows {
+        let is_known = second % 5 == 0;
+        assert_eq!(sent, Some(is_known || second % 2 == 0));
+        assert_eq!(process, is_known.then(|| Process::clone(&owner)));
+    }
+    let mut reader = Reader::open(Box::new(std::fs::File::open(&file).unwrap())).unwrap();
+    while let Some(record) = reader.next_record().unwrap() {
+        let name = if record.frame.time.seconds() % 3 == 0 {
+            "tun0"
+        } else {
+            "eth0"
+        };
+        assert_eq!(record.interface.name, name);
+    }
+    assert_eq!(reader.interfaces().len(), 2);
+}
+
 proptest! {
+    #[test]
+    fn no_claim_makes_it_panic(text in ".{0,300}", cut in 0..400_usize) {
+        let mut file = claimed(&format!("atalaya.process {text}"));
+        owners(file.clone());
+        let at = file.len().saturating_sub(cut + 1);
+        file[at] ^= 0x41;
+        if let Ok(mut reader) = Reader::open(Box::new(Cursor::new(file))) {
+            while let Ok(Some(_)) = reader.next_record() {}
+        }
+    }
+
     #[test]
     fn what_is_written_is_read(
         frames in proptest::collection::vec(
@@ -238,7 +448,8 @@ proptest! {
             for (time, number, data, named) in &frames {
                 let frame = Frame { time: Time(*time), ..frame(0, *number, LinkType::ETHERNET, data) };
                 let process = named.then(|| process(*number));
-                writer.write(&frame, &ethernet, process.as_ref()).unwrap();
+                let whose = Whose { sent: named.then_some(*time % 2 == 0), process: process.as_ref() };
+                writer.write(&frame, &ethernet, whose).unwrap();
             }
             let rows = read(writer.finish().unwrap());
             prop_assert_eq!(rows.len(), frames.len());
