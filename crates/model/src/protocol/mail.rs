@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// One mail, or one session without mail.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mail {
-    /// What the client called itself in HELO or EHLO; at most 255 bytes.
+    /// What the client called itself in HELO or EHLO; at most 4,096 bytes, for who overflows buffers shows it here.
     pub helo: Option<Box<str>>,
     /// Reverse path, with its angle brackets as said.
     pub from: Option<Box<str>>,
