@@ -14,6 +14,8 @@
 mod assemble;
 mod condition;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;
 
 use atalaya_model::filter::Expression;
