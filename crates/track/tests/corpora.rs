@@ -132,7 +132,7 @@ fn connections_are_those_of_zeeks_logs() {
     }
     let share = f64::from(right as u32) * 100.0 / f64::from(fields as u32);
     println!("conn: {right} of {fields} fields, {share:.2} %");
-    assert!(share >= 97.4);
+    assert!(share >= 97.8);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `conn`: ended conversations.
 
 use atalaya_model::community_id::CommunityId;
-use atalaya_model::{Basis, Connection, ConnectionState, Outcome, Scope, Transport, Wire};
+use atalaya_model::{Application, Basis, Connection, ConnectionState, Outcome, Scope, Transport, Wire};
 
 use super::{identify, names, process, transport};
 use crate::eve;
@@ -13,7 +13,7 @@ pub(super) fn columns(it: &mut Object<'_>, connection: &Connection) {
     it.word("proto", transport(connection.transport));
     let wire = connection.wire.as_deref();
     if let Some(wire) = wire {
-        service(it, wire);
+        service(it, connection.transport, wire);
     }
     let duration = eve::last(connection).since(connection.started).0;
     if duration > 0 {
@@ -70,8 +70,9 @@ pub(super) fn columns(it: &mut Object<'_>, connection: &Connection) {
 }
 
 /// What was spoken, by its content; what it changed to stands behind.
-fn service(it: &mut Object<'_>, wire: &Wire) {
+fn service(it: &mut Object<'_>, transport: Transport, wire: &Wire) {
     let first = match wire.application {
+        Some((Application::Rdp, Basis::Content)) if transport == Transport::Udp => Some("rdpeudp"),
         Some((first, Basis::Content)) => Some(names::service(first)),
         _ => None,
     };

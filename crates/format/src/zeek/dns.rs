@@ -69,6 +69,9 @@ pub(super) fn columns(it: &mut Object<'_>, connection: &Connection, dns: &Dns) {
     it.truth("RA", said & 0x0080 > 0);
     it.number("Z", (asked >> 4) & 7);
     let mut text = String::new();
+    // What has no data says something in an update alone.
+    let answers = answers.iter().filter(|answer| answer.data != Data::Empty);
+    let records = demanded.iter().chain(changed).chain(answers);
     let shown = records.filter(|answer| answer.data != Data::Unreadable && has_words(answer));
     it.list("answers", shown.clone().enumerate(), |out, (index, answer)| {
         text.clear();

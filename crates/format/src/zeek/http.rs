@@ -1,5 +1,8 @@
 //! `http`: requests and responses.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use atalaya_model::protocol::Http;
 
 use crate::json::Object;
@@ -10,8 +13,8 @@ pub(super) fn columns(it: &mut Object<'_>, http: &Http) {
     it.some_text("host", http.host.as_deref());
     // A request line that names nothing has an empty one.
     let names_nothing = http.method.is_some() && http.version < 20;
-    let path = http.path.as_deref();
-    it.some_text("uri", path.or_else(|| names_nothing.then_some("")));
+    let path = http.path.as_deref().map(unescaped);
+    it.some_text("uri", path.as_deref().or_else(|| names_nothing.then_some("")));
     it.some_text("referrer", http.referrer.as_deref());
     // Whatever answered says the version, as in Zeek.
     let version = match http.response_version.unwrap_or(http.version) {
@@ -46,4 +49,53 @@ pub(super) fn columns(it: &mut Object<'_>, http: &Http) {
     it.texts("proxied", http.proxied.iter().map(|head| &**head));
     it.texts("orig_mime_types", http.request_mime.as_deref());
     it.texts("resp_mime_types", http.response_mime.as_deref());
+}
+
+/// An address with its `%` escapes taken back, as Zeek writes it; bytes that are no text as `\xNN`.
+fn unescaped(address: &str) -> Cow<'_, str> {
+    if !address.contains('%') {
+        return Cow::Borrowed(address);
+    }
+    let mut bytes = Vec::with_capacity(address.len());
+    let mut rest = address.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits = after.first_chunk().filter(|_| *first == b'%');
+        let byte = digits.and_then(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+        bytes.push(byte.unwrap_or(*first));
+        rest = after
+            .get(if byte.is_some() { 2 } else { 0 }..)
+            .unwrap_or_default();
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            write!(text, "\\x{byte:02x}").unwrap_or_default();
+        }
+    }
+    Cow::Owned(text)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    let value = char::from(byte).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_taken_back() {
+        for (address, text) in [
+            ("/a", "/a"),
+            ("/a%20b%2Fc?d=%41", "/a b/c?d=A"),
+            ("/%c3%bc%FC", "/\u{fc}\\xfc"),
+            ("/%%%4", "/%%%4"),
+            ("/100%zz%", "/100%zz%"),
+        ] {
+            assert_eq!(unescaped(address), text);
+        }
+    }
 }

@@ -77,6 +77,8 @@ const fn seconds(packet: &Packet<'_>) -> u32 {
     packet.time.seconds() as u32
 }
 
+const NTP: u16 = 123;
+
 /// The first packet seen is an answer: a SYN-ACK, or it comes from a server's port and goes to none.
 fn is_answer(packet: &Packet<'_>, source_port: u16, destination_port: u16) -> bool {
     let transport = Transport::from_number(packet.ip.protocol);
@@ -86,6 +88,10 @@ fn is_answer(packet: &Packet<'_>, source_port: u16, destination_port: u16) -> bo
         Segment::Tcp { .. } => by_port(),
         // A server's answer says something.
         Segment::Udp { length: 0, .. } => false,
+        // Both ends of NTP may have its port: what is said tells (RFC 5905, 7.3: mode 4 is a server's).
+        Segment::Udp {
+            payload: [first, ..], ..
+        } if (source_port, destination_port) == (NTP, NTP) => first & 7 == 4,
         Segment::Udp { .. } => {
             let to = packet.ip.destination;
             let to_all = matches!(to, std::net::IpAddr::V4(ip) if ip.is_broadcast());

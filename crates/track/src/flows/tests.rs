@@ -621,3 +621,16 @@ fn what_was_announced_is_named_and_what_is_said_wins() {
     announced(b"", Some(Application::FtpData));
     announced(b"GET / HTTP/1.1\r\n\r\n", Some(Application::Http));
 }
+
+#[test]
+fn an_answer_of_ntp_that_comes_first_turns_the_direction() {
+    let (client, server) = ((1, 123), (2, 123));
+    for (mode, source) in [(0x24, client), (0x23, server)] {
+        let mut bench = Bench::new(FlowOptions::default());
+        let mut words = [0; 48];
+        words[0] = mode;
+        bench.take(&packet(1, server, client, 17, udp(server, client, &words)));
+        let closed = bench.closed();
+        assert_eq!(closed[0].source.ip, address(source), "mode {}", mode & 7);
+    }
+}

@@ -277,6 +277,20 @@ fn windows_and_peers() {
 }
 
 #[test]
+fn rdp_over_datagrams_begins_with_a_padded_syn() {
+    let mut syn = vec![
+        0xff, 0xff, 0xff, 0xff, 0, 64, 0x18, 1, 9, 9, 9, 9, 4, 0xd0, 4, 0xd0,
+    ];
+    syn.resize(1_232, 0);
+    spoken(Datagrams, 5_555, Source, &syn, Application::Rdp);
+    let known =
+        |data: &[u8]| protocols::recognise(&opening(Datagrams, (40_001, 5_555), Source, data), None).is_ok();
+    assert!(!known(&syn[..1_000]));
+    syn[7] = 0;
+    assert!(!known(&syn));
+}
+
+#[test]
 fn sessions() {
     spoken(Stream, 5_999, Destination, b"RFB 003.008\n", Application::Rfb);
     spoken(

@@ -7,7 +7,7 @@ use crate::analyser::{Appetite, Guess, Opening, Over, Speaker};
 
 const STREAM: &[Over] = &[Over::Stream];
 
-pub(crate) static SPEAKERS: [Speaker; 5] = [
+pub(crate) static SPEAKERS: [Speaker; 6] = [
     Speaker {
         application: Application::Smb,
         over: STREAM,
@@ -45,6 +45,13 @@ pub(crate) static SPEAKERS: [Speaker; 5] = [
         ports: &[3389],
         recognise: |opening| guess(is_rdp(opening)),
         analyser: Some(|_| Box::new(Brief::new(Application::Rdp, look_rdp))),
+    },
+    Speaker {
+        application: Application::Rdp,
+        over: &[Over::Datagrams],
+        ports: &[3389],
+        recognise: |opening| guess(is_rdp_over_datagrams(opening.data)),
+        analyser: None,
     },
 ];
 
@@ -253,6 +260,13 @@ fn uuid(bytes: &[u8], little: bool) -> String {
     let text = hexadecimal(&bytes);
     let part = |range| text.get(range).unwrap_or_default();
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+/// A SYN of MS-RDPEUDP (2.2.2.1): nothing received so far, the flag, and zeros up to the length that is tried.
+fn is_rdp_over_datagrams(data: &[u8]) -> bool {
+    const SYN: u8 = 1;
+    let begins = matches!(data, [0xff, 0xff, 0xff, 0xff, _, _, _, flags, ..] if flags & SYN != 0);
+    begins && (1_132..=1_232).contains(&data.len()) && data.ends_with(&[0; 64])
 }
 
 /// TPKT with an X.224 request for a connection (0xe0), or its confirmation (0xd0).
