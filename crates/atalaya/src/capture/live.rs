@@ -156,8 +156,9 @@ impl Live<'_> {
     ) -> Result<(), Failure> {
         match delivery {
             Delivery::Appeared(interface) => {
+                let is_new = !self.interfaces.contains_key(&interface.number);
                 self.appeared(&interface);
-                if !self.args.common.quiet {
+                if is_new && !self.args.common.quiet {
                     tracing::info!("capturing on {} from now on", interface.name);
                 }
             }

@@ -15,6 +15,8 @@ const BATCHES: usize = 64;
 pub(super) struct Packets {
     /// What the rings hand over.
     pub(super) deliveries: Receiver<Delivery>,
+    /// The interfaces that were there at the start, by their numbers.
+    first: Vec<u32>,
     /// Stops when it is dropped.
     capture: Capture,
 }
@@ -43,7 +45,17 @@ impl Packets {
         };
         let capture = Capture::start(options, sender)
             .map_err(|error| Failure::Failed(format!("cannot read packets: failed to {error}")))?;
-        Ok(Self { deliveries, capture })
+        let there = capture.report().interfaces;
+        Ok(Self {
+            deliveries,
+            first: there.iter().map(|interface| interface.number).collect(),
+            capture,
+        })
+    }
+
+    /// This interface came after the start.
+    pub(super) fn is_new(&self, number: u32) -> bool {
+        !self.first.contains(&number)
     }
 
     /// What is captured, and what is not.
@@ -53,7 +65,9 @@ impl Packets {
 
     /// Ends the capture, and gives what it still had.
     pub(super) fn stop(self) -> Receiver<Delivery> {
-        let Self { deliveries, capture } = self;
+        let Self {
+            deliveries, capture, ..
+        } = self;
         // Its threads may wait for room, which only whoever hears them makes.
         let ending = std::thread::Builder::new().name("packets-end".into());
         if let Err(error) = ending.spawn(move || drop(capture)) {

@@ -437,7 +437,8 @@ impl Watch {
             }
             Delivery::Appeared(interface) => {
                 // What is there at the start stands in the greeting.
-                if self.counts.looks > 0 {
+                let packets = self.parts.packets.as_ref();
+                if packets.is_some_and(|packets| packets.is_new(interface.number)) {
                     tracing::info!("reads packets of {} from now on", interface.name);
                 }
                 if let Some(recording) = &mut self.parts.recording {

@@ -71,17 +71,19 @@ impl Threads {
             let run = move || {
                 let entered = options.namespace.as_deref().map_or(Ok(()), enter);
                 match entered.and_then(|()| Ring::open_shared(options.clone(), groups)) {
-                    Ok(ring) => {
-                        drop(opened.send(Ok(())));
-                        Carrier {
+                    Ok(mut ring) => {
+                        let carrier = Carrier {
                             ledger: options.ledger,
                             pool: Pool::default(),
                             is_first: member == 0,
                             shared,
                             sender,
                             woken,
-                        }
-                        .run(ring);
+                        };
+                        // Whoever started it may ask at once what is captured.
+                        carrier.publish(&mut ring);
+                        drop(opened.send(Ok(())));
+                        carrier.run(ring);
                     }
                     Err(error) => drop(opened.send(Err(error))),
                 }
@@ -143,7 +145,6 @@ struct Carrier {
 
 impl Carrier {
     fn run(&self, mut ring: Ring) {
-        self.publish(&mut ring);
         let mut last: Option<Deadline> = None;
         loop {
             let waited = match last.map(Deadline::left) {
