@@ -5,7 +5,10 @@
 //! make_capture dns PAIRS > dns.pcap         questions and answers, each from a port of its own
 //! make_capture large FLOWS > large.pcap     few flows that carry 4 MB each
 //! make_capture flood SOURCES > flood.pcap   a SYN from each of so many addresses, to one that does not answer
-//! make_capture concurrent FLOWS > many.pcap connections that are opened and stay open, all within 30 seconds
+//! make_capture concurrent FLOWS > many.pcap connections that are opened and stay open, all within 8 seconds
+//! make_capture hellos FLOWS > hellos.pcap   the same, and in each a client says hello by TLS
+//! make_capture requests FLOWS > requests.pcap    the same, with an HTTP request and its answer each
+//! make_capture lookups FLOWS > lookups.pcap questions and answers of DNS, each a conversation, all within 8 seconds
 //! make_capture replicate BYTES FILE… > mixed.pcap    the frames of other captures (Ethernet), again and again, each
 //!                                           time from other addresses, until it is that long
 //! ```
@@ -33,9 +36,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("dns") => dns(&mut out, number(1)?)?,
         Some("large") => large(&mut out, number(1)?)?,
         Some("flood") => flood(&mut out, number(1)?)?,
-        Some("concurrent") => concurrent(&mut out, number(1)?)?,
+        Some("concurrent") => concurrent(&mut out, number(1)?, |out, flow| open(out, Ends::new(flow, 443)))?,
+        Some("hellos") => concurrent(&mut out, number(1)?, |out, flow| {
+            say_hello(out, Ends::new(flow, 443), flow).map(drop)
+        })?,
+        Some("requests") => concurrent(&mut out, number(1)?, |out, flow| {
+            exchange(out, Ends::new(flow, 80), flow).map(drop)
+        })?,
+        Some("lookups") => concurrent(&mut out, number(1)?, |out, flow| lookup(out, Ends::new(flow, 53), flow))?,
         Some("replicate") => replicate(&mut out, number(1)?, arguments.get(2..).unwrap_or_default())?,
-        _ => return Err("short FLOWS | dns PAIRS | large FLOWS | flood SOURCES | concurrent FLOWS | replicate BYTES FILE…".into()),
+        _ => return Err("short FLOWS | dns PAIRS | large FLOWS | flood SOURCES | concurrent FLOWS | hellos FLOWS | requests FLOWS | \
+                    lookups FLOWS | replicate BYTES FILE…".into()),
     }
     out.to.flush()?;
     eprintln!("{} packets, {} bytes", out.packets, out.bytes);
@@ -244,12 +255,17 @@ fn open(out: &mut Capture<impl Write>, ends: Ends) -> io::Result<()> {
     out.tcp(ends, ACK, (101, 101), &[])
 }
 
-/// A hello of a client, after which both give up.
-fn hello(out: &mut Capture<impl Write>, ends: Ends, flow: u64) -> io::Result<()> {
+/// A hello of a client; gives its next sequence number.
+fn say_hello(out: &mut Capture<impl Write>, ends: Ends, flow: u64) -> io::Result<u32> {
     let hello = client_hello(flow);
-    let next = 101 + hello.len() as u32;
     open(out, ends)?;
     out.tcp(ends, ACK | PUSH, (101, 101), &hello)?;
+    Ok(101 + hello.len() as u32)
+}
+
+/// A hello of a client, after which both give up.
+fn hello(out: &mut Capture<impl Write>, ends: Ends, flow: u64) -> io::Result<()> {
+    let next = say_hello(out, ends, flow)?;
     out.tcp(ends.turned(), FIN | ACK, (101, next), &[])?;
     out.tcp(ends, FIN | ACK, (next, 102), &[])?;
     out.tcp(ends.turned(), ACK, (102, next + 1), &[])
@@ -314,8 +330,8 @@ fn client_hello(flow: u64) -> Vec<u8> {
     record
 }
 
-/// An HTTP request and its response.
-fn request(out: &mut Capture<impl Write>, ends: Ends, flow: u64) -> io::Result<()> {
+/// An HTTP request and its response; gives both sides' next sequence numbers.
+fn exchange(out: &mut Capture<impl Write>, ends: Ends, flow: u64) -> io::Result<(u32, u32)> {
     let asked = format!(
         "GET /item/{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101\r\n\
          Accept: */*\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n",
@@ -331,6 +347,12 @@ fn request(out: &mut Capture<impl Write>, ends: Ends, flow: u64) -> io::Result<(
     open(out, ends)?;
     out.tcp(ends, ACK | PUSH, (101, 101), asked.as_bytes())?;
     out.tcp(ends.turned(), ACK | PUSH, (101, there), answered.as_bytes())?;
+    Ok((there, back))
+}
+
+/// An HTTP request and its response, after which both close.
+fn request(out: &mut Capture<impl Write>, ends: Ends, flow: u64) -> io::Result<()> {
+    let (there, back) = exchange(out, ends, flow)?;
     out.tcp(ends.turned(), FIN | ACK, (back, there), &[])?;
     out.tcp(ends, FIN | ACK, (there, back + 1), &[])?;
     out.tcp(ends.turned(), ACK, (back + 1, there + 1), &[])
@@ -370,10 +392,14 @@ fn flood(out: &mut Capture<impl Write>, sources: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn concurrent(out: &mut Capture<impl Write>, flows: u64) -> io::Result<()> {
+fn concurrent<W: Write>(
+    out: &mut Capture<W>,
+    flows: u64,
+    speak: impl Fn(&mut Capture<W>, u64) -> io::Result<()>,
+) -> io::Result<()> {
     for flow in 0..flows {
-        out.now = flow * 30_000_000 / flows;
-        open(out, Ends::new(flow, 443))?;
+        out.now = flow * 8_000_000 / flows;
+        speak(out, flow)?;
     }
     Ok(())
 }
