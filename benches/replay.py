@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Replay of captures: packets per CPU second, peak memory, and how far the tools agree.
 
-    python3 benches/replay.py [--rounds 3] [--less 10] [--tools atalaya,tshark,ndpiReader,argus,softflowd]
-                              [--captures mixed,short,dns,large] [--keep FOLDER]
+    python3 benches/replay.py [--rounds 3] [--part 500000] [--less 10] [--captures mixed,short,dns,large]
+                              [--tools atalaya,ndpiReader,argus,softflowd,tshark] [--keep FOLDER]
 
 mixed: 1 GB of frames of real captures ($ATALAYA_CORPORA/flows), again and again with other addresses each time.
 short: 1,000,000 short flows: a third DNS, a tenth TLS hellos, 150,000 HTTP requests, the rest refused or unanswered.
@@ -10,14 +10,20 @@ dns:   2,000,000 questions with their answers, each from a port of its own.
 large: 100 transfers of 4 MB.
 
 Atalaya reads with every protocol fact, the table of connections and all detectors on, and writes JSON Lines to a file.
-tshark writes the fields that are compared, ndpiReader its CSV, argus and softflowd their flow records. All run in
-alternation; numbers are medians. `--less N` divides the sizes.
+tshark writes the fields that are compared, ndpiReader its CSV, argus and softflowd their flow records. First table:
+Atalaya reads each capture whole, `--rounds` times (medians). Second table: every tool reads its first `--part` packets,
+in alternation, Atalaya and the fast ones `--rounds` times, tshark and ndpiReader once, for they take minutes otherwise;
+beside the rates, what each of them found. `--part 0` gives them all of it. `--less N` divides the sizes.
+
+What cannot agree: tshark's streams and argus's flows know no time-outs, so an address and port used again is one flow
+there; a tool that does not look into tunnels counts the tunnel alone; nDPI gives fingerprints and names by flow.
 """
 
 import argparse
 import collections
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -26,13 +32,16 @@ from pathlib import Path
 import measure
 
 SIZES = {"mixed": 1_000_000_000, "short": 1_000_000, "dns": 2_000_000, "large": 100}
+SLOW = ("tshark", "ndpiReader")
+FOUND = ("flows", "questions", "server names", "ja3", "requests")
 TSHARK_FIELDS = [
+    "tcp.stream",
+    "udp.stream",
     "tls.handshake.extensions_server_name",
     "tls.handshake.ja3",
     "dns.qry.name",
     "dns.flags.response",
     "http.request.method",
-    "http.host",
 ]
 
 
@@ -57,18 +66,30 @@ def make(kind, less, folder):
     return path, int(count.read_text())
 
 
+def part_of(path, packets, most, folder):
+    """A capture of the first packets of another one, and how many they are."""
+    if most == 0 or packets <= most:
+        return path, packets
+    part = folder / f"{path.stem}.part.pcap"
+    with open(path, "rb") as capture, open(part, "wb") as out:
+        out.write(capture.read(24))
+        for _ in range(most):
+            head = capture.read(16)
+            out.write(head)
+            out.write(capture.read(struct.unpack_from("<I", head, 8)[0]))
+    return part, most
+
+
 def tool(name, capture, folder):
     """The command that reads a capture, and the file that it writes."""
     out = folder / f"{capture.stem}.{name}"
+    fields = " ".join(f"-e {field}" for field in TSHARK_FIELDS)
     commands = {
         "atalaya": [str(measure.ATALAYA), "replay", str(capture), "--output", "json", "--to", str(out), "--quiet"],
-        "tshark": [
-            "sh", "-c",
-            f"exec tshark -n -r {capture} -T fields " + " ".join(f"-e {field}" for field in TSHARK_FIELDS) + f" > {out}",
-        ],
+        "tshark": ["sh", "-c", f"exec tshark -n -r {capture} -T fields {fields} > {out}"],
         "ndpiReader": ["ndpiReader", "-q", "-i", str(capture), "-C", str(out)],
         "argus": ["argus", "-r", str(capture), "-w", str(out)],
-        "softflowd": ["softflowd", "-r", str(capture), "-n", "127.0.0.1:9", "-d"],
+        "softflowd": ["sh", "-c", f"exec softflowd -r {capture} -n 127.0.0.1:9 -d > {out} 2>&1"],
     }
     return commands[name], out
 
@@ -83,13 +104,11 @@ def found_by_atalaya(path):
             if action == "connection_closed":
                 counts["flows"] += 1
             elif action == "protocol_spoken":
-                if "dns" in row:
+                if row.get("dns", {}).get("question"):
                     counts["questions"] += 1
-                tls = row.get("tls", {}).get("client", {})
-                if "server_name" in tls:
-                    counts["server names"] += 1
-                if "ja3" in tls:
-                    counts["ja3"] += 1
+                client = row.get("tls", {}).get("client", {})
+                counts["server names"] += "server_name" in client
+                counts["ja3"] += "ja3" in client
                 if row.get("http", {}).get("request", {}).get("method"):
                     counts["requests"] += 1
     return counts
@@ -97,13 +116,17 @@ def found_by_atalaya(path):
 
 def found_by_tshark(path):
     counts = collections.Counter()
+    streams = set()
     with open(path, errors="replace") as lines:
         for line in lines:
-            name, ja3, query, response, method, _ = (line.rstrip("\n").split("\t") + [""] * 6)[:6]
+            tcp, udp, name, ja3, query, response, method = (line.rstrip("\n").split("\t") + [""] * 7)[:7]
+            # The last of several is that of the innermost packet.
+            streams.update((kind, one.split(",")[-1]) for kind, one in (("tcp", tcp), ("udp", udp)) if one)
             counts["server names"] += bool(name)
             counts["ja3"] += len([one for one in ja3.split(",") if one])
             counts["questions"] += bool(query) and response in ("0", "False")
             counts["requests"] += len([one for one in method.split(",") if one])
+    counts["flows"] = len(streams)
     return counts
 
 
@@ -112,22 +135,93 @@ def found_by_ndpi(path):
     with open(path, errors="replace") as lines:
         header = next(lines, "").lstrip("#").rstrip("\n").split(",")
         for line in lines:
-            counts["flows"] += 1
             row = dict(zip(header, line.rstrip("\n").split(",")))
+            counts["flows"] += 1
             counts["ja3"] += bool(row.get("ja3c"))
+            counts["server names"] += bool(row.get("ja3c")) and bool(row.get("server_name_sni"))
     return counts
 
 
-FOUND = {"atalaya": found_by_atalaya, "tshark": found_by_tshark, "ndpiReader": found_by_ndpi}
+def found_by_argus(path):
+    """Its records put together by their ends, where its reader is installed."""
+    try:
+        read = subprocess.run(
+            ["racluster", "-r", str(path), "-n", "-s", "proto"], capture_output=True, text=True, errors="replace"
+        )
+    except FileNotFoundError:
+        return {}
+    return {"flows": max(0, len(read.stdout.splitlines()) - 1)}
+
+
+def found_by_softflowd(path):
+    for line in path.read_text(errors="replace").splitlines():
+        if line.startswith("Flows expired:"):
+            return {"flows": int(line.split()[2])}
+    return {}
+
+
+FINDERS = {
+    "atalaya": found_by_atalaya,
+    "tshark": found_by_tshark,
+    "ndpiReader": found_by_ndpi,
+    "argus": found_by_argus,
+    "softflowd": found_by_softflowd,
+}
+
+
+def cost(name, capture, folder):
+    """(CPU seconds, peak MB) of one reading."""
+    command, out = tool(name, capture, folder)
+    # Some tools add to a file that is there.
+    out.unlink(missing_ok=True)
+    cpu, _, memory, code = measure.cost(command)
+    # One file of the corpora has an alert: then the exit status is 1.
+    if code not in (0, 1):
+        sys.exit(f"{' '.join(command)} ended with {code}")
+    return cpu, memory
+
+
+def rate(packets, costs):
+    """Columns for the median of some readings."""
+    cpu = measure.median([cpu for cpu, _ in costs])
+    memory = measure.median([memory for _, memory in costs])
+    return f"{packets / cpu / 1000:,.0f} k | {cpu:.2f} | {memory:.0f}"
+
+
+def whole(kind, capture, packets, options, folder):
+    """Atalaya alone; gives a line of the first table."""
+    costs = [cost("atalaya", capture, folder) for _ in range(options.rounds)]
+    size = tool("atalaya", capture, folder)[1]
+    written = size.stat().st_size / 1e6
+    size.unlink()
+    bytes_each = (capture.stat().st_size - 24) / packets - 16
+    return f"| {kind} | {packets:,} | {bytes_each:.0f} | {rate(packets, costs)} | {written:,.0f} |"
+
+
+def beside(kind, capture, packets, options, folder):
+    """Every tool; gives lines of the second table."""
+    costs = collections.defaultdict(list)
+    tools = options.tools.split(",")
+    for turn in range(options.rounds):
+        for name in tools:
+            if turn == 0 or name not in SLOW:
+                costs[name].append(cost(name, capture, folder))
+    for name in tools:
+        out = tool(name, capture, folder)[1]
+        found = FINDERS[name](out) if out.exists() else {}
+        out.unlink(missing_ok=True)
+        counts = " | ".join(f"{found[what]:,}" if what in found else "–" for what in FOUND)
+        yield f"| {kind} | {packets:,} | {name} | {rate(packets, costs[name])} | {counts} |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--part", type=int, default=500_000)
     parser.add_argument("--less", type=int, default=1)
-    parser.add_argument("--tools", default="atalaya,tshark,ndpiReader,argus,softflowd")
+    parser.add_argument("--tools", default="atalaya,ndpiReader,argus,softflowd,tshark")
     parser.add_argument("--captures", default="mixed,short,dns,large")
-    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--keep", type=Path, help="where captures are made, and kept for the next time")
     options = parser.parse_args()
     measure.release()
     subprocess.run(
@@ -139,40 +233,24 @@ def main():
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         print(f"{measure.machine()}; medians of {options.rounds} rounds\n")
-        print("| capture | packets | tool | packets a CPU second | CPU s | peak MB | found |")
+        print("| capture | packets | mean bytes | packets a CPU second | CPU s | peak MB | JSON MB |")
         print("|---|---|---|---|---|---|---|")
+        later = []
         for kind in options.captures.split(","):
             made = make(kind, options.less, folder)
             if made is None:
                 print(f"{kind}: skipped: no corpora", file=sys.stderr)
                 continue
-            bench(kind, *made, options, folder)
-            if not options.keep:
+            print(whole(kind, *made, options, folder), flush=True)
+            part = part_of(*made, options.part, folder)
+            later.append((kind, *part))
+            if not options.keep and part[0] != made[0]:
                 made[0].unlink()
-
-
-def bench(kind, capture, packets, options, folder):
-    costs = collections.defaultdict(list)
-    tools = options.tools.split(",")
-    for _ in range(options.rounds):
-        for name in tools:
-            command, out = tool(name, capture, folder)
-            # Some tools add to a file that is there.
-            out.unlink(missing_ok=True)
-            cpu, _, memory, code = measure.cost(command)
-            # One file of the corpora has an alert: then the exit status is 1.
-            if code not in (0, 1):
-                sys.exit(f"{' '.join(command)} ended with {code}")
-            costs[name].append((cpu, memory))
-    for name in tools:
-        cpu = measure.median([cpu for cpu, _ in costs[name]])
-        memory = measure.median([memory for _, memory in costs[name]])
-        out = tool(name, capture, folder)[1]
-        found = FOUND[name](out) if name in FOUND and out.exists() else {}
-        said = ", ".join(f"{count:,} {what}" for what, count in sorted(found.items()))
-        rate = packets / cpu / 1000
-        print(f"| {kind} | {packets:,} | {name} | {rate:,.0f} k | {cpu:.2f} | {memory:.0f} | {said} |", flush=True)
-        out.unlink(missing_ok=True)
+        print("\n| first packets of | packets | tool | packets a CPU second | CPU s | peak MB | " + " | ".join(FOUND) + " |")
+        print("|---" * (6 + len(FOUND)) + "|")
+        for kind, capture, packets in later:
+            for line in beside(kind, capture, packets, options, folder):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ pub struct Wire {
     pub tunnel: Option<Text>,
     /// Not a source or destination of this host, or seen only by packets: no socket of the kernel's is known for it.
     pub unjoined: bool,
-    /// The TLS handshake (also that inside QUIC).
+    /// The TLS handshake (also that inside QUIC), as far as records of connections show it.
     pub tls: Option<Arc<Tls>>,
-    /// The first HTTP request.
+    /// The first HTTP request, as far as records of connections show it.
     pub http: Option<Arc<Http>>,
     /// SSH.
     pub ssh: Option<Arc<Ssh>>,

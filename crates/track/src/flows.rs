@@ -12,6 +12,7 @@ mod losses;
 mod owners;
 mod row;
 mod server_ports;
+mod shown;
 mod table;
 mod talk;
 mod tcp;

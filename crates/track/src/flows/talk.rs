@@ -7,6 +7,8 @@ use atalaya_model::{Application, Basis, Message, NameSource, Side, Text, Time};
 use atalaya_wire::stream::Delivery;
 use atalaya_wire::{Conversation, Limits, Piece, Said};
 
+use super::shown;
+
 /// What a row needs beside its counters once something was said in it.
 #[derive(Default)]
 pub(super) struct Talk {
@@ -103,7 +105,7 @@ impl Talk {
                     .as_ref()
                     .and_then(|client| client.server_name.as_deref());
                 self.call(name, NameSource::Tls);
-                self.tls.get_or_insert_with(|| Arc::new((**tls).clone()));
+                self.tls.get_or_insert_with(|| Arc::new(shown::tls(tls)));
             }
             Message::Quic(quic) => {
                 let client = quic.client.as_ref();
@@ -112,14 +114,14 @@ impl Talk {
                 self.tls.get_or_insert_with(|| {
                     Arc::new(Tls {
                         version: client.map(|client| client.version),
-                        client: client.cloned(),
+                        client: client.map(shown::hello),
                         ..Tls::default()
                     })
                 });
             }
             Message::Http(http) => {
                 self.call(http.host.as_deref().map(without_port), NameSource::Http);
-                self.http.get_or_insert_with(|| Arc::new((**http).clone()));
+                self.http.get_or_insert_with(|| Arc::new(shown::http(http)));
             }
             Message::Ssh(ssh) => {
                 self.ssh.get_or_insert_with(|| Arc::new((**ssh).clone()));

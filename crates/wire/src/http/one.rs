@@ -387,6 +387,10 @@ impl One {
         if let Some(oldest) = self.pending.pop_front() {
             oldest.tell(out);
         }
+        if self.pending.is_empty() {
+            // It may be long until the next request.
+            self.pending = VecDeque::new();
+        }
     }
 
     fn tell_all(&mut self, out: &mut Vec<Said>) {

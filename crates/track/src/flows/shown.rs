@@ -1,0 +1,70 @@
+//! What the record of a connection shows of what was said in it. It is kept as long as the connection lives, so the rest,
+//! which the message alone tells, is left out.
+
+use atalaya_model::protocol::Http;
+use atalaya_model::protocol::tls::{Certificate, ClientHello, ServerHello, Tls};
+
+/// Of a handshake: who it is with.
+pub(super) fn tls(tls: &Tls) -> Tls {
+    let certificate = |certificate: &Certificate| Certificate {
+        subject: certificate.subject.clone(),
+        issuer: certificate.issuer.clone(),
+        sha256: certificate.sha256.clone(),
+        not_before: certificate.not_before,
+        not_after: certificate.not_after,
+        self_signed: certificate.self_signed,
+        ..Certificate::default()
+    };
+    Tls {
+        datagram: tls.datagram,
+        version: tls.version,
+        client: tls.client.as_ref().map(hello),
+        server: tls.server.as_ref().map(|server| ServerHello {
+            version: server.version,
+            cipher: server.cipher,
+            protocol: server.protocol.clone(),
+            ja3s: server.ja3s.clone(),
+            ..ServerHello::default()
+        }),
+        certificates: tls.certificates.first().map(certificate).into_iter().collect(),
+        curve: tls.curve,
+        resumed: tls.resumed,
+        established: tls.established,
+        ..Tls::default()
+    }
+}
+
+/// Of a client's hello, without the text behind its fingerprint.
+pub(super) fn hello(client: &ClientHello) -> ClientHello {
+    ClientHello {
+        version: client.version,
+        server_name: client.server_name.clone(),
+        protocols: client.protocols.clone(),
+        ja4: client.ja4.clone(),
+        ja3: client.ja3.clone(),
+        encrypted_hello: client.encrypted_hello,
+        ..ClientHello::default()
+    }
+}
+
+/// Of a request: what was asked for, by whom, and how it went.
+pub(super) fn http(http: &Http) -> Http {
+    Http {
+        version: http.version,
+        depth: http.depth,
+        method: http.method.clone(),
+        host: http.host.clone(),
+        path: http.path.clone(),
+        query_left_out: http.query_left_out,
+        user_agent: http.user_agent.clone(),
+        referrer: http.referrer.clone(),
+        status: http.status,
+        request_type: http.request_type.clone(),
+        response_type: http.response_type.clone(),
+        request_mime: http.request_mime.clone(),
+        response_mime: http.response_mime.clone(),
+        request_bytes: http.request_bytes,
+        response_bytes: http.response_bytes,
+        ..Http::default()
+    }
+}
