@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::ahead::Ahead;
 use super::error::Problem;
 use super::zstd::Zstd;
 
 /// Bytes that are read at once: enough to make a call cheap, little enough to stay in a processor's cache.
 const CHUNK: usize = 256 << 10;
+
+/// Packed bytes that are read at once.
+const PACKED: usize = 64 << 10;
 
 /// Longest piece that is ever asked for: a record of 256 KiB with its options, or any other block that is read.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -68,21 +72,29 @@ impl Source {
             return Err(Problem::Empty);
         }
         match source.bytes() {
-            [0x1f, 0x8b, ..] => source.unpack(|whole| Box::new(MultiGzDecoder::new(BufReader::new(whole)))),
+            [0x1f, 0x8b, ..] => {
+                let buffered = |whole| BufReader::with_capacity(PACKED, whole);
+                source.unpack(|whole| Box::new(MultiGzDecoder::new(buffered(whole))))?;
+            }
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-                source.unpack(|whole| Box::new(Zstd::new(whole)));
+                source.unpack(|whole| Box::new(Zstd::new(whole)))?;
             }
             _ => {}
         }
         Ok(source)
     }
 
-    fn unpack(&mut self, unpacker: impl FnOnce(Whole) -> Box<dyn Read + Send>) {
+    fn unpack(&mut self, unpacker: impl FnOnce(Whole) -> Box<dyn Read + Send>) -> Result<(), Problem> {
         let looked = Cursor::new(self.bytes().to_vec());
         let rest = std::mem::replace(&mut self.read, Box::new(io::empty()));
-        self.read = unpacker(looked.chain(rest));
         self.packed = true;
         (self.start, self.end) = (0, 0);
+        let ahead = Ahead::new(unpacker(looked.chain(rest)));
+        self.read = Box::new(ahead.map_err(|problem| Problem::Io {
+            problem,
+            packed: false,
+        })?);
+        Ok(())
     }
 
     /// Unpacked bytes that were used.
