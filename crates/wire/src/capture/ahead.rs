@@ -2,7 +2,7 @@
 //! reading.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Builder;
 
 /// Bytes of a piece, and pieces that wait: 1 MiB at most, and the one that is read and the one that is filled.
@@ -17,7 +17,7 @@ type Filled = (Vec<u8>, usize);
 pub(super) struct Ahead {
     pieces: Receiver<io::Result<Filled>>,
     /// Gives pieces back to be filled again.
-    spent: Sender<Vec<u8>>,
+    spent: SyncSender<Vec<u8>>,
     piece: Vec<u8>,
     used: usize,
     filled: usize,
@@ -31,7 +31,7 @@ impl Ahead {
     /// There can be no thread.
     pub(super) fn new(mut from: Box<dyn Read + Send>) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(PIECES);
-        let (spent, again) = channel::<Vec<u8>>();
+        let (spent, again) = sync_channel::<Vec<u8>>(PIECES);
         let work = move || {
             loop {
                 let mut piece = again.try_recv().unwrap_or_else(|_| vec![0; PIECE]);
@@ -64,8 +64,8 @@ impl Read for Ahead {
         if self.used == self.filled && !self.over {
             let spent = std::mem::take(&mut self.piece);
             if !spent.is_empty() {
-                // A thread that has ended needs none.
-                let _unneeded = self.spent.send(spent);
+                // A thread that has enough, or has ended, needs none.
+                let _unneeded = self.spent.try_send(spent);
             }
             let gone = || io::Error::other("the thread that unpacks is gone");
             let next = self.pieces.recv().unwrap_or_else(|_| Err(gone()));
@@ -144,14 +144,14 @@ mod tests {
     #[test]
     fn a_reader_that_is_let_go_ends_its_thread() {
         struct Endless {
-            _alive: Sender<()>,
+            _alive: SyncSender<()>,
         }
         impl Read for Endless {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 Ok(buffer.len())
             }
         }
-        let (alive, ended) = channel();
+        let (alive, ended) = sync_channel(1);
         let mut ahead = Ahead::new(Box::new(Endless { _alive: alive })).unwrap();
         assert_eq!(ahead.read(&mut [0; 9]).unwrap(), 9);
         drop(ahead);
