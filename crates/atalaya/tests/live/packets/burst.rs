@@ -119,8 +119,25 @@ fn a_burst_over_a_wire() {
     assert_eq!(traffic["name"], "eth0", "{status:#}");
     assert!(traffic["packets_per_second"].as_u64() > Some(0), "{traffic}");
     assert!(traffic["share_of_link"].as_f64() > Some(0.0), "{traffic}");
+    let bandwidth = |list: &str, name: &str| {
+        let rows = watched.status(&here)["bandwidth"][list].clone();
+        let mut rows = rows.as_array().cloned().unwrap_or_default().into_iter();
+        rows.any(|row| row["name"] == name && row["rate"]["sent_packets"].as_u64() > Some(0))
+    };
+    crate::until("the load is told to use the network", || {
+        bandwidth("processes", "load")
+    });
+    let joined = &watched.status(&here)["joined"];
+    assert_eq!(joined["together"].as_u64(), Some(2 * count as u64), "{joined}");
+    assert_eq!(joined["kernel_only"], 0, "{joined}");
     let (records, said) = watched.end();
     assert!(!said.contains("packet ring was full"), "{said}");
+    // What the kernel sends by itself, as the search for neighbours, has no socket.
+    let together = format!("told by packets and the kernel: {} connections", 2 * count);
+    assert!(
+        said.contains(&together) && said.contains("by the kernel alone: 0"),
+        "{said}"
+    );
     check(&records, 7000, &stream);
     check(&records, 7001, &datagrams);
     assert_eq!(of_action(&records, "gap"), Vec::<Value>::new());
