@@ -13,10 +13,11 @@ Atalaya reads with every protocol fact, the table of connections and all detecto
 tshark writes the fields that are compared, ndpiReader its CSV, argus and softflowd their flow records. First table:
 Atalaya reads each capture whole, `--rounds` times (medians). Second table: every tool reads its first `--part` packets,
 in alternation, Atalaya and the fast ones `--rounds` times, tshark and ndpiReader once, for they take minutes otherwise;
-beside the rates, what each of them found. `--part 0` gives them all of it. `--less N` divides the sizes.
+beside the rates, how many flows and how many different names and fingerprints each of them found, and in brackets how
+many of these tshark has too. `--part 0` gives them all of it. `--less N` divides the sizes.
 
-What cannot agree: tshark's streams and argus's flows know no time-outs, so an address and port used again is one flow
-there; a tool that does not look into tunnels counts the tunnel alone; nDPI gives fingerprints and names by flow.
+What cannot agree: tshark's streams (of TCP and UDP alone) and argus's flows, put together by their ends, know no
+time-outs: the same ends used again are one flow there; a tool that does not look into tunnels counts the tunnel alone.
 """
 
 import argparse
@@ -33,15 +34,14 @@ import measure
 
 SIZES = {"mixed": 1_000_000_000, "short": 1_000_000, "dns": 2_000_000, "large": 100}
 SLOW = ("tshark", "ndpiReader")
-FOUND = ("flows", "questions", "server names", "ja3", "requests")
+FOUND = ("flows", "names asked for", "server names", "JA3", "HTTP hosts")
 TSHARK_FIELDS = [
     "tcp.stream",
     "udp.stream",
     "tls.handshake.extensions_server_name",
     "tls.handshake.ja3",
     "dns.qry.name",
-    "dns.flags.response",
-    "http.request.method",
+    "http.host",
 ]
 
 
@@ -95,51 +95,52 @@ def tool(name, capture, folder):
 
 
 def found_by_atalaya(path):
-    """What the JSON Lines say: flows, names and fingerprints."""
-    counts = collections.Counter()
+    """What the JSON Lines say: a number of flows, sets of names and fingerprints."""
+    flows, (asked, servers, ja3, hosts) = 0, (set(), set(), set(), set())
     with open(path) as lines:
         for line in lines:
             row = json.loads(line)
             action = row.get("event", {}).get("action")
-            if action == "connection_closed":
-                counts["flows"] += 1
-            elif action == "protocol_spoken":
-                if row.get("dns", {}).get("question"):
-                    counts["questions"] += 1
+            flows += action == "connection_closed"
+            if action == "protocol_spoken":
                 client = row.get("tls", {}).get("client", {})
-                counts["server names"] += "server_name" in client
-                counts["ja3"] += "ja3" in client
-                if row.get("http", {}).get("request", {}).get("method"):
-                    counts["requests"] += 1
-    return counts
+                asked.add(row.get("dns", {}).get("question", {}).get("name"))
+                servers.add(client.get("server_name"))
+                ja3.add(client.get("ja3"))
+                hosts.add(row.get("url", {}).get("domain"))
+    return found(flows, asked, servers, ja3, hosts)
+
+
+def found(flows, *sets):
+    """By the columns of the table; names in lower case."""
+    sets = [{one.lower() for one in values if one} for values in sets]
+    return dict(zip(FOUND, (flows, *sets)))
 
 
 def found_by_tshark(path):
-    counts = collections.Counter()
-    streams = set()
+    streams, sets = set(), (set(), set(), set(), set())
     with open(path, errors="replace") as lines:
         for line in lines:
-            tcp, udp, name, ja3, query, response, method = (line.rstrip("\n").split("\t") + [""] * 7)[:7]
+            tcp, udp, server, ja3, asked, host = (line.rstrip("\n").split("\t") + [""] * 6)[:6]
             # The last of several is that of the innermost packet.
             streams.update((kind, one.split(",")[-1]) for kind, one in (("tcp", tcp), ("udp", udp)) if one)
-            counts["server names"] += bool(name)
-            counts["ja3"] += len([one for one in ja3.split(",") if one])
-            counts["questions"] += bool(query) and response in ("0", "False")
-            counts["requests"] += len([one for one in method.split(",") if one])
-    counts["flows"] = len(streams)
-    return counts
+            for values, said in zip(sets, (asked, server, ja3, host)):
+                values.update(said.split(","))
+    return found(len(streams), *sets)
 
 
 def found_by_ndpi(path):
-    counts = collections.Counter()
+    flows, servers, ja3 = 0, set(), set()
     with open(path, errors="replace") as lines:
         header = next(lines, "").lstrip("#").rstrip("\n").split(",")
         for line in lines:
             row = dict(zip(header, line.rstrip("\n").split(",")))
-            counts["flows"] += 1
-            counts["ja3"] += bool(row.get("ja3c"))
-            counts["server names"] += bool(row.get("ja3c")) and bool(row.get("server_name_sni"))
-    return counts
+            flows += 1
+            if row.get("ja3c"):
+                ja3.add(row["ja3c"])
+                servers.add(row.get("server_name_sni"))
+    _, _, servers, ja3, _ = found(flows, (), servers, ja3, ()).values()
+    return {"flows": flows, "server names": servers, "JA3": ja3}
 
 
 def found_by_argus(path):
@@ -206,12 +207,23 @@ def beside(kind, capture, packets, options, folder):
         for name in tools:
             if turn == 0 or name not in SLOW:
                 costs[name].append(cost(name, capture, folder))
+    all_found = {}
     for name in tools:
         out = tool(name, capture, folder)[1]
-        found = FINDERS[name](out) if out.exists() else {}
+        all_found[name] = FINDERS[name](out) if out.exists() else {}
         out.unlink(missing_ok=True)
-        counts = " | ".join(f"{found[what]:,}" if what in found else "–" for what in FOUND)
+    reference = all_found.get("tshark", {})
+    for name in tools:
+        counts = " | ".join(shown(all_found[name].get(what), reference.get(what)) for what in FOUND)
         yield f"| {kind} | {packets:,} | {name} | {rate(packets, costs[name])} | {counts} |"
+
+
+def shown(found, reference):
+    """How many there are, and how many of them the reference has too."""
+    if not isinstance(found, set):
+        return "–" if found is None else f"{found:,}"
+    common = f" ({len(found & reference):,})" if reference else ""
+    return f"{len(found):,}{common}"
 
 
 def main():

@@ -44,7 +44,7 @@ use crate::services::ServiceNames;
 /// How conversations are followed.
 #[derive(Clone, Debug)]
 pub struct FlowOptions {
-    /// Most conversations at once. A row takes about 300 bytes, its index 9; who speaks in it up to 1 KB more.
+    /// Most conversations at once. A row takes 320 bytes, its index 9; who speaks in it about 1 KB more.
     pub most: usize,
     /// How long each kind is waited for.
     pub times: TimeOuts,
