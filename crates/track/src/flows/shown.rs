@@ -68,3 +68,56 @@ pub(super) fn http(http: &Http) -> Http {
         ..Http::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_tells_who_it_is_with_and_no_more() {
+        let client = ClientHello {
+            server_name: Some("www.example".into()),
+            ja4: "t13d1516h2_8daaf6152771_b186095e22b6".into(),
+            ja3: Some("cd08e31494f9531f560d64c695473da9".into()),
+            ..ClientHello::default()
+        };
+        let first = Certificate {
+            subject: "CN=www.example".into(),
+            sha256: "aa".into(),
+            ..Certificate::default()
+        };
+        let expected = Tls {
+            version: Some(0x0303),
+            client: Some(client.clone()),
+            certificates: Box::new([first.clone()]),
+            ..Tls::default()
+        };
+        let said = Tls {
+            client: Some(ClientHello {
+                ja3_text: Some("771,4865,0,29,0".into()),
+                ..client
+            }),
+            certificates: Box::new([
+                Certificate {
+                    serial: "01:02".into(),
+                    ..first
+                },
+                Certificate::default(),
+            ]),
+            history: "CSX".into(),
+            ..expected.clone()
+        };
+        assert_eq!(tls(&said), expected);
+        let asked = Http {
+            method: Some("GET".into()),
+            host: Some("www.example".into()),
+            ..Http::default()
+        };
+        let said = Http {
+            server: Some("nginx".into()),
+            reason: Some("OK".into()),
+            ..asked.clone()
+        };
+        assert_eq!(http(&said), asked);
+    }
+}
