@@ -6,10 +6,10 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use atalaya_model::Application;
-use atalaya_wire::capture::Reader;
+use atalaya_model::{Application, Process, ProcessKey, Time};
+use atalaya_wire::capture::{Format, Interface, Reader, Whose, Writer};
 use atalaya_wire::packet::{Options, Segment};
-use atalaya_wire::{Decoder, Over, protocols};
+use atalaya_wire::{Decoder, Frame, LinkType, Over, protocols};
 
 use crate::conversations::ANSWERS;
 use crate::packets::LINKS;
@@ -170,8 +170,36 @@ impl Seeds {
         for filter in FILTERS {
             self.write("filter", filter.as_bytes())?;
         }
-        Ok(())
+        self.write("capture", &named().map_err(io::Error::other)?)
     }
+}
+
+/// A capture of one packet, with its process.
+fn named() -> Result<Vec<u8>, atalaya_wire::capture::WriteError> {
+    let key = ProcessKey { pid: 7, start: 70 };
+    let mut process = Process::bare(key, "curl".into(), Time::from_seconds(1_000));
+    process.executable = Some("/usr/bin/curl".into());
+    process.user_name = Some("mia".into());
+    let frame = Frame {
+        time: Time::from_seconds(2_000),
+        link: LinkType::RAW,
+        interface: 0,
+        length: 20,
+        data: &[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 59, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2],
+        vlan: None,
+    };
+    let interface = Interface {
+        name: "tun0".to_owned(),
+        link: LinkType::RAW,
+        snap_length: 0,
+    };
+    let whose = Whose {
+        sent: Some(true),
+        process: Some(&process.into()),
+    };
+    let mut writer = Writer::new(Vec::new(), Format::Pcapng);
+    writer.write(&frame, &interface, whose)?;
+    writer.finish()
 }
 
 type End = (IpAddr, u16);
