@@ -2,7 +2,7 @@
 """What `watch --packets` costs, and what it loses: a veth pair between two namespaces, one sender at the highest rate that
 it reaches, then short connections, then silence. A watch with packets, one without, and no watch at all take turns.
 
-    sudo python3 benches/packets.py [--frames 1000000] [--bytes 18 400 1400] [--connections 20000] [--idle 30]
+    sudo python3 benches/packets.py [--frames 1000000] [--bytes 18 400 1400] [--connections 4000] [--idle 30]
                                     [--rounds 3] [--assert] [--no-build] [--binary FILE]
 
 The watch is the whole program: it takes frames apart, follows conversations, reads protocols, joins them with the kernel's,
@@ -161,7 +161,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--frames", type=int, default=1_000_000)
     options.add_argument("--bytes", type=int, nargs="+", default=[18, 400, 1400])
-    options.add_argument("--connections", type=int, default=20_000)
+    options.add_argument("--connections", type=int, default=4_000)
     options.add_argument("--idle", type=int, default=30, help="seconds of silence")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--assert", dest="asserts", action="store_true", help="fail where a frame was lost")
