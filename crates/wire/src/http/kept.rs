@@ -45,7 +45,11 @@ fn session(path: &[u8]) -> Option<usize> {
     memchr_iter(b';', path).find(|&at| {
         let rest = &path[at + 1..];
         let name = memchr(b'=', rest).map(|end| &rest[..end]);
-        name.is_some_and(|name| SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
+        name.is_some_and(|name| {
+            SECRETS
+                .iter()
+                .any(|secret| name.trim_ascii().eq_ignore_ascii_case(secret))
+        })
     })
 }
 
@@ -146,6 +150,7 @@ mod tests {
         kept("/a;JSESSIONID=77?x", "/a", "/a;JSESSIONID=77?x");
         kept("/a;b=1", "/a;b=1", "/a;b=1");
         kept("/a;b=1;Password=x", "/a;b=1", "/a;b=1;Password=x");
+        kept("/a; jsessionid =x", "/a", "/a; jsessionid =x");
         kept("//u:p@h/a", "//h/a", "//h/a");
         kept("/to/http://u:p@h/a", "/to/http://h/a", "/to/http://h/a");
         kept("http://g/http://u:p@h", "http://g/http://h", "http://g/http://h");
