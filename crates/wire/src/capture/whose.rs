@@ -25,7 +25,7 @@ pub(super) const OPTION: u16 = 2_988;
 /// The number for examples and documentation (RFC 5612).
 pub(super) const ENTERPRISE: u32 = 32_473;
 /// Processes that are remembered as told: one more, and all are told again when they are needed.
-pub(super) const PROCESSES: usize = 16_384;
+const PROCESSES: usize = 16_384;
 
 const BEGIN: &str = "atalaya.process ";
 const MARK: &str = "atalaya.process=";
@@ -122,6 +122,11 @@ pub(super) fn block(number: u32, process: &Process) -> String {
     format!("{BEGIN}{object}")
 }
 
+/// Before one more process is told, all are forgotten: by whoever writes and by whoever reads.
+pub(super) const fn is_full(processes: usize, is_known: bool, bytes: usize) -> bool {
+    (processes >= PROCESSES && !is_known) || bytes > BYTES
+}
+
 /// The processes that a section has told.
 #[derive(Debug, Default)]
 pub(super) struct Processes {
@@ -138,7 +143,7 @@ impl Processes {
             return;
         };
         // The writer forgets by the same rule, and tells again.
-        if (self.known.len() >= PROCESSES && !self.known.contains_key(&number)) || self.bytes > BYTES {
+        if is_full(self.known.len(), self.known.contains_key(&number), self.bytes) {
             self.clear();
         }
         self.bytes += data.len();

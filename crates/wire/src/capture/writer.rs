@@ -7,7 +7,7 @@ use atalaya_model::{Process, ProcessKey};
 
 use super::interface::Interface;
 use super::pcapng::SECTION;
-use super::whose::{self, ENTERPRISE, PROCESSES, Whose};
+use super::whose::{self, ENTERPRISE, LONGEST_BLOCK, Whose};
 use crate::frame::{Frame, LinkType};
 
 /// Bytes that are collected before they are written.
@@ -55,6 +55,8 @@ pub struct Writer<W: Write> {
     interfaces: Vec<(u32, LinkType)>,
     processes: HashMap<ProcessKey, Told, foldhash::fast::RandomState>,
     numbers: u32,
+    /// Bytes in which processes were told since they were forgotten last.
+    told_bytes: usize,
     bytes: u64,
     packets: u64,
 }
@@ -76,6 +78,7 @@ impl<W: Write> Writer<W> {
             interfaces: Vec::new(),
             processes: HashMap::default(),
             numbers: 0,
+            told_bytes: 0,
             bytes: 0,
             packets: 0,
         };
@@ -207,15 +210,21 @@ impl<W: Write> Writer<W> {
         }
         let known = known.map(|told| told.number);
         let number = known.unwrap_or_else(|| {
-            if self.processes.len() >= PROCESSES {
-                self.processes.clear();
-            }
             self.numbers += 1;
             self.numbers - 1
         });
         let mut body = Vec::new();
         put(&mut body, &[ENTERPRISE]);
         body.extend_from_slice(whose::block(number, process).as_bytes());
+        // Whoever reads forgets by the same rule, and passes over what is longer.
+        if whose::is_full(self.processes.len(), known.is_some(), self.told_bytes) {
+            self.processes.clear();
+            self.told_bytes = 0;
+        }
+        let told = body.len().next_multiple_of(4) - 4;
+        if told + 16 <= LONGEST_BLOCK {
+            self.told_bytes += told;
+        }
         self.block(whose::BLOCK, &body);
 
         let mut comment = format!("{} (pid {})", process.name, process.key.pid);

@@ -336,6 +336,23 @@ fn claimed(text: &str) -> Vec<u8> {
 }
 
 #[test]
+fn what_the_reader_forgets_is_told_again() {
+    let ethernet = interface("eth0", LinkType::ETHERNET);
+    let mut writer = Writer::new(Vec::new(), Format::Pcapng);
+    // More than 32 MiB of blocks, and then the first ones again.
+    for pid in (1..=5_000).chain(1..=10) {
+        let mut process = Process::clone(&process(pid));
+        process.script = Some("x".repeat(7_000).into());
+        let frame = frame(i64::from(pid), 0, LinkType::ETHERNET, &[1; 60]);
+        writer.write(&frame, &ethernet, of(&Arc::new(process))).unwrap();
+    }
+    for (second, _, process) in owners(writer.finish().unwrap()) {
+        let pid = process.map(|process| i64::from(process.key.pid));
+        assert_eq!(pid, Some(second));
+    }
+}
+
+#[test]
 fn what_is_no_sound_process_is_none() {
     let good = r#""number":0,"pid":7,"start":1,"started":"2026-01-01T00:00:00Z","name":"x""#;
     let found = |object: &str| owners(claimed(&format!("atalaya.process {object}"))).remove(0).2;
