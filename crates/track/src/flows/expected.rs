@@ -20,8 +20,8 @@ const PATIENCE: Span = Span::from_seconds(300);
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     places: HashMap<Endpoint, (Application, Time)>,
-    /// Every place in the table, and some that were taken since.
-    order: VecDeque<Endpoint>,
+    /// Every place in the table with its end, and some that were taken or announced again since.
+    order: VecDeque<(Endpoint, Time)>,
 }
 
 impl Expected {
@@ -47,13 +47,15 @@ impl Expected {
     }
 
     fn insert(&mut self, place: Endpoint, application: Application, until: Time) {
-        if self.places.insert(place, (application, until)).is_none() {
-            self.order.push_back(place);
-        }
+        self.places.insert(place, (application, until));
+        self.order.push_back((place, until));
         while self.order.len() > MOST
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((oldest, until)) = self.order.pop_front()
         {
-            self.places.remove(&oldest);
+            // Some servers announce the same place again and again.
+            if self.places.get(&oldest).is_some_and(|(_, last)| *last == until) {
+                self.places.remove(&oldest);
+            }
         }
     }
 
@@ -128,6 +130,21 @@ mod tests {
             None
         );
         assert!(expected.is_empty() && expected.order.is_empty());
+    }
+
+    #[test]
+    fn a_place_may_be_announced_again_and_again() {
+        let [client, server] = ips();
+        let mut expected = Expected::default();
+        // The address that is said is another one, and nobody ever comes to it.
+        let it = announcement("PASV", "227", Some("10.0.0.1"), "50000");
+        for second in 0..3 * MOST as i64 {
+            let now = Time::from_seconds(second);
+            expected.learn(&it, client, server, now);
+            let taken = expected.take(place("192.0.2.2", 50_000), now);
+            assert_eq!(taken, Some(Application::FtpData), "{second}");
+        }
+        assert!(expected.places.len() <= MOST && expected.order.len() <= MOST);
     }
 
     #[test]
