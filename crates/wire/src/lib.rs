@@ -17,6 +17,7 @@ pub mod names;
 pub mod packet;
 pub mod protocols;
 pub mod services;
+mod shared;
 pub mod stream;
 mod text;
 pub mod tls;

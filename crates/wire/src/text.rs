@@ -4,15 +4,20 @@ use std::fmt::Write;
 
 /// At most `limit` of these bytes as text: UTF-8 as it is, every other byte as `\xNN`.
 pub(crate) fn text(bytes: &[u8], limit: usize) -> Box<str> {
+    text_as(bytes, limit)
+}
+
+/// As [`text`], in any kind of string.
+pub(crate) fn text_as<T: for<'a> From<&'a str>>(bytes: &[u8], limit: usize) -> T {
     let kept = &bytes[..bytes.len().min(limit)];
     match std::str::from_utf8(kept) {
         Ok(text) => text.into(),
-        Err(_) => escape(kept, kept.len() < bytes.len()),
+        Err(_) => escape(kept, kept.len() < bytes.len()).as_str().into(),
     }
 }
 
 #[cold]
-fn escape(bytes: &[u8], is_cut: bool) -> Box<str> {
+fn escape(bytes: &[u8], is_cut: bool) -> String {
     let mut text = String::with_capacity(bytes.len() + 16);
     let mut chunks = bytes.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {
@@ -26,7 +31,7 @@ fn escape(bytes: &[u8], is_cut: bool) -> Box<str> {
             write!(text, "\\x{byte:02x}").unwrap_or_default();
         }
     }
-    text.into()
+    text
 }
 
 /// Without blanks (space, tab, carriage return, line feed) at both ends.

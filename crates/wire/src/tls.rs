@@ -63,6 +63,7 @@ fn is_tls(opening: &Opening<'_>) -> Guess {
             let Some((_, length)) = stream::head([kind, major, minor, high, low]) else {
                 return Guess::No;
             };
+            let length = usize::from(length);
             let is_whole = rest.len() == length;
             let fits = match (kind, rest) {
                 (HANDSHAKE, [1 | 2, above, ..]) => *above == 0 && length >= 4,

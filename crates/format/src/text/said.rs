@@ -3,7 +3,7 @@
 use atalaya_model::protocol::dns::{Data, Dns, code_name, type_name};
 use atalaya_model::protocol::tls::{ClientHello, eve_version};
 use atalaya_model::protocol::{Http, Mail, Other, Ssh};
-use atalaya_model::{Message, Protocol};
+use atalaya_model::{Message, Protocol, Text};
 
 use super::process;
 use crate::catalogue::Language;
@@ -101,7 +101,7 @@ fn hello(client: Option<&ClientHello>, version: Option<&str>) -> String {
 
 /// `GET www.example.com/path 200`.
 fn http(http: &Http) -> String {
-    let text = |text: &Option<Box<str>>| text.as_deref().map(shown).unwrap_or_default();
+    let text = |text: &Option<Text>| text.as_deref().map(shown).unwrap_or_default();
     let status = http.status.map(|status| format!(" {status}"));
     let (method, host, path) = (text(&http.method), text(&http.host), text(&http.path));
     // Of a proxy the whole address is asked for.

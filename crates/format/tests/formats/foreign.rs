@@ -221,8 +221,8 @@ fn poisoned(hostile: &str) -> Vec<Event> {
             Message::Tls(tls) => {
                 tls.history = text();
                 tls.client.iter_mut().for_each(|client| {
-                    (client.server_name, client.ja4) = (Some(text()), text());
-                    (client.ja3, client.ja3_text) = (Some(text()), Some(text()));
+                    (client.server_name, client.ja4) = (Some(text().into()), text().into());
+                    (client.ja3, client.ja3_text) = (Some(text().into()), Some(text().into()));
                 });
                 for certificate in &mut tls.certificates {
                     (certificate.subject, certificate.issuer) = (text(), text());
@@ -234,9 +234,10 @@ fn poisoned(hostile: &str) -> Vec<Event> {
                 quic.cyu = Some((text(), text()));
             }
             Message::Http(http) => {
-                (http.method, http.host, http.path) = (Some(text()), Some(text()), Some(text()));
-                (http.user_agent, http.reason) = (Some(text()), Some(text()));
-                (http.response_type, http.proxied) = (Some(text()), [text()].into());
+                let some = || Some(text().into());
+                (http.method, http.host, http.path) = (some(), some(), some());
+                (http.user_agent, http.reason) = (some(), some());
+                (http.response_type, http.proxied) = (some(), [text()].into());
             }
             Message::Ssh(ssh) => (ssh.client, ssh.server) = (Some(text()), Some(text())),
             Message::Mail(mail) => {

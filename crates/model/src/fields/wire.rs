@@ -266,7 +266,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["next_protocol"],
         privacy: Privacy::Plain,
         of: SAID,
-        get: |r| boxed(&answer(r)?.protocol),
+        get: |r| answer(r)?.protocol.as_ref().map(Value::from),
     },
     Field {
         name: "tls.client.server_name",
@@ -277,7 +277,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["server_name"],
         privacy: Privacy::Personal,
         of: SAID,
-        get: |r| boxed(&hello(r)?.server_name),
+        get: |r| hello(r)?.server_name.as_ref().map(Value::from),
     },
     Field {
         name: "tls.client.ja3",
@@ -288,7 +288,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["ja3"],
         privacy: Privacy::Plain,
         of: SAID,
-        get: |r| boxed(&hello(r)?.ja3),
+        get: |r| hello(r)?.ja3.as_ref().map(Value::from),
     },
     Field {
         name: "tls.client.ja4",
@@ -383,7 +383,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["cs-method", "method"],
         privacy: Privacy::Plain,
         of: SAID,
-        get: |r| boxed(&http(r)?.method),
+        get: |r| http(r)?.method.as_ref().map(Value::from),
     },
     Field {
         name: "http.request.referrer",
@@ -394,7 +394,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["cs-referrer", "referrer"],
         privacy: Privacy::Personal,
         of: SAID,
-        get: |r| boxed(&http(r)?.referrer),
+        get: |r| http(r)?.referrer.as_ref().map(Value::from),
     },
     Field {
         name: "http.request.mime_type",
@@ -405,7 +405,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["orig_mime_types"],
         privacy: Privacy::Plain,
         of: SAID,
-        get: |r| boxed(&http(r)?.request_mime),
+        get: |r| http(r)?.request_mime.as_ref().map(Value::from),
     },
     Field {
         name: "http.request.body.bytes",
@@ -438,7 +438,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["resp_mime_types"],
         privacy: Privacy::Plain,
         of: SAID,
-        get: |r| boxed(&http(r)?.response_mime),
+        get: |r| http(r)?.response_mime.as_ref().map(Value::from),
     },
     Field {
         name: "http.response.body.bytes",
@@ -460,7 +460,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["cs-host"],
         privacy: Privacy::Personal,
         of: SAID,
-        get: |r| boxed(&http(r)?.host),
+        get: |r| http(r)?.host.as_ref().map(Value::from),
     },
     Field {
         name: "url.path",
@@ -493,7 +493,7 @@ pub(super) const FIELDS: &[Field] = &[
         sigma: &["c-useragent"],
         privacy: Privacy::Personal,
         of: SAID,
-        get: |r| boxed(&http(r)?.user_agent),
+        get: |r| http(r)?.user_agent.as_ref().map(Value::from),
     },
     Field {
         name: "ssh.client",

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Text;
+
 /// One request and its response. What was not seen is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Http {
@@ -14,25 +16,25 @@ pub struct Http {
     /// Stream of HTTP/2.
     pub stream: Option<u32>,
     /// `GET`; at most 32 bytes.
-    pub method: Option<Box<str>>,
+    pub method: Option<Text>,
     /// The host it asks for, as said in the head; at most 255 bytes.
-    pub host: Option<Box<str>>,
+    pub host: Option<Text>,
     /// What it asks for; the query string only where the owner asked for it; at most 2,048 bytes.
-    pub path: Option<Box<str>>,
+    pub path: Option<Text>,
     /// A query string was there and is not kept.
     pub query_left_out: bool,
     /// At most 512 bytes.
-    pub user_agent: Option<Box<str>>,
+    pub user_agent: Option<Text>,
     /// Without query string, as `path`.
-    pub referrer: Option<Box<str>>,
+    pub referrer: Option<Text>,
     /// At most 255 bytes.
     pub origin: Option<Box<str>>,
     /// Status code.
     pub status: Option<u16>,
     /// The words beside it, at most 128 bytes.
-    pub reason: Option<Box<str>>,
+    pub reason: Option<Text>,
     /// What the server calls itself; at most 255 bytes.
-    pub server: Option<Box<str>>,
+    pub server: Option<Text>,
     /// An interim response (1xx) before the final one: code and words.
     pub interim: Option<(u16, Box<str>)>,
     /// The user's name of basic authentication; never the password.
@@ -40,13 +42,13 @@ pub struct Http {
     /// Heads that tell of proxies, as `NAME -> value`; at most 8.
     pub proxied: Box<[Box<str>]>,
     /// Declared media type of the request's body.
-    pub request_type: Option<Box<str>>,
+    pub request_type: Option<Text>,
     /// Declared media type of the response's body.
-    pub response_type: Option<Box<str>>,
+    pub response_type: Option<Text>,
     /// Media type of the request's body by its first bytes.
-    pub request_mime: Option<Box<str>>,
+    pub request_mime: Option<Text>,
     /// Media type of the response's body by its first bytes.
-    pub response_mime: Option<Box<str>>,
+    pub response_mime: Option<Text>,
     /// Bytes of the request's body that were seen.
     pub request_bytes: u64,
     /// Bytes of the response's body that were seen.

@@ -5,7 +5,7 @@ mod names;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Time;
+use crate::{Text, Time};
 
 pub use names::{
     alert_name, cipher_name, curve_name, eve_version, extension_name, version_words, zeek_name, zeek_version,
@@ -46,15 +46,15 @@ pub struct ClientHello {
     /// Best version that it offers, as on the wire.
     pub version: u16,
     /// Server name, in lower case; at most 255 bytes.
-    pub server_name: Option<Box<str>>,
+    pub server_name: Option<Text>,
     /// Application protocols, at most 16 of at most 32 bytes.
-    pub protocols: Box<[Box<str>]>,
+    pub protocols: Box<[Text]>,
     /// JA4 (FoxIO, BSD-3): `t13d1516h2_8daaf6152771_b186095e22b6`.
-    pub ja4: Box<str>,
+    pub ja4: Text,
     /// JA3 text; not for DTLS.
-    pub ja3_text: Option<Box<str>>,
+    pub ja3_text: Option<Text>,
     /// MD5 of it in hexadecimal.
-    pub ja3: Option<Box<str>>,
+    pub ja3: Option<Text>,
     /// It holds an encrypted hello (ECH): the server name is that of the front.
     pub encrypted_hello: bool,
     /// Its first extension, where that is one without a meaning (GREASE, RFC 8701); fingerprints leave it out.
@@ -70,11 +70,11 @@ pub struct ServerHello {
     /// The cipher suite it chose, as on the wire.
     pub cipher: u16,
     /// The application protocol it chose (in the clear up to TLS 1.2).
-    pub protocol: Option<Box<str>>,
+    pub protocol: Option<Text>,
     /// JA3S text and its MD5 in hexadecimal.
-    pub ja3s_text: Box<str>,
+    pub ja3s_text: Text,
     /// MD5 of it.
-    pub ja3s: Box<str>,
+    pub ja3s: Text,
 }
 
 /// A certificate.

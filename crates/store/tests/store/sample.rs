@@ -292,8 +292,8 @@ pub(crate) fn wire() -> BoxedStrategy<Wire> {
                 tunnel,
                 tls: tls.map(|(version, server_name, ja4, names, ja3)| {
                     let client = ClientHello {
-                        server_name,
-                        ja3,
+                        server_name: server_name.map(Text::from),
+                        ja3: ja3.map(Text::from),
                         ja4: ja4.to_string().into(),
                         protocols: names.iter().map(|name| name.to_string().into()).collect(),
                         ..ClientHello::default()
@@ -306,9 +306,9 @@ pub(crate) fn wire() -> BoxedStrategy<Wire> {
                 }),
                 http: http.map(|(method, host, path, status)| {
                     Arc::new(Http {
-                        method,
-                        host,
-                        path,
+                        method: method.map(Text::from),
+                        host: host.map(Text::from),
+                        path: path.map(Text::from),
                         status,
                         ..Http::default()
                     })

@@ -1,5 +1,7 @@
 //! One conversation in the table: as small as can be, for there are many.
 
+use std::sync::Arc;
+
 use atalaya_model::{
     Application, Basis, ConnectionState, Direction, Lane, Scope, Side, Time, Transport, Wire,
 };
@@ -157,7 +159,9 @@ impl Row {
             tunnel: talk.and_then(|talk| talk.tunnel.clone()),
             unjoined: false,
             tls: talk.and_then(|talk| talk.tls.clone()),
-            http: talk.and_then(|talk| talk.http.clone()),
+            http: talk
+                .and_then(|talk| talk.http.as_ref())
+                .map(|http| Arc::new(http.http())),
             ssh: talk.and_then(|talk| talk.ssh.clone()),
         }
     }

@@ -1,6 +1,7 @@
 //! What the record of a connection shows of what was said in it. It is kept as long as the connection lives, so the rest,
 //! which the message alone tells, is left out.
 
+use atalaya_model::Text;
 use atalaya_model::protocol::Http;
 use atalaya_model::protocol::tls::{Certificate, ClientHello, ServerHello, Tls};
 
@@ -47,25 +48,80 @@ pub(super) fn hello(client: &ClientHello) -> ClientHello {
     }
 }
 
-/// Of a request: what was asked for, by whom, and how it went.
-pub(super) fn http(http: &Http) -> Http {
-    Http {
-        version: http.version,
-        depth: http.depth,
-        method: http.method.clone(),
-        host: http.host.clone(),
-        path: http.path.clone(),
-        query_left_out: http.query_left_out,
-        user_agent: http.user_agent.clone(),
-        referrer: http.referrer.clone(),
-        status: http.status,
-        request_type: http.request_type.clone(),
-        response_type: http.response_type.clone(),
-        request_mime: http.request_mime.clone(),
-        response_mime: http.response_mime.clone(),
-        request_bytes: http.request_bytes,
-        response_bytes: http.response_bytes,
-        ..Http::default()
+/// Of a request: what was asked for, by whom, and how it went. Smaller than [`Http`], for it is kept.
+pub(super) struct Request {
+    version: u8,
+    query_left_out: bool,
+    status: Option<u16>,
+    depth: u32,
+    method: Option<Text>,
+    host: Option<Text>,
+    path: Option<Text>,
+    user_agent: Option<Text>,
+    response_type: Option<Text>,
+    response_mime: Option<Text>,
+    response_bytes: u64,
+    rest: Option<Box<Rest>>,
+}
+
+/// What few requests have.
+struct Rest {
+    referrer: Option<Text>,
+    request_type: Option<Text>,
+    request_mime: Option<Text>,
+    request_bytes: u64,
+}
+
+impl Request {
+    pub(super) fn new(http: &Http) -> Self {
+        let has_rest = http.referrer.is_some()
+            || http.request_type.is_some()
+            || http.request_mime.is_some()
+            || http.request_bytes > 0;
+        let rest = || {
+            Box::new(Rest {
+                referrer: http.referrer.clone(),
+                request_type: http.request_type.clone(),
+                request_mime: http.request_mime.clone(),
+                request_bytes: http.request_bytes,
+            })
+        };
+        Self {
+            version: http.version,
+            query_left_out: http.query_left_out,
+            status: http.status,
+            depth: http.depth,
+            method: http.method.clone(),
+            host: http.host.clone(),
+            path: http.path.clone(),
+            user_agent: http.user_agent.clone(),
+            response_type: http.response_type.clone(),
+            response_mime: http.response_mime.clone(),
+            response_bytes: http.response_bytes,
+            rest: has_rest.then(rest),
+        }
+    }
+
+    pub(super) fn http(&self) -> Http {
+        let rest = self.rest.as_deref();
+        Http {
+            version: self.version,
+            depth: self.depth,
+            method: self.method.clone(),
+            host: self.host.clone(),
+            path: self.path.clone(),
+            query_left_out: self.query_left_out,
+            user_agent: self.user_agent.clone(),
+            referrer: rest.and_then(|rest| rest.referrer.clone()),
+            status: self.status,
+            request_type: rest.and_then(|rest| rest.request_type.clone()),
+            response_type: self.response_type.clone(),
+            request_mime: rest.and_then(|rest| rest.request_mime.clone()),
+            response_mime: self.response_mime.clone(),
+            request_bytes: rest.map_or(0, |rest| rest.request_bytes),
+            response_bytes: self.response_bytes,
+            ..Http::default()
+        }
     }
 }
 
@@ -118,6 +174,14 @@ mod tests {
             reason: Some("OK".into()),
             ..asked.clone()
         };
-        assert_eq!(http(&said), asked);
+        assert_eq!(Request::new(&said).http(), asked);
+        let posted = Http {
+            referrer: Some("http://www.example/".into()),
+            request_type: Some("text/plain".into()),
+            request_mime: Some("text/plain".into()),
+            request_bytes: 5,
+            ..asked
+        };
+        assert_eq!(Request::new(&posted).http(), posted);
     }
 }

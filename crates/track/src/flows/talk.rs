@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use atalaya_model::protocol::{Http, Ssh, Tls};
+use atalaya_model::protocol::{Ssh, Tls};
 use atalaya_model::{Application, Basis, Message, NameSource, Side, Text, Time};
 use atalaya_wire::stream::Delivery;
 use atalaya_wire::{Conversation, Limits, Piece, Said};
 
-use super::shown;
+use super::shown::{self, Request};
 
 /// What a row needs beside its counters once something was said in it.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(super) struct Talk {
     /// Bytes of each side that were offered to it.
     offered: [u64; 2],
     pub(super) tls: Option<Arc<Tls>>,
-    pub(super) http: Option<Arc<Http>>,
+    pub(super) http: Option<Box<Request>>,
     pub(super) ssh: Option<Arc<Ssh>>,
     pub(super) tunnel: Option<Text>,
     /// The name by which the client called the server.
@@ -100,16 +100,13 @@ impl Talk {
     pub(super) fn note(&mut self, message: &Message) {
         match message {
             Message::Tls(tls) => {
-                let name = tls
-                    .client
-                    .as_ref()
-                    .and_then(|client| client.server_name.as_deref());
+                let name = tls.client.as_ref().and_then(|client| client.server_name.as_ref());
                 self.call(name, NameSource::Tls);
                 self.tls.get_or_insert_with(|| Arc::new(shown::tls(tls)));
             }
             Message::Quic(quic) => {
                 let client = quic.client.as_ref();
-                let name = client.and_then(|client| client.server_name.as_deref());
+                let name = client.and_then(|client| client.server_name.as_ref());
                 self.call(name, NameSource::Tls);
                 self.tls.get_or_insert_with(|| {
                     Arc::new(Tls {
@@ -120,8 +117,8 @@ impl Talk {
                 });
             }
             Message::Http(http) => {
-                self.call(http.host.as_deref().map(without_port), NameSource::Http);
-                self.http.get_or_insert_with(|| Arc::new(shown::http(http)));
+                self.call(http.host.as_ref(), NameSource::Http);
+                self.http.get_or_insert_with(|| Box::new(Request::new(http)));
             }
             Message::Ssh(ssh) => {
                 self.ssh.get_or_insert_with(|| Arc::new((**ssh).clone()));
@@ -131,13 +128,22 @@ impl Talk {
     }
 
     /// The client called the server so; addresses are no names.
-    fn call(&mut self, name: Option<&str>, source: NameSource) {
-        if let Some(name) = name
-            && self.name.is_none()
-            && !name.is_empty()
-            && name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_err()
-        {
-            self.name = Some((name.into(), source));
+    fn call(&mut self, host: Option<&Text>, source: NameSource) {
+        let Some(host) = host.filter(|_| self.name.is_none()) else {
+            return;
+        };
+        let name = if source == NameSource::Http {
+            without_port(host)
+        } else {
+            host
+        };
+        if !name.is_empty() && name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_err() {
+            let name = if name.len() == host.len() {
+                host.clone()
+            } else {
+                name.into()
+            };
+            self.name = Some((name, source));
         }
     }
 }

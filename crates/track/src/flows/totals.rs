@@ -12,7 +12,7 @@ use super::row::Row;
 pub struct Count {
     /// Conversations that ended.
     pub connections: u64,
-    /// Packets of the Internet Protocol (on an interface: frames).
+    /// Packets of the Internet Protocol, those in tunnels among them; in all, and on an interface: frames.
     pub packets: u64,
     /// Whole frames, as long as they were on the wire.
     pub bytes: u64,
@@ -51,6 +51,10 @@ pub(super) struct Totals {
 
 impl Totals {
     pub(super) fn count(&mut self, packet: &Packet<'_>) {
+        // What is inside a tunnel came in the frame of what is around it, which the decoder gave before.
+        if !packet.tunnels.is_empty() {
+            return;
+        }
         let (packets, bytes) = (packet.frames.into(), packet.frame_bytes.into());
         self.all.add(packets, bytes);
         let interface = (packet.interface as usize).min(MOST_INTERFACES - 1);

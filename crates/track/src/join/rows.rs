@@ -105,7 +105,7 @@ pub(super) fn learn(rows: &mut [Known], flow: u64, protocol: &Protocol) {
         .filter(|known| known.is_of(flow) && known.connection.name.is_none())
     {
         let connection = Arc::make_mut(&mut known.connection);
-        connection.name = Some((**name).into());
+        connection.name = Some(name.clone());
         connection.name_source = Some(source);
     }
 }

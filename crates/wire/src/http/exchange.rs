@@ -1,12 +1,13 @@
 //! A request and its response while they are read.
 
 use atalaya_model::protocol::{Dns, Http};
-use atalaya_model::{Message, Time};
+use atalaya_model::{Message, Text, Time};
 
 use super::head::{RequestLine, StatusLine};
 use super::{kept, names};
 use crate::analyser::Said;
-use crate::text::text;
+use crate::shared::shared_text;
+use crate::text::{text, text_as};
 
 /// One transaction.
 pub(super) struct Exchange {
@@ -57,7 +58,7 @@ impl Exchange {
             http: Box::new(Http {
                 version: line.version,
                 depth,
-                method: Some(text(line.method, 32)),
+                method: Some(shared_text(line.method, 32)),
                 path,
                 query_left_out,
                 ..Http::default()
@@ -89,7 +90,7 @@ impl Exchange {
         http.status = Some(line.status);
         http.reason = Some(line.reason)
             .filter(|reason| !reason.is_empty())
-            .map(|reason| text(reason, 128));
+            .map(|reason| shared_text(reason, 128));
     }
 
     /// A field of the request.
@@ -97,8 +98,13 @@ impl Exchange {
         let http = &mut *self.http;
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
-            4 if is(b"host") => keep(&mut http.host, kept::host(value), 255),
-            6 if is(b"origin") => keep(&mut http.origin, kept::address(value, false).0.as_bytes(), 255),
+            4 if is(b"host") && http.host.is_none() && !kept::host(value).is_empty() => {
+                http.host = Some(text_as(kept::host(value), 255));
+            }
+            6 if is(b"origin") && http.origin.is_none() => {
+                let origin = kept::address(value, false).0;
+                http.origin = (!origin.is_empty()).then(|| text(origin.as_bytes(), 255));
+            }
             7 if is(b"referer") && http.referrer.is_none() => {
                 let (referrer, left_out) = kept::address(value, query_strings);
                 http.referrer = Some(referrer);
@@ -123,7 +129,9 @@ impl Exchange {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
             6 if is(b"server") => keep(&mut http.server, value, 255),
-            7 if http.status == Some(101) && is(b"upgrade") => keep(&mut http.upgraded, value, 32),
+            7 if http.status == Some(101) && http.upgraded.is_none() && is(b"upgrade") => {
+                http.upgraded = (!value.is_empty()).then(|| text(value, 32));
+            }
             12 if is(b"content-type") => keep(&mut http.response_type, media_type(value), 255),
             _ => {}
         }
@@ -174,9 +182,9 @@ const PROXY_FIELDS: [&str; 7] = [
 ];
 
 /// The first of several is kept.
-fn keep(place: &mut Option<Box<str>>, value: &[u8], limit: usize) {
+fn keep(place: &mut Option<Text>, value: &[u8], limit: usize) {
     if place.is_none() && !value.is_empty() {
-        *place = Some(text(value, limit));
+        *place = Some(shared_text(value, limit));
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 
+use atalaya_model::Text;
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
-use crate::text::text;
+use crate::text::{text, text_as};
 
 /// Longest target and referrer, in bytes.
 const LONGEST: usize = 2_048;
 
 /// A target or an address of the web without user and password, and, unless `query_strings`, without query string and
 /// session number; and whether one of these was left out.
-pub(super) fn address(bytes: &[u8], query_strings: bool) -> (Box<str>, bool) {
+pub(super) fn address(bytes: &[u8], query_strings: bool) -> (Text, bool) {
     let (kept, left_out) = if query_strings {
         (bytes, false)
     } else {
@@ -20,7 +21,7 @@ pub(super) fn address(bytes: &[u8], query_strings: bool) -> (Box<str>, bool) {
         let end = session(&bytes[..end]).unwrap_or(end);
         (&bytes[..end], end < bytes.len())
     };
-    (text(&without_userinfo(kept), LONGEST), left_out)
+    (text_as(&without_userinfo(kept), LONGEST), left_out)
 }
 
 /// Names of parameters that hold a session's number or a password.

@@ -12,23 +12,38 @@ use super::body::{Body, Sample};
 use super::exchange::{Exchange, Method};
 use super::head::{field, request_line, status_line};
 use crate::analyser::{Analyser, Appetite, Limits, Piece, Said};
+use crate::shared::shared;
 
 /// Longest line that is kept, in bytes; the rest of a longer one is left out.
 const LINE: usize = 8_192;
 /// Most requests that wait for a response: the oldest is told without one.
 const PENDING: usize = 64;
 
-/// Reads HTTP/1 in one conversation.
+/// Reads HTTP/1 in one conversation. Most connections are idle most of the time: then it is small.
 pub(super) struct One {
+    /// Before the exchange in which it is.
+    known: Known,
+    /// In an exchange, or lost.
+    busy: Option<Box<Reader>>,
+}
+
+/// What is known from one exchange to the next.
+#[derive(Clone, Copy)]
+struct Known {
     query_strings: bool,
     /// Who asks: found out by the first line.
     client: Option<Side>,
+    /// Requests so far.
+    depth: u32,
+}
+
+/// Reads exchanges.
+struct Reader {
+    known: Known,
     asking: Lane,
     answering: Lane,
     /// Requests whose responses have not ended, the oldest first.
     pending: VecDeque<Exchange>,
-    /// Requests so far.
-    depth: u32,
     is_websocket: bool,
     /// Time of the piece that is read.
     now: Time,
@@ -78,21 +93,48 @@ enum Role {
 impl One {
     /// A reader.
     pub(super) fn boxed(limits: &Limits) -> Box<dyn Analyser> {
-        Box::new(Self {
+        let known = Known {
             query_strings: limits.query_strings,
             client: None,
+            depth: 0,
+        };
+        Box::new(Self { known, busy: None })
+    }
+
+    /// The reader, which is made where there is none.
+    fn wake(&mut self) -> &mut Reader {
+        self.busy.get_or_insert_with(|| Box::new(Reader::new(self.known)))
+    }
+
+    /// Lets go of the reader where it keeps nothing.
+    fn rest(&mut self) {
+        if let Some(reader) = self.busy.take_if(|reader| reader.is_idle()) {
+            self.known = reader.known;
+        }
+    }
+}
+
+impl Reader {
+    fn new(known: Known) -> Self {
+        Self {
+            known,
             asking: Lane::default(),
             answering: Lane::default(),
             pending: VecDeque::new(),
-            depth: 0,
             is_websocket: false,
             now: Time::default(),
-        })
+        }
+    }
+
+    /// A new one would read what comes next as well.
+    fn is_idle(&self) -> bool {
+        let is_idle = |lane: &Lane| lane.phase == Phase::Start && lane.held.is_empty() && !lane.was_lost;
+        self.pending.is_empty() && !self.is_websocket && is_idle(&self.asking) && is_idle(&self.answering)
     }
 
     /// What this side is. The first piece tells: only servers begin with a status line.
     fn role(&mut self, side: Side, data: &[u8]) -> Role {
-        let client = *self.client.get_or_insert_with(|| {
+        let client = *self.known.client.get_or_insert_with(|| {
             let is_status = data.starts_with(b"HTTP/") || data.starts_with(b"ICY ");
             if is_status { side.other() } else { side }
         });
@@ -179,9 +221,13 @@ impl One {
         if self.pending.len() >= PENDING {
             self.tell_oldest(out);
         }
-        self.depth = self.depth.saturating_add(1);
-        self.pending
-            .push_back(Exchange::new(time, self.depth, &line, self.query_strings));
+        self.known.depth = self.known.depth.saturating_add(1);
+        self.pending.push_back(Exchange::new(
+            time,
+            self.known.depth,
+            &line,
+            self.known.query_strings,
+        ));
         self.asking.phase = Phase::Fields;
         self.asking.body = Body::default();
     }
@@ -201,8 +247,8 @@ impl One {
             self.tell_oldest(out);
         }
         if self.pending.is_empty() {
-            self.depth = self.depth.saturating_add(1);
-            self.pending.push_back(Exchange::unasked(time, self.depth));
+            self.known.depth = self.known.depth.saturating_add(1);
+            self.pending.push_back(Exchange::unasked(time, self.known.depth));
         }
         if let Some(oldest) = self.pending.front_mut() {
             oldest.answer(&line);
@@ -215,7 +261,7 @@ impl One {
         let Some((name, value)) = field(line) else {
             return;
         };
-        let query_strings = self.query_strings;
+        let query_strings = self.known.query_strings;
         self.lane(role).body.field(name, value);
         match (role, self.current(role)) {
             (Role::Client, Some(exchange)) => exchange.request_field(name, value, query_strings),
@@ -315,8 +361,8 @@ impl One {
         }
         if let Some(name) = sniffed {
             match role {
-                Role::Client => http.request_mime = Some(name.into()),
-                Role::Server => http.response_mime = Some(name.into()),
+                Role::Client => http.request_mime = Some(shared(name)),
+                Role::Server => http.response_mime = Some(shared(name)),
             }
         }
     }
@@ -355,9 +401,9 @@ impl One {
         }
         let http = &mut exchange.http;
         match role {
-            Role::Client => http.request_mime = http.request_mime.take().or(sniffed.map(Into::into)),
+            Role::Client => http.request_mime = http.request_mime.take().or(sniffed.map(shared)),
             Role::Server => {
-                http.response_mime = http.response_mime.take().or(sniffed.map(Into::into));
+                http.response_mime = http.response_mime.take().or(sniffed.map(shared));
                 if http.response_missed == 0 && http.response_bytes > 0 {
                     http.response_decoded = decoded;
                 }
@@ -415,6 +461,38 @@ impl Lane {
 }
 
 impl Analyser for One {
+    fn application(&self) -> Application {
+        self.busy
+            .as_ref()
+            .map_or(Application::Http, |reader| reader.application())
+    }
+
+    fn read(&mut self, piece: &Piece<'_>, out: &mut Vec<Said>) -> Appetite {
+        let appetite = self.wake().read(piece, out);
+        self.rest();
+        appetite
+    }
+
+    fn gap(&mut self, side: Side, bytes: u64, _: Time, out: &mut Vec<Said>) -> Appetite {
+        self.wake().gap(side, bytes, out);
+        self.rest();
+        Appetite::More
+    }
+
+    fn wait(&mut self, now: Time, over: bool, out: &mut Vec<Said>) {
+        if over && let Some(reader) = &mut self.busy {
+            reader.end(now, out);
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.busy
+            .as_ref()
+            .is_some_and(|reader| !reader.pending.is_empty())
+    }
+}
+
+impl Reader {
     fn application(&self) -> Application {
         if self.is_websocket {
             Application::WebSocket
@@ -474,8 +552,9 @@ impl Analyser for One {
         Appetite::More
     }
 
-    fn gap(&mut self, side: Side, bytes: u64, _: Time, out: &mut Vec<Said>) -> Appetite {
-        let role = match self.client {
+    /// Bytes are missing.
+    fn gap(&mut self, side: Side, bytes: u64, out: &mut Vec<Said>) {
+        let role = match self.known.client {
             Some(client) if client != side => Role::Server,
             _ => Role::Client,
         };
@@ -497,13 +576,10 @@ impl Analyser for One {
         } else {
             self.advance(role, covered, out);
         }
-        Appetite::More
     }
 
-    fn wait(&mut self, now: Time, over: bool, out: &mut Vec<Said>) {
-        if !over {
-            return;
-        }
+    /// Nothing follows.
+    fn end(&mut self, now: Time, out: &mut Vec<Said>) {
         for role in [Role::Client, Role::Server] {
             let held = std::mem::take(&mut self.lane(role).held);
             if role == Role::Client && self.asking.phase == Phase::Start && request_line(&held).is_some() {
@@ -513,13 +589,9 @@ impl Analyser for One {
         }
         self.tell_all(out);
     }
-
-    fn is_waiting(&self) -> bool {
-        !self.pending.is_empty()
-    }
 }
 
-impl One {
+impl Reader {
     /// So many bytes of a body are over.
     fn advance(&mut self, role: Role, bytes: u64, out: &mut Vec<Said>) {
         let lane = self.lane(role);

@@ -14,7 +14,7 @@ use super::head::field;
 use super::kept;
 use crate::analyser::{Analyser, Appetite, Guess, Limits, Opening, Piece, Said};
 use crate::lines::Lines;
-use crate::text::{number, text};
+use crate::text::{number, text, text_as};
 
 /// Most requests that wait for a response.
 const PENDING: usize = 16;
@@ -210,7 +210,7 @@ impl Head {
                 let value = if *attribute == "location" {
                     kept::address(value, false).0
                 } else {
-                    text(value, LONGEST)
+                    text_as(value, LONGEST)
                 };
                 self.put(attribute, value.as_bytes());
             }
@@ -256,7 +256,7 @@ fn uri(bytes: &[u8]) -> Cow<'_, [u8]> {
     let Some(scheme) =
         memmem::find(bytes, b"sip:").or_else(|| memmem::find(bytes, b"sips:").map(|at| at + 1))
     else {
-        return Cow::Owned(kept::address(bytes, false).0.into_boxed_bytes().into());
+        return Cow::Owned(kept::address(bytes, false).0.as_bytes().to_vec());
     };
     let (begin, address) = bytes.split_at((scheme + 4).min(bytes.len()));
     let end = memchr2(b'?', b'>', address).unwrap_or(address.len());

@@ -4,14 +4,15 @@ mod hpack;
 mod huffman;
 
 use atalaya_model::protocol::Http2Settings;
-use atalaya_model::{Application, Message, Side, Time};
+use atalaya_model::{Application, Message, Side, Text, Time};
 
 use self::hpack::{Broken, Hpack};
 use super::body::Body;
 use super::exchange::Exchange;
 use super::kept;
 use crate::analyser::{Analyser, Appetite, Limits, Piece, Said};
-use crate::text::{number, text};
+use crate::shared::{shared, shared_text};
+use crate::text::{number, text_as};
 
 /// What a client says first.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -383,11 +384,11 @@ impl Stream {
     fn field(&mut self, by_client: bool, name: &[u8], value: &[u8], query_strings: bool) {
         let http = &mut self.exchange.http;
         match (by_client, name) {
-            (true, b":method") if http.method.is_none() => http.method = Some(text(value, 32)),
+            (true, b":method") if http.method.is_none() => http.method = Some(shared_text(value, 32)),
             (true, b":path") if http.path.is_none() => {
                 self.exchange.target(value, query_strings);
             }
-            (true, b":authority") if http.host.is_none() => http.host = Some(text(kept::host(value), 255)),
+            (true, b":authority") if http.host.is_none() => http.host = Some(text_as(kept::host(value), 255)),
             (false, b":status") => {
                 let status = number(value).and_then(|status| u16::try_from(status).ok());
                 match status {
@@ -442,9 +443,9 @@ impl Stream {
     }
 }
 
-fn keep(place: &mut Option<Box<str>>, name: Option<&'static str>) {
+fn keep(place: &mut Option<Text>, name: Option<&'static str>) {
     if let Some(name) = name {
-        *place = Some(name.into());
+        *place = Some(shared(name));
     }
 }
 

@@ -1,10 +1,12 @@
 //! JA3 and JA3S (Salesforce, BSD-3), JA4 of clients (FoxIO, BSD-3): what a hello offers, as a short text.
 
+use atalaya_model::Text as Shared;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::cursor::numbers;
 use super::hello::{Carrier, is_grease};
+use crate::shared::shared;
 
 /// Extensions that are read of one hello; there are about 60 in the registry.
 const EXTENSIONS: usize = 128;
@@ -60,7 +62,7 @@ impl<'a> Offer<'a> {
     }
 
     /// `771,4865-4866,0-23-65281,29-23,0`: version, ciphers, extensions, groups, point formats.
-    pub(super) fn ja3(&self) -> Box<str> {
+    pub(super) fn ja3(&self) -> Shared {
         let mut text = Text::new(self.version);
         text.field();
         text.numbers(numbers(self.ciphers).take(CIPHERS));
@@ -76,7 +78,7 @@ impl<'a> Offer<'a> {
     }
 
     /// `t13d1516h2_8daaf6152771_b186095e22b6`: see `technical_details/JA4.md` of FoxIO-LLC/ja4.
-    pub(super) fn ja4(&self) -> Box<str> {
+    pub(super) fn ja4(&self) -> Shared {
         let mut ciphers = [0; CIPHERS];
         let mut cipher_count = 0;
         for (place, cipher) in ciphers.iter_mut().zip(offered(self.ciphers)) {
@@ -127,7 +129,7 @@ impl<'a> Offer<'a> {
         } else {
             push_hash(&mut text, hashed, signatures);
         }
-        text.into_boxed_str()
+        shared(&text)
     }
 }
 
@@ -284,8 +286,8 @@ impl Text {
         }
     }
 
-    pub(super) fn finish(self) -> Box<str> {
-        self.text.into_boxed_str()
+    pub(super) fn finish(self) -> Shared {
+        shared(&self.text)
     }
 }
 
@@ -310,6 +312,6 @@ fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
 }
 
 /// MD5 in hexadecimal.
-pub(super) fn md5(text: &str) -> Box<str> {
-    hexadecimal(&Md5::digest(text))
+pub(super) fn md5(text: &str) -> Shared {
+    shared(&hexadecimal(&Md5::digest(text)))
 }

@@ -23,12 +23,56 @@ pub(super) struct Handshake {
     last: Time,
     client: Option<Side>,
     /// The session that the client would take up again.
-    session: Vec<u8>,
-    history: String,
+    session: Session,
+    history: History,
     /// Who has changed to encryption: source, destination.
     ready: [bool; 2],
     key_exchanged: bool,
     state: State,
+}
+
+/// The number of a session, at most 32 bytes (RFC 8446 section 4.1.2); without a longer one.
+#[derive(Debug, Default)]
+struct Session {
+    length: u8,
+    bytes: [u8; 32],
+}
+
+impl Session {
+    fn of(number: &[u8]) -> Self {
+        let mut session = Self::default();
+        if let Some(place) = session.bytes.get_mut(..number.len()) {
+            place.copy_from_slice(number);
+            session.length = u8::try_from(number.len()).unwrap_or_default();
+        }
+        session
+    }
+
+    fn is(&self, number: &[u8]) -> bool {
+        let own = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        !own.is_empty() && own == number
+    }
+}
+
+/// Letters, one for each message.
+#[derive(Debug, Default)]
+struct History {
+    length: u8,
+    letters: [u8; HISTORY],
+}
+
+impl History {
+    fn push(&mut self, letter: u8) {
+        if let Some(place) = self.letters.get_mut(usize::from(self.length)) {
+            *place = letter;
+            self.length += 1;
+        }
+    }
+
+    fn text(&self) -> &str {
+        let letters = self.letters.get(..usize::from(self.length)).unwrap_or_default();
+        std::str::from_utf8(letters).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +94,8 @@ impl Handshake {
             began: None,
             last: Time::default(),
             client: None,
-            session: Vec::new(),
-            history: String::new(),
+            session: Session::default(),
+            history: History::default(),
             ready: [false; 2],
             key_exchanged: false,
             state: State::Reading,
@@ -86,9 +130,8 @@ impl Handshake {
             return;
         }
         self.state = State::Told;
-        self.session = Vec::new();
         let mut tls = std::mem::take(&mut self.tls);
-        tls.history = std::mem::take(&mut self.history).into_boxed_str();
+        tls.history = self.history.text().into();
         if let Some(began) = self.began {
             out.push((began, Message::Tls(Box::new(tls))));
         }
@@ -104,10 +147,10 @@ impl Handshake {
         }
     }
 
-    fn note(&mut self, side: Side, letter: char, time: Time) {
+    fn note(&mut self, side: Side, letter: u8, time: Time) {
         self.began.get_or_insert(time);
         self.last = time;
-        if self.history.len() >= HISTORY {
+        if usize::from(self.history.length) >= HISTORY {
             self.give_up();
             return;
         }
@@ -134,7 +177,7 @@ impl Handshake {
         if self.is_done() {
             return;
         }
-        self.note(side, 'I', time);
+        self.note(side, b'I', time);
         let by_server = self.client.is_some_and(|client| client != side);
         if by_server && !self.key_exchanged && !self.is_encrypted_at_once() && self.tls.server.is_some() {
             self.tls.resumed = true; // a full handshake would have exchanged keys before
@@ -157,7 +200,7 @@ impl Handshake {
         if self.is_done() {
             return;
         }
-        self.note(side, 'L', time);
+        self.note(side, b'L', time);
         self.tls.alert = Some((level, description));
         if level == 2 {
             self.give_up();
@@ -192,7 +235,7 @@ impl Handshake {
     /// A hello as SSL 2 began.
     pub(super) fn old_hello(&mut self, side: Side, body: &[u8], time: Time) {
         self.turn(side);
-        self.note(side, 'C', time);
+        self.note(side, b'C', time);
         self.tls.client = hello::old_client(body);
         self.tls.version = self.tls.client.as_ref().map(|client| client.version);
         if self.tls.version == Some(2) {
@@ -206,8 +249,8 @@ impl Handshake {
             return;
         }
         self.client = Some(client);
-        if client == Side::Destination && self.history.is_empty() {
-            self.history.push('^');
+        if client == Side::Destination && self.history.length == 0 {
+            self.history.push(b'^');
         }
     }
 
@@ -217,7 +260,7 @@ impl Handshake {
             return;
         }
         if let Some(client) = hello::client(body, self.carrier) {
-            self.session = client.session.to_vec();
+            self.session = Session::of(client.session);
             self.tls.version.get_or_insert(client.hello.version);
             self.tls.client = Some(client.hello);
         }
@@ -236,7 +279,7 @@ impl Handshake {
         } else if is_version_13(version) {
             self.tls.resumed = server.takes_key;
         } else {
-            self.tls.resumed = !server.session.is_empty() && server.session == self.session;
+            self.tls.resumed = self.session.is(server.session);
         }
         self.tls.server = Some(server.hello);
     }
@@ -280,30 +323,30 @@ const fn index(side: Side) -> usize {
 }
 
 /// The letter of a kind of message in the history: those of Zeek's `ssl_history`.
-const fn letter(kind: u8) -> Option<char> {
+const fn letter(kind: u8) -> Option<u8> {
     Some(match kind {
-        0 => 'H',
-        1 => 'C',
-        2 => 'S',
-        3 => 'V',
-        4 => 'T',
-        5 => 'E',
-        6 => 'J',
-        8 => 'O',
-        11 => 'X',
-        12 => 'K',
-        13 => 'R',
-        14 => 'N',
-        15 => 'Y',
-        16 => 'G',
-        20 => 'F',
-        21 => 'W',
-        22 => 'U',
-        23 => 'A',
-        24 => 'P',
-        25 => 'Z',
-        67 => 'Z',
-        254 => 'M',
+        0 => b'H',
+        1 => b'C',
+        2 => b'S',
+        3 => b'V',
+        4 => b'T',
+        5 => b'E',
+        6 => b'J',
+        8 => b'O',
+        11 => b'X',
+        12 => b'K',
+        13 => b'R',
+        14 => b'N',
+        15 => b'Y',
+        16 => b'G',
+        20 => b'F',
+        21 => b'W',
+        22 => b'U',
+        23 => b'A',
+        24 => b'P',
+        25 => b'Z',
+        67 => b'Z',
+        254 => b'M',
         _ => return None,
     })
 }

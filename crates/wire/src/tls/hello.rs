@@ -1,9 +1,11 @@
 //! The hellos of both sides (RFC 8446 section 4.1, RFC 5246 section 7.4.1), over whatever they travel.
 
+use atalaya_model::Text;
 use atalaya_model::protocol::tls::{ClientHello, ServerHello};
 
 use super::cursor::{Cursor, numbers};
 use super::fingerprint::{self, Offer};
+use crate::shared::shared;
 
 /// What the handshake travels over: the first letter of its JA4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,12 +114,16 @@ fn best_version(offered: impl Iterator<Item = u16>, carrier: Carrier) -> Option<
     }
 }
 
-fn server_name(data: &[u8]) -> Option<Box<str>> {
+fn server_name(data: &[u8]) -> Option<Text> {
     let mut names = Cursor(Cursor(data).long()?);
     while !names.is_empty() {
         let (kind, name) = (names.u8()?, names.long()?);
         if kind == 0 && !name.is_empty() && name.len() <= SERVER_NAME {
-            return Some(text(name, true));
+            let mut name = String::from_utf8_lossy(name);
+            if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                name.to_mut().make_ascii_lowercase();
+            }
+            return Some((*name).into());
         }
     }
     None
@@ -130,21 +136,12 @@ fn first_protocol(data: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-fn protocols(data: &[u8]) -> Box<[Box<str>]> {
+fn protocols(data: &[u8]) -> Box<[Text]> {
     let mut list = Cursor(Cursor(data).long().unwrap_or_default());
     std::iter::from_fn(|| list.short())
         .take(PROTOCOLS)
-        .map(|name| text(name.get(..PROTOCOL).unwrap_or(name), false))
+        .map(|name| shared(&String::from_utf8_lossy(name.get(..PROTOCOL).unwrap_or(name))))
         .collect()
-}
-
-/// Bytes as text; lower case if asked.
-fn text(bytes: &[u8], lower: bool) -> Box<str> {
-    let mut text = String::from_utf8_lossy(bytes).into_owned();
-    if lower {
-        text.make_ascii_lowercase();
-    }
-    text.into_boxed_str()
 }
 
 /// A server's hello.

@@ -1,18 +1,41 @@
 //! Puts handshake messages together that come in pieces.
 
 /// Bytes of one message that are kept until the rest comes: chains of certificates are the longest.
-const LIMIT: usize = 64 << 10;
+const LIMIT: u32 = 64 << 10;
 
 /// One side's handshake messages over a stream.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     head: [u8; 4],
-    head_filled: usize,
-    /// Body of the message that is being read, and how long it gets; 0 while there is none.
-    body: Vec<u8>,
-    length: usize,
+    head_filled: u8,
+    /// The message that is being read.
+    body: Option<Box<Body>>,
     /// Bytes of a message that nobody wants.
-    skip: usize,
+    skip: u32,
+}
+
+#[derive(Debug)]
+struct Body {
+    data: Vec<u8>,
+    /// How long it gets.
+    length: usize,
+}
+
+impl Body {
+    const fn missing(&self) -> usize {
+        self.length.saturating_sub(self.data.len())
+    }
+}
+
+/// Fills a head with the next bytes, and hands back what follows them.
+pub(super) fn fill<'a>(head: &mut [u8], filled: &mut u8, data: &'a [u8]) -> &'a [u8] {
+    let mut taken = 0;
+    for (place, &byte) in head.iter_mut().skip(usize::from(*filled)).zip(data) {
+        *place = byte;
+        taken += 1;
+        *filled += 1;
+    }
+    data.get(taken..).unwrap_or_default()
 }
 
 /// Kinds of messages with something to read: the hellos, certificates, the server's key exchange, and in drafts of
@@ -26,18 +49,17 @@ impl Messages {
     pub(super) fn push(&mut self, mut data: &[u8], take: &mut dyn FnMut(u8, Option<&[u8]>)) {
         while !data.is_empty() {
             if self.skip > 0 {
-                let count = self.skip.min(data.len());
+                let count = u32::try_from(data.len()).unwrap_or(u32::MAX).min(self.skip);
                 self.skip -= count;
-                data = data.get(count..).unwrap_or_default();
-            } else if self.length > 0 {
-                let missing = self.length.saturating_sub(self.body.len());
-                let (part, rest) = data.split_at(missing.min(data.len()));
-                self.body.extend_from_slice(part);
+                data = data.get(count as usize..).unwrap_or_default();
+            } else if let Some(mut body) = self.body.take() {
+                let (part, rest) = data.split_at(body.missing().min(data.len()));
+                body.data.extend_from_slice(part);
                 data = rest;
-                if self.body.len() >= self.length {
-                    let body = std::mem::take(&mut self.body);
-                    self.length = 0;
-                    take(self.head[0], Some(&body));
+                if body.missing() == 0 {
+                    take(self.head[0], Some(&body.data));
+                } else {
+                    self.body = Some(body);
                 }
             } else {
                 data = self.begin(data, take);
@@ -47,41 +69,35 @@ impl Messages {
 
     /// Reads a message's head, and all of it if it is there.
     fn begin<'a>(&mut self, data: &'a [u8], take: &mut dyn FnMut(u8, Option<&[u8]>)) -> &'a [u8] {
-        let missing = self.head.len() - self.head_filled;
-        let (part, rest) = data.split_at(missing.min(data.len()));
-        let places = self.head.iter_mut().skip(self.head_filled);
-        for (place, &byte) in places.zip(part) {
-            *place = byte;
-        }
-        self.head_filled += part.len();
-        if self.head_filled < self.head.len() {
+        let rest = fill(&mut self.head, &mut self.head_filled, data);
+        if usize::from(self.head_filled) < self.head.len() {
             return rest;
         }
         self.head_filled = 0;
         let [kind, a, b, c] = self.head;
-        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        let length = u32::from_be_bytes([0, a, b, c]);
         if !is_wanted(kind) || length > LIMIT {
             take(kind, None);
             self.skip = length;
             return rest;
         }
+        let length = length as usize;
         if let Some((body, rest)) = rest.split_at_checked(length) {
             take(kind, Some(body));
             return rest;
         }
-        self.length = length;
-        self.body.extend_from_slice(rest);
+        self.body = Some(Box::new(Body {
+            data: rest.to_vec(),
+            length,
+        }));
         &[]
     }
 
     /// So many bytes will not come: the message they belong to is given up.
-    pub(super) fn lose(&mut self, count: usize, take: &mut dyn FnMut(u8, Option<&[u8]>)) -> bool {
-        let missing = if self.length > 0 {
-            let missing = self.length - self.body.len();
-            self.body = Vec::new();
-            self.length = 0;
+    pub(super) fn lose(&mut self, count: u32, take: &mut dyn FnMut(u8, Option<&[u8]>)) -> bool {
+        let missing = if let Some(body) = self.body.take() {
             take(self.head[0], None);
-            missing
+            u32::try_from(body.missing()).unwrap_or(u32::MAX)
         } else {
             self.skip
         };

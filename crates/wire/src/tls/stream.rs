@@ -4,7 +4,7 @@ use atalaya_model::{Application, Side, Time};
 
 use super::handshake::Handshake;
 use super::hello::Carrier;
-use super::messages::Messages;
+use super::messages::{Messages, fill};
 use crate::analyser::{Analyser, Appetite, Limits, Piece, Said};
 
 const CHANGE_CIPHER: u8 = 20;
@@ -14,7 +14,7 @@ const DATA: u8 = 23;
 const HEARTBEAT: u8 = 24;
 
 /// Bytes of a record at most: 2^14 and what encryption may add (RFC 5246 section 6.2.3).
-const RECORD: usize = (16 << 10) + 2048;
+const RECORD: u16 = (16 << 10) + 2048;
 
 /// Reads one TLS connection.
 pub(super) struct Reader {
@@ -26,9 +26,9 @@ pub(super) struct Reader {
 #[derive(Debug, Default)]
 struct Lane {
     head: [u8; 5],
-    head_filled: usize,
-    /// Bytes of the record that are still to come.
-    left: usize,
+    head_filled: u8,
+    /// Bytes of the record that are still to come: at most [`RECORD`].
+    left: u16,
     /// Its first bytes have come.
     begun: bool,
     messages: Messages,
@@ -42,9 +42,9 @@ pub(super) fn make(_: &Limits) -> Box<dyn Analyser> {
 }
 
 /// A record's head: its kind and length, if it can be one.
-pub(super) fn head(bytes: [u8; 5]) -> Option<(u8, usize)> {
+pub(super) fn head(bytes: [u8; 5]) -> Option<(u8, u16)> {
     let [kind, major, minor, high, low] = bytes;
-    let length = usize::from(high) << 8 | usize::from(low);
+    let length = u16::from_be_bytes([high, low]);
     // Minor versions go to 4; drafts and odd clients wrote others.
     let fits = (CHANGE_CIPHER..=HEARTBEAT).contains(&kind) && major == 3 && minor <= 4 && length <= RECORD;
     fits.then_some((kind, length))
@@ -58,8 +58,8 @@ impl Lane {
                 data = self.begin(side, data, time, handshake)?;
                 continue;
             }
-            let (part, rest) = data.split_at(self.left.min(data.len()));
-            self.left -= part.len();
+            let (part, rest) = data.split_at(usize::from(self.left).min(data.len()));
+            self.left -= u16::try_from(part.len()).unwrap_or(self.left);
             data = rest;
             self.part(side, part, time, handshake);
         }
@@ -74,14 +74,8 @@ impl Lane {
         time: Time,
         handshake: &mut Handshake,
     ) -> Option<&'a [u8]> {
-        let missing = self.head.len() - self.head_filled;
-        let (part, rest) = data.split_at(missing.min(data.len()));
-        let places = self.head.iter_mut().skip(self.head_filled);
-        for (place, &byte) in places.zip(part) {
-            *place = byte;
-        }
-        self.head_filled += part.len();
-        if self.head_filled < self.head.len() {
+        let rest = fill(&mut self.head, &mut self.head_filled, data);
+        if usize::from(self.head_filled) < self.head.len() {
             return Some(rest);
         }
         self.head_filled = 0;
@@ -118,19 +112,23 @@ impl Lane {
 
     /// So many bytes will not come. False where it is not known what follows them.
     fn lose(&mut self, side: Side, bytes: u64, time: Time, handshake: &mut Handshake) -> bool {
-        let Ok(bytes) = usize::try_from(bytes) else {
+        let Some(left) = u16::try_from(bytes)
+            .ok()
+            .and_then(|bytes| self.left.checked_sub(bytes))
+        else {
             return false;
         };
-        if bytes > self.left || self.head_filled > 0 {
+        if self.head_filled > 0 {
             return false;
         }
-        self.left -= bytes;
+        self.left = left;
         if self.head[0] != HANDSHAKE || handshake.hides_messages(side) {
             return true;
         }
-        self.messages.lose(bytes, &mut |kind, body| {
-            handshake.message(side, kind, body, time);
-        })
+        self.messages
+            .lose(u32::try_from(bytes).unwrap_or(u32::MAX), &mut |kind, body| {
+                handshake.message(side, kind, body, time);
+            })
     }
 }
 
@@ -163,7 +161,8 @@ impl Analyser for Reader {
             && let Some(hello) = old_hello(data)
         {
             self.handshake.old_hello(side, hello.1, time);
-            self.lane(side).left = hello.0.saturating_sub(data.len());
+            let left = hello.0.saturating_sub(data.len());
+            self.lane(side).left = u16::try_from(left).unwrap_or_default();
             return self.appetite(out);
         }
         let Self { handshake, lanes } = self;

@@ -8,7 +8,7 @@ use atalaya_model::protocol::tls::{Certificate, ClientHello, ServerHello};
 use atalaya_model::protocol::{Http, Ssh, Tls};
 use atalaya_model::{
     Application, Basis, ConnectionState, Direction, Endpoint, Event, Evidence, Fact, Lane, NameSource,
-    Process, ProcessKey, Scope, Side, SocketState, Time, Transport,
+    Process, ProcessKey, Scope, Side, SocketState, Text, Time, Transport,
 };
 use proptest::prelude::*;
 
@@ -41,8 +41,8 @@ fn lane() -> impl Strategy<Value = Lane> {
         })
 }
 
-fn some_text() -> impl Strategy<Value = Option<Box<str>>> {
-    prop::option::of(any::<String>().prop_map(String::into_boxed_str))
+fn some_text<T: From<String> + std::fmt::Debug>() -> impl Strategy<Value = Option<T>> {
+    prop::option::of(any::<String>().prop_map(T::from))
 }
 
 prop_compose! {
@@ -58,7 +58,7 @@ prop_compose! {
                 server_name,
                 ja4: ja4.into(),
                 ja3,
-                protocols: protocols.into_iter().map(String::into_boxed_str).collect(),
+                protocols: protocols.into_iter().map(Text::from).collect(),
                 ..ClientHello::default()
             }),
             server: server.map(|(cipher, protocol, ja3s)| ServerHello {

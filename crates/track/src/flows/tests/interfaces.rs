@@ -71,3 +71,23 @@ fn who_moves_to_another_interface_is_heard_there() {
     assert_eq!(bench.flows.seen_again(), 0);
     assert_eq!(packets(&mut bench), [[3, 1]]);
 }
+
+#[test]
+fn a_frame_is_counted_once_though_a_tunnel_is_in_it() {
+    let tunnels = [atalaya_wire::packet::Tunnel {
+        kind: "gre",
+        source: address(CLIENT),
+        destination: address(SERVER),
+    }];
+    let mut bench = Bench::new(FlowOptions::default());
+    let outer = packet(0, CLIENT, SERVER, 17, udp(CLIENT, SERVER, b"outer"));
+    let mut inner = packet(0, (3, 9), (4, 9), 17, udp((3, 9), (4, 9), b"inner"));
+    inner.tunnels = &tunnels;
+    bench.take(&outer);
+    bench.take(&inner);
+    let summary = bench.flows.summary();
+    let counts = [summary.all, summary.interfaces[0].2];
+    let shown = counts.map(|count| (count.packets, count.bytes));
+    assert_eq!(shown, [(1, outer.frame_bytes.into()); 2]);
+    assert_eq!(packets(&mut bench), [[1, 0]; 2], "both are conversations");
+}

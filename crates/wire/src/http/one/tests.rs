@@ -62,7 +62,7 @@ fn check(pieces: &[(Side, &str)], expected: &[Http]) {
     }
 }
 
-fn some(text: &str) -> Option<Box<str>> {
+fn some<T: for<'a> From<&'a str>>(text: &str) -> Option<T> {
     Some(text.into())
 }
 

@@ -79,12 +79,12 @@ pub(super) fn hello(version: u32, payload: &[u8]) -> Option<Hello> {
             && let Some(name) = value.filter(|name| !name.is_empty() && name.len() <= 255)
         {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-            client.server_name = Some(name.into_boxed_str());
+            client.server_name = Some(name.into());
         }
     }
     let hash = fingerprint::md5(&text);
     Some(Hello {
         client,
-        cyu: (text.into_boxed_str(), hash),
+        cyu: (text.into_boxed_str(), (&*hash).into()),
     })
 }
