@@ -1,36 +1,48 @@
 //! Texts that many conversations say alike — who a browser calls itself, what it can encrypt — are kept once.
 
 use std::cell::RefCell;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
 use atalaya_model::Text;
 use foldhash::fast::RandomState;
 
 use crate::text::text_as;
 
-/// Texts that are remembered, each thread's own; a new one takes the place of another.
-const TEXTS: usize = 1_024;
-/// Bytes of the longest.
+/// What is remembered of each kind, each thread's own; a new one takes the place of another.
+const PLACES: usize = 1_024;
+/// Bytes of the longest text.
 const LONGEST: usize = 512;
 
-#[derive(Default)]
-struct Texts {
+struct Seen<T: ?Sized> {
     hasher: RandomState,
-    places: Vec<Option<Text>>,
+    places: Vec<Option<Arc<T>>>,
+}
+
+impl<T: ?Sized> Default for Seen<T> {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::default(),
+            places: vec![None; PLACES],
+        }
+    }
 }
 
 thread_local! {
-    static TEXTS_SEEN: RefCell<Texts> = RefCell::default();
+    static TEXTS: RefCell<Seen<str>> = RefCell::default();
+    static LISTS: RefCell<Seen<[Text]>> = RefCell::default();
 }
 
-impl Texts {
-    fn share(&mut self, text: &str) -> Text {
-        self.places.resize(TEXTS, None);
-        let place = self.hasher.hash_one(text) as usize % TEXTS;
+impl<T: ?Sized + Hash + PartialEq> Seen<T>
+where
+    Arc<T>: for<'a> From<&'a T>,
+{
+    fn share(&mut self, said: &T) -> Arc<T> {
+        let place = self.hasher.hash_one(said) as usize % PLACES;
         match self.places.get_mut(place) {
-            Some(Some(seen)) if **seen == *text => seen.clone(),
-            Some(place) => place.insert(text.into()).clone(),
-            None => text.into(),
+            Some(Some(seen)) if **seen == *said => seen.clone(),
+            Some(place) => place.insert(said.into()).clone(),
+            None => said.into(),
         }
     }
 }
@@ -40,7 +52,12 @@ pub(crate) fn shared(text: &str) -> Text {
     if text.len() > LONGEST {
         return text.into();
     }
-    TEXTS_SEEN.with_borrow_mut(|texts| texts.share(text))
+    TEXTS.with_borrow_mut(|texts| texts.share(text))
+}
+
+/// The list, as it was said before if it was.
+pub(crate) fn shared_list(list: &[Text]) -> Arc<[Text]> {
+    LISTS.with_borrow_mut(|lists| lists.share(list))
 }
 
 /// As [`text_as`], for what is said again and again.
@@ -53,8 +70,6 @@ pub(crate) fn shared_text(bytes: &[u8], limit: usize) -> Text {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
@@ -65,10 +80,12 @@ mod tests {
         assert_eq!(&*shared_text(b"a\xff", 4), "a\\xff");
         let long = "x".repeat(LONGEST + 1);
         assert!(!Arc::ptr_eq(&shared(&long), &shared(&long)));
-        for number in 0..4 * TEXTS {
+        for number in 0..4 * PLACES {
             let text = number.to_string();
             assert_eq!(*shared(&text), *text);
         }
-        TEXTS_SEEN.with_borrow(|texts| assert_eq!(texts.places.len(), TEXTS));
+        TEXTS.with_borrow(|texts| assert_eq!(texts.places.len(), PLACES));
+        let list = || shared_list(&["h2".into(), "http/1.1".into()]);
+        assert!(Arc::ptr_eq(&list(), &list()));
     }
 }

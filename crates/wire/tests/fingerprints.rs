@@ -558,7 +558,7 @@ fn eve(message: &Message) -> Option<BTreeMap<&'static str, String>> {
         fields.extend(
             texts
                 .into_iter()
-                .filter_map(|(name, text)| Some((name, text.clone()?.into_string()))),
+                .filter_map(|(name, text)| Some((name, text.as_deref()?.to_owned()))),
         );
         let names = ["tls.client_alpns[0]", "tls.client_alpns[1]"];
         fields.extend(

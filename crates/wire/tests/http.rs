@@ -45,7 +45,7 @@ fn version(version: u8) -> String {
 
 /// The columns of Zeek's http.log.
 fn zeek(talk: &Talk, http: &Http) -> Value {
-    let types = |name: &Option<Box<str>>| name.clone().map(|name| vec![name]);
+    let types = |name: &Option<atalaya_model::Text>| name.clone().map(|name| vec![name]);
     let is_plain = http.version == 9 && http.response_version.is_none() && http.response_bytes > 0;
     json!({
         "id.orig_h": talk.source.ip(),

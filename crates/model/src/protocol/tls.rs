@@ -3,6 +3,8 @@
 mod ciphers;
 mod names;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Text, Time};
@@ -48,7 +50,7 @@ pub struct ClientHello {
     /// Server name, in lower case; at most 255 bytes.
     pub server_name: Option<Text>,
     /// Application protocols, at most 16 of at most 32 bytes.
-    pub protocols: Box<[Text]>,
+    pub protocols: Arc<[Text]>,
     /// JA4 (FoxIO, BSD-3): `t13d1516h2_8daaf6152771_b186095e22b6`.
     pub ja4: Text,
     /// JA3 text; not for DTLS.

@@ -1,8 +1,12 @@
 //! What both sides of a handshake say, put together: the same for TLS and DTLS.
 
+use std::hash::BuildHasher;
+use std::num::NonZero;
+
 use atalaya_model::protocol::Tls;
 use atalaya_model::protocol::tls::cipher_name;
 use atalaya_model::{Message, Side, Span, Time};
+use foldhash::fast::FixedState;
 
 use super::certificate;
 use super::cursor::Cursor;
@@ -23,7 +27,7 @@ pub(super) struct Handshake {
     last: Time,
     client: Option<Side>,
     /// The session that the client would take up again.
-    session: Session,
+    session: Option<NonZero<u64>>,
     history: History,
     /// Who has changed to encryption: source, destination.
     ready: [bool; 2],
@@ -31,27 +35,10 @@ pub(super) struct Handshake {
     state: State,
 }
 
-/// The number of a session, at most 32 bytes (RFC 8446 section 4.1.2); without a longer one.
-#[derive(Debug, Default)]
-struct Session {
-    length: u8,
-    bytes: [u8; 32],
-}
-
-impl Session {
-    fn of(number: &[u8]) -> Self {
-        let mut session = Self::default();
-        if let Some(place) = session.bytes.get_mut(..number.len()) {
-            place.copy_from_slice(number);
-            session.length = u8::try_from(number.len()).unwrap_or_default();
-        }
-        session
-    }
-
-    fn is(&self, number: &[u8]) -> bool {
-        let own = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
-        !own.is_empty() && own == number
-    }
+/// What a session's number is known again by, `None` without one. Who makes up two numbers alike could as well say the
+/// same number twice.
+fn session(number: &[u8]) -> Option<NonZero<u64>> {
+    NonZero::new(FixedState::default().hash_one(number)).filter(|_| !number.is_empty())
 }
 
 /// Letters, one for each message.
@@ -94,7 +81,7 @@ impl Handshake {
             began: None,
             last: Time::default(),
             client: None,
-            session: Session::default(),
+            session: None,
             history: History::default(),
             ready: [false; 2],
             key_exchanged: false,
@@ -260,7 +247,7 @@ impl Handshake {
             return;
         }
         if let Some(client) = hello::client(body, self.carrier) {
-            self.session = Session::of(client.session);
+            self.session = session(client.session);
             self.tls.version.get_or_insert(client.hello.version);
             self.tls.client = Some(client.hello);
         }
@@ -279,7 +266,7 @@ impl Handshake {
         } else if is_version_13(version) {
             self.tls.resumed = server.takes_key;
         } else {
-            self.tls.resumed = self.session.is(server.session);
+            self.tls.resumed = self.session.is_some() && self.session == session(server.session);
         }
         self.tls.server = Some(server.hello);
     }

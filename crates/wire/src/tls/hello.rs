@@ -5,7 +5,7 @@ use atalaya_model::protocol::tls::{ClientHello, ServerHello};
 
 use super::cursor::{Cursor, numbers};
 use super::fingerprint::{self, Offer};
-use crate::shared::shared;
+use crate::shared::{shared, shared_list};
 
 /// What the handshake travels over: the first letter of its JA4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(super) fn client(body: &[u8], carrier: Carrier) -> Option<Client<'_>> {
             SIGNATURES => offer.signatures = Cursor(data).long().unwrap_or_default(),
             ALPN => {
                 offer.protocol = first_protocol(data);
-                hello.protocols = protocols(data);
+                hello.protocols = shared_list(&protocols(data));
             }
             VERSIONS => {
                 let offered = numbers(Cursor(data).short().unwrap_or_default());
@@ -136,7 +136,7 @@ fn first_protocol(data: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-fn protocols(data: &[u8]) -> Box<[Text]> {
+fn protocols(data: &[u8]) -> Vec<Text> {
     let mut list = Cursor(Cursor(data).long().unwrap_or_default());
     std::iter::from_fn(|| list.short())
         .take(PROTOCOLS)
