@@ -28,6 +28,14 @@ use selection::{Asked, Selection};
 pub fn run(args: &CaptureArgs, loaded: Loaded) -> Result<Exit, Failure> {
     let text = args.filter.as_deref().unwrap_or("");
     let filter = atalaya_model::filter::parse(text).map_err(|error| Failure::Usage(error.to_string()))?;
+    if let Some(field) = selection::unanswered(&filter) {
+        let message = format!(
+            "a capture cannot be filtered by `{}`: packets are chosen by their addresses, ports and processes; \
+             `atalaya replay --filter` asks for what was said",
+            field.name
+        );
+        return Err(Failure::Usage(message));
+    }
     check(args)?;
     let output = Output::open(args);
     match &args.read {

@@ -1,9 +1,10 @@
 //! Which packets are kept: the filter is asked of the conversation that a packet belongs to.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use atalaya_model::fields::Record;
+use atalaya_model::fields::{Field, Kind, Record};
 use atalaya_model::filter::Expression;
 use atalaya_model::{
     Attribution, Connection, Direction, Endpoint, Evidence, Networks, Outcome, Process, Scope, Side,
@@ -143,6 +144,30 @@ impl Selection {
         });
         // Nobody knows yet what a fragment belongs to: rather one too many than one too few.
         (passes || decoded == Err(Undecoded::Fragment), of)
+    }
+}
+
+/// A field that the filter asks for, and that no packet answers: what is asked of them are ends, direction and process.
+pub(super) fn unanswered(filter: &Expression) -> Option<&'static Field> {
+    match filter {
+        Expression::All => None,
+        Expression::And(items) | Expression::Or(items) => items.iter().find_map(unanswered),
+        Expression::Not(item) => unanswered(item),
+        Expression::Compare { fields, .. } => {
+            let end = |port| Endpoint {
+                ip: Ipv4Addr::LOCALHOST.into(),
+                port,
+            };
+            let networks = Networks::default();
+            let known = connection(Transport::Tcp, end(1), end(443), Some(true), &networks, Time(0));
+            let known = Record::Connection(&known);
+            let answers =
+                |field: &&'static Field| field.of.contains(&Kind::Process) || field.value(&known).is_some();
+            if fields.iter().any(|field| answers(field)) {
+                return None;
+            }
+            fields.first().copied()
+        }
     }
 }
 

@@ -19,7 +19,7 @@ Examples:
   atalaya capture --read new.pcapng --format pcap --write old.pcap
 
 In pcapng, each packet has its process as a comment, and each process once a block with its path and start; `replay` and
-`--read` read them back. A filter is asked of the conversation that a packet belongs to; what is no IP passes only without one, fragments always pass.
+`--read` read them back. A filter is asked of the conversation that a packet belongs to (its addresses, ports, direction and process); what is no IP passes only without one, fragments always pass.
 Captures hold everything that was said, secrets too: files can be read by their owner only.
 
 Exit status: 0 done, 2 usage or configuration error, 3 the run failed, or the file that was read is damaged (all before

@@ -200,3 +200,29 @@ fn a_wrong_store_costs_nothing_that_was_written() {
             .contains("precious")
     );
 }
+
+#[test]
+fn a_capture_says_what_it_cannot_be_filtered_by() {
+    let home = Home::new();
+    fs::write(home.path("in.pcap"), pcap(1)).unwrap();
+    for (filter, field) in [
+        ("dns.question.name:x", Some("dns.question.name")),
+        ("port:53 or !tls.client.ja4:t13*", Some("tls.client.ja4")),
+        ("network.bytes>1k", Some("network.bytes")),
+        ("network.protocol:dns", Some("network.protocol")),
+        (
+            "port:53 process.name:curl network.direction:outbound network.transport:udp",
+            None,
+        ),
+        ("ip:10.0.0.0/8 or user.name:root or container.id:*", None),
+    ] {
+        let ran = home.run(&[
+            "capture", "--read", "in.pcap", "--write", "out.pcap", "--filter", filter,
+        ]);
+        assert_eq!(ran.code, if field.is_some() { 2 } else { 0 }, "{filter}: {ran:?}");
+        if let Some(field) = field {
+            let words = format!("a capture cannot be filtered by `{field}`");
+            assert!(ran.err.contains(&words), "{filter}: {ran:?}");
+        }
+    }
+}
