@@ -163,7 +163,7 @@ pub(super) fn unanswered(filter: &Expression) -> Option<&'static Field> {
             let known = Record::Connection(&known);
             let answers =
                 |field: &&'static Field| field.of.contains(&Kind::Process) || field.value(&known).is_some();
-            if fields.iter().any(|field| answers(field)) {
+            if fields.iter().any(answers) {
                 return None;
             }
             fields.first().copied()
