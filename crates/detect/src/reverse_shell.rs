@@ -15,8 +15,9 @@ use crate::registry::Entry;
 const MAX_TOLD: usize = 4_096;
 /// Most processes whose connection is awaited; of more, the peer is not named.
 const MAX_WAITING: usize = 64;
-/// How long its connection is awaited: kernel programs tell of a process at once, of its sockets a moment later.
-const PATIENCE: Span = Span::from_seconds(2);
+/// How long its connection is awaited: kernel programs tell of a process at once, of its sockets a moment later, on a
+/// busy host seconds later.
+const PATIENCE: Span = Span::from_seconds(5);
 /// Generations above it in which its connection is looked for: who made it often only hands it on.
 const GENERATIONS: usize = 3;
 /// What is said of a peer that nobody saw.
