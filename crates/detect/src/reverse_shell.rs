@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(found[0].connections.len(), 1);
         // What it runs is part of the same story.
         stage.starts(Arc::new(shell(8, "/usr/bin/bash", 7)));
-        stage.pass(3).silent("reverse_shell");
+        stage.pass(6).silent("reverse_shell");
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
         stage.starts(Arc::new(left_over));
         stage.look().silent("reverse_shell");
         let severities: Vec<_> = stage
-            .pass(2)
+            .pass(5)
             .of("reverse_shell")
             .iter()
             .map(|found| found.severity)
