@@ -91,15 +91,6 @@ pub(crate) fn decode<T: Copy>(list: &[T], code: i64) -> Result<T, StoreError> {
         .ok_or_else(|| StoreError::Corrupt(format!("unknown code {code}")))
 }
 
-/// An outcome; what is unknown takes no room.
-pub(crate) fn encode_outcome(outcome: Outcome) -> Option<i64> {
-    (outcome != Outcome::Unknown).then(|| encode(OUTCOME, &outcome))
-}
-
-pub(crate) fn decode_outcome(code: Option<i64>) -> Result<Outcome, StoreError> {
-    decode(OUTCOME, code.unwrap_or(0))
-}
-
 /// Certainty and evidence in one small number.
 pub(crate) fn encode_attribution(attribution: Attribution) -> i64 {
     encode(CERTAINTY, &attribution.certainty) << 5 | encode(EVIDENCE, &attribution.evidence)
@@ -173,7 +164,7 @@ mod tests {
             assert_eq!(decode(STAGE, encode(STAGE, &stage)).unwrap(), stage);
         }
         for outcome in Outcome::ALL {
-            assert_eq!(decode_outcome(encode_outcome(outcome)).unwrap(), outcome);
+            assert_eq!(decode(OUTCOME, encode(OUTCOME, &outcome)).unwrap(), outcome);
         }
         for &certainty in CERTAINTY {
             for &evidence in EVIDENCE {

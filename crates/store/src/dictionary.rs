@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use atalaya_model::process::Ancestor;
 use atalaya_model::{Process, ProcessKey, Text, Time};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use crate::codes::counter;
+use crate::shape::{COLUMNS, Numbers};
 use crate::{StoreError, processes};
 
 /// Entries of one cache; at the limit it is emptied and fills again from the tables.
@@ -41,6 +42,7 @@ pub(crate) struct Dictionaries {
     executables: HashMap<(Option<Text>, Option<Text>), Entry>,
     lineages: HashMap<(Option<i64>, ProcessKey), Versions<Ancestor>>,
     processes: HashMap<ProcessKey, Versions<Arc<Process>>>,
+    shapes: HashMap<Numbers, Entry>,
 }
 
 /// The day of a time, since the epoch.
@@ -159,6 +161,42 @@ impl Dictionaries {
         };
         make_room(&mut self.addresses);
         self.addresses.insert(ip, entry);
+        Ok(entry.id)
+    }
+
+    /// The number of the shape of a conversation.
+    pub(crate) fn shape(
+        &mut self,
+        connection: &Connection,
+        numbers: &Numbers,
+        time: Time,
+    ) -> Result<i64, StoreError> {
+        let day = day(time);
+        if let Some(entry) = self.shapes.get_mut(numbers) {
+            renew(connection, "shape", entry, day)?;
+            return Ok(entry.id);
+        }
+        let found = connection
+            .prepare_cached(shape_sql().0)?
+            .query_row(params_from_iter(numbers), entry)
+            .optional()?;
+        let entry = match found {
+            Some(mut entry) => {
+                renew(connection, "shape", &mut entry, day)?;
+                entry
+            }
+            None => {
+                connection
+                    .prepare_cached(shape_sql().1)?
+                    .execute(params_from_iter(numbers.iter().chain([&day])))?;
+                Entry {
+                    id: connection.last_insert_rowid(),
+                    day,
+                }
+            }
+        };
+        make_room(&mut self.shapes);
+        self.shapes.insert(*numbers, entry);
         Ok(entry.id)
     }
 
@@ -323,6 +361,26 @@ impl Dictionaries {
             .map(|process| self.process(connection, process, time))
             .transpose()
     }
+}
+
+/// The statements that find and that insert a shape.
+fn shape_sql() -> (&'static str, &'static str) {
+    static SQL: LazyLock<(String, String)> = LazyLock::new(|| {
+        let tests: Vec<_> = (1..)
+            .zip(COLUMNS)
+            .map(|(place, column)| format!("{column} = ?{place}"))
+            .collect();
+        let places: Vec<_> = (1..=COLUMNS.len() + 1).map(|place| format!("?{place}")).collect();
+        (
+            format!("SELECT id, day FROM shape WHERE {}", tests.join(" AND ")),
+            format!(
+                "INSERT INTO shape ({}, day) VALUES ({})",
+                COLUMNS.join(", "),
+                places.join(", ")
+            ),
+        )
+    });
+    (&SQL.0, &SQL.1)
 }
 
 fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {

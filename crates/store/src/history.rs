@@ -11,14 +11,15 @@
 //! Events of one time come so that what is referred to comes first: tiers, gaps, processes, listeners and conversations
 //! that begin, then changes and ends, ends of processes last.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use atalaya_model::{Event, Fact, Time};
+use atalaya_model::{Connection as Conversation, Event, Fact, Span, Time};
 use rusqlite::{Connection, Row};
 
-use crate::connections::{self, Moment};
+use crate::connections::{self, LONG, LONG_SQL, Moment, ROW};
 use crate::load::Loader;
 use crate::losses::{read_gap, read_tier, told};
 use crate::{StoreError, identity, listeners};
@@ -35,6 +36,8 @@ pub struct History<'a> {
     range: Range<Time>,
     loader: Loader,
     cursors: Vec<Cursor>,
+    /// Conversations whose opening was passed, by the time of their last event.
+    changes: BinaryHeap<Reverse<(i64, i64)>>,
     failed: bool,
 }
 
@@ -54,26 +57,41 @@ enum Source {
     Gap,
     ProcessBegun,
     ListenerAppeared,
+    /// Conversations that open. What came of them goes into the heap, unless they are long.
     ConnectionOpened,
+    /// What came of them, out of the heap.
     ConnectionChanged,
+    /// What came of the long ones.
+    ConnectionLong,
     ListenerChanged,
     ProcessEnded,
 }
 
 impl Source {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Tier,
         Self::Gap,
         Self::ProcessBegun,
         Self::ListenerAppeared,
         Self::ConnectionOpened,
         Self::ConnectionChanged,
+        Self::ConnectionLong,
         Self::ListenerChanged,
         Self::ProcessEnded,
     ];
 
-    /// Its rows after (?1, ?2) up to ?3, in order.
-    const fn sql(self) -> &'static str {
+    /// Its rows after (?1, ?2) up to ?3, in order; the heap has none.
+    fn sql(self) -> &'static str {
+        static OPENED: LazyLock<String> = LazyLock::new(|| {
+            format!("SELECT {ROW} FROM connection WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4")
+        });
+        static LONG: LazyLock<String> = LazyLock::new(|| {
+            let changed = identity::changed_sql("c");
+            format!(
+                "SELECT {ROW} FROM connection c WHERE {LONG_SQL} AND {changed} >= ?1 AND {changed} < ?3 \
+                 AND ({changed} > ?1 OR id > ?2) ORDER BY {changed}, id LIMIT ?4"
+            )
+        });
         match self {
             Self::Tier => "SELECT * FROM tier_change WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
             Self::Gap => "SELECT * FROM gap WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
@@ -84,13 +102,8 @@ impl Source {
                 "SELECT * FROM process_event WHERE id > ?2 AND id < ?3 AND kind = 2 ORDER BY id LIMIT ?4"
             }
             Self::ListenerAppeared => "SELECT * FROM listener WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
-            Self::ConnectionOpened => {
-                "SELECT * FROM connection WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4"
-            }
-            Self::ConnectionChanged => {
-                "SELECT * FROM connection WHERE (changed, id) > (?1, ?2) AND changed < ?3 \
-                 AND changed IS NOT NULL ORDER BY changed, id LIMIT ?4"
-            }
+            Self::ConnectionOpened | Self::ConnectionChanged => &OPENED,
+            Self::ConnectionLong => &LONG,
             Self::ListenerChanged => {
                 "SELECT * FROM listener WHERE (changed, id) > (?1, ?2) AND changed < ?3 \
                  AND changed IS NOT NULL ORDER BY changed, id LIMIT ?4"
@@ -99,7 +112,7 @@ impl Source {
     }
 
     const fn by_change(self) -> bool {
-        matches!(self, Self::ConnectionChanged | Self::ListenerChanged)
+        matches!(self, Self::ConnectionLong | Self::ListenerChanged)
     }
 
     /// The event of a row; `None` where retention took what it refers to.
@@ -149,33 +162,57 @@ impl Source {
                 )
             }
             Self::ConnectionOpened => {
-                let (time, conversation) = connections::read(connection, loader, row, Moment::Opened)?;
+                let (time, _, conversation) = connections::read(connection, loader, row, Moment::Opened)?;
                 Event::new(time, Fact::ConnectionOpened(Arc::new(conversation)))
             }
-            Self::ConnectionChanged => {
-                let (time, conversation) = connections::read(connection, loader, row, Moment::Last)?;
-                let conversation = Arc::new(conversation);
-                Event::new(
-                    time,
-                    if row.get::<_, i64>("phase")? == 2 {
-                        Fact::ConnectionClosed(conversation)
-                    } else {
-                        Fact::ConnectionUpdated(conversation)
-                    },
-                )
+            Self::ConnectionChanged | Self::ConnectionLong => {
+                changed(connections::read(connection, loader, row, Moment::Last)?)
             }
         };
         Ok(Some(event))
     }
 }
 
+/// What came of a conversation.
+fn changed((time, phase, conversation): (Time, i64, Conversation)) -> Event {
+    let conversation = Arc::new(conversation);
+    Event::new(
+        time,
+        if phase == 2 {
+            Fact::ConnectionClosed(conversation)
+        } else {
+            Fact::ConnectionUpdated(conversation)
+        },
+    )
+}
+
 impl Cursor {
+    fn new(source: Source, range: &Range<Time>) -> Self {
+        let start = if source == Source::ConnectionOpened {
+            // Conversations that opened before may have changed within.
+            range.start.after(Span(-LONG))
+        } else {
+            range.start
+        };
+        Self {
+            source,
+            page: VecDeque::new(),
+            after: if source.by_change() {
+                (range.start.0, -1)
+            } else {
+                (0, identity::first(start) - 1)
+            },
+            exhausted: source == Source::ConnectionChanged,
+        }
+    }
+
     /// Fetches until there is an event within the range, or no row is left.
     fn fill(
         &mut self,
         connection: &Connection,
         loader: &mut Loader,
         range: &Range<Time>,
+        changes: &mut BinaryHeap<Reverse<(i64, i64)>>,
     ) -> Result<(), StoreError> {
         let end = if self.source.by_change() {
             range.end.0
@@ -195,12 +232,26 @@ impl Cursor {
             let mut count = 0;
             while let Some(row) = rows.next()? {
                 count += 1;
-                let changed = if self.source.by_change() {
-                    row.get("changed")?
-                } else {
-                    0
-                };
-                self.after = (changed, row.get("id")?);
+                let id = row.get("id")?;
+                let mut change = 0;
+                match self.source {
+                    Source::ListenerChanged => change = row.get("changed")?,
+                    Source::ConnectionLong | Source::ConnectionOpened => {
+                        let span: Option<i64> = row.get("span")?;
+                        change = identity::time(id).0.saturating_add(span.unwrap_or(0));
+                        if self.source == Source::ConnectionOpened
+                            && span.is_some_and(|span| (0..=LONG).contains(&span))
+                            && range.contains(&Time(change))
+                        {
+                            changes.push(Reverse((change, id)));
+                        }
+                    }
+                    _ => {}
+                }
+                self.after = (change, id);
+                if self.source == Source::ConnectionOpened && identity::time(id).0 + SLACK < range.start.0 {
+                    continue; // only what came of it counts
+                }
                 if let Some(event) = self.source.read(connection, loader, row)?
                     && range.contains(&event.time)
                 {
@@ -215,32 +266,62 @@ impl Cursor {
 
 impl<'a> History<'a> {
     pub(crate) fn new(connection: &'a Connection, range: Range<Time>) -> Self {
-        let cursors = Source::ALL
-            .into_iter()
-            .map(|source| Cursor {
-                source,
-                page: VecDeque::new(),
-                after: if source.by_change() {
-                    (range.start.0, -1)
-                } else {
-                    (0, identity::first(range.start) - 1)
-                },
-                exhausted: false,
-            })
-            .collect();
         Self {
             connection,
+            cursors: Source::ALL.map(|source| Cursor::new(source, &range)).into(),
             range,
             loader: Loader::default(),
-            cursors,
+            changes: BinaryHeap::new(),
             failed: false,
         }
     }
 
+    /// Takes the conversation that changed next out of the heap, when no earlier one can come any more.
+    fn refill(&mut self) -> Result<(), StoreError> {
+        let cursor = |source: Source| {
+            let mut cursors = self.cursors.iter();
+            cursors
+                .find(|cursor| cursor.source == source)
+                .map(|cursor| &cursor.page)
+        };
+        let is_filled = cursor(Source::ConnectionChanged).is_none_or(|page| !page.is_empty());
+        let opened = cursor(Source::ConnectionOpened).and_then(VecDeque::front);
+        let opened = opened.map_or(i64::MAX, |event| event.time.0);
+        while !is_filled
+            && let Some(Reverse((time, id))) = self.changes.peek().copied()
+            && time <= opened
+        {
+            self.changes.pop();
+            let sql = format!("SELECT {ROW} FROM connection WHERE id = ?1");
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([id])?;
+            let Some(row) = rows.next()? else { continue };
+            let event = changed(connections::read(
+                self.connection,
+                &mut self.loader,
+                row,
+                Moment::Last,
+            )?);
+            if event.time.0 != time {
+                continue; // it changed again meanwhile
+            }
+            let cursor = self
+                .cursors
+                .iter_mut()
+                .find(|cursor| cursor.source == Source::ConnectionChanged);
+            if let Some(cursor) = cursor {
+                cursor.page.push_back(event);
+            }
+            break;
+        }
+        Ok(())
+    }
+
     fn step(&mut self) -> Result<Option<Event>, StoreError> {
         for cursor in &mut self.cursors {
-            cursor.fill(self.connection, &mut self.loader, &self.range)?;
+            cursor.fill(self.connection, &mut self.loader, &self.range, &mut self.changes)?;
         }
+        self.refill()?;
         let next = self
             .cursors
             .iter_mut()

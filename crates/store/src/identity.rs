@@ -21,6 +21,16 @@ pub(crate) fn time(id: i64) -> Time {
     Time((id >> 20) * 1_000 + ((id >> 10) & (SEQUENCE - 1)))
 }
 
+/// SQL for the time in the id of a row.
+pub(crate) fn base_sql(table: &str) -> String {
+    format!("(({table}.id >> 20) * 1000 + (({table}.id >> 10) & 1023))")
+}
+
+/// SQL for the time of the last event of a conversation, as the index on it says it; NULL where none came since it opened.
+pub(crate) fn changed_sql(table: &str) -> String {
+    format!("(({table}.id >> 20) * 1000 + (({table}.id >> 10) & 1023) + {table}.span)")
+}
+
 /// SQL for the time of an event from the id and lateness of its row.
 pub(crate) fn time_sql(table: &str) -> String {
     format!("(({table}.id >> 20) * 1000 + (({table}.id >> 10) & 1023) + {table}.late)")
@@ -105,12 +115,14 @@ impl Identities {
         } else {
             let mut id = match last.late {
                 Some((time, id)) if time == event => id + 1,
-                _ => newest(connection, table, wanted + SEQUENCE)?
-                    .filter(|id| *id >= wanted)
-                    .map_or(wanted, |id| id + 1),
+                _ => wanted,
             };
-            while exists(connection, table, id)? {
-                id += 1;
+            if exists(connection, table, id)? {
+                // After what else has this microsecond, and then wherever there is room.
+                id = newest(connection, table, id + SEQUENCE)?.map_or(id, |id| id + 1);
+                while exists(connection, table, id)? {
+                    id += 1;
+                }
             }
             last.late = Some((event, id));
             // A crowded microsecond may push a late row beyond the newest: the next must go after it.

@@ -9,6 +9,7 @@ use atalaya_model::{Process, Text, Time};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::dictionary::from_raw;
+use crate::shape::{COLUMNS, Shape};
 use crate::{StoreError, processes};
 
 /// Entries of one cache; at the limit it is emptied.
@@ -23,6 +24,7 @@ pub(crate) struct Loader {
     texts: HashMap<i64, Text>,
     addresses: HashMap<i64, IpAddr>,
     processes: HashMap<i64, Arc<Process>>,
+    shapes: HashMap<i64, Shape>,
 }
 
 impl Loader {
@@ -65,6 +67,31 @@ impl Loader {
         }
         self.addresses.insert(id, ip);
         Ok(ip)
+    }
+
+    /// The shape of this number.
+    pub(crate) fn shape(&mut self, connection: &Connection, id: i64) -> Result<Shape, StoreError> {
+        if let Some(shape) = self.shapes.get(&id) {
+            return Ok(*shape);
+        }
+        let sql = format!("SELECT {} FROM shape WHERE id = ?1", COLUMNS.join(", "));
+        let numbers = connection
+            .prepare_cached(&sql)?
+            .query_row([id], |row| {
+                let mut numbers = [0; COLUMNS.len()];
+                for (place, number) in numbers.iter_mut().enumerate() {
+                    *number = row.get(place)?;
+                }
+                Ok(numbers)
+            })
+            .optional()?;
+        let numbers = numbers.ok_or_else(|| StoreError::Corrupt(format!("no shape {id}")))?;
+        let shape = Shape::from_numbers(&numbers)?;
+        if self.shapes.len() >= LIMIT {
+            self.shapes.clear();
+        }
+        self.shapes.insert(id, shape);
+        Ok(shape)
     }
 
     /// The process of this number; `None` where retention took it.

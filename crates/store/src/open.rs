@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
 ];
 
 /// The schema version of this program.
@@ -60,6 +61,7 @@ pub(crate) fn for_writing(path: &Path, cache_bytes: u64) -> Result<Connection, S
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 1_000)?;
     connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+    views::lay_over(&connection)?;
     Ok(connection)
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn for_reading(path: &Path, cache_bytes: u64) -> Result<Connection, S
             });
         }
     }
+    views::lay_over(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
@@ -192,6 +195,8 @@ fn migrate(connection: &mut Connection, version: i64) -> Result<(), StoreError> 
     if version == VERSION && views::kept(connection)? == wanted {
         return Ok(());
     }
+    // Sorting millions of rows must not need their size of memory.
+    connection.pragma_update(None, "temp_store", "FILE")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     views::drop_all(&transaction)?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
@@ -202,6 +207,7 @@ fn migrate(connection: &mut Connection, version: i64) -> Result<(), StoreError> 
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }
 

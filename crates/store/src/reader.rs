@@ -12,7 +12,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, InterruptHandle, OptionalExtension, params_from_iter};
 
 use crate::alerts::StoredAlert;
-use crate::connections::Moment;
+use crate::connections::{Moment, ROW};
 use crate::filter::Condition;
 use crate::history::History;
 use crate::load::Loader;
@@ -297,7 +297,9 @@ impl Reader {
             Kind::Listener => "listener",
             Kind::Gap => "gap",
         };
-        let mut statement = connection.prepare_cached(&format!("SELECT * FROM {table} WHERE id = ?1"))?;
+        let columns = if kind == Kind::Connection { ROW } else { "*" };
+        let mut statement =
+            connection.prepare_cached(&format!("SELECT {columns} FROM {table} WHERE id = ?1"))?;
         let mut rows = statement.query([id])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         Ok(Some(match kind {
@@ -306,7 +308,7 @@ impl Reader {
             }
             Kind::Gap => Stored::Gap(losses::read_gap(row)?.1),
             _ => Stored::Connection(Arc::new(
-                connections::read(connection, loader, row, Moment::Now)?.1,
+                connections::read(connection, loader, row, Moment::Now)?.2,
             )),
         }))
     }

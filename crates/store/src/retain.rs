@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::dictionary::day;
 use crate::identity::{self, Table};
-use crate::rows::Rows;
+use crate::rows::{Open, Rows};
 use crate::{StoreError, connections};
 
 /// What to keep. What lives (open conversations, listeners, running processes) is always kept.
@@ -110,7 +110,7 @@ fn older(
     limit: usize,
 ) -> Result<usize, StoreError> {
     let live: HashSet<i64> = match table {
-        Table::Connection => rows.live.connections.values().map(|open| open.row).collect(),
+        Table::Connection => rows.live.connections.values().map(Open::row).collect(),
         Table::Listener => rows.live.listeners.values().copied().collect(),
         Table::ProcessEvent | Table::Gap | Table::TierChange => HashSet::new(),
     };
@@ -153,6 +153,7 @@ fn unused(
         "DELETE FROM lineage WHERE id IN (SELECT id FROM lineage WHERE day < ?1 LIMIT ?2)",
         "DELETE FROM text WHERE id IN (SELECT id FROM text WHERE day < ?1 LIMIT ?2)",
         "DELETE FROM ip WHERE id IN (SELECT id FROM ip WHERE day < ?1 LIMIT ?2)",
+        "DELETE FROM shape WHERE id IN (SELECT id FROM shape WHERE day < ?1 LIMIT ?2)",
     ] {
         let left = (limit - deleted) as i64;
         deleted += connection.prepare_cached(sql)?.execute([before, left])?;
@@ -172,31 +173,25 @@ fn renew_living(connection: &Connection, rows: &mut Rows, today: i64) -> Result<
     let mut processes: HashSet<i64> = rows.live.processes.values().copied().collect();
     let mut addresses = HashSet::new();
     for open in rows.live.connections.values() {
-        processes.extend(connections::processes_of(connection, "connection", open.row)?);
-        let found = connection
-            .prepare_cached("SELECT source_ip, destination_ip, service, name FROM connection WHERE id = ?1")?
-            .query_row([open.row], |row| {
-                Ok((
-                    [row.get::<_, i64>(0)?, row.get(1)?],
-                    [row.get::<_, Option<i64>>(2)?, row.get(3)?],
-                ))
-            })
-            .optional()?;
-        if let Some((pair, texts)) = found {
-            addresses.extend(pair);
-            for text in texts {
-                renew(connection, "text", text, today)?;
-            }
+        let points = connections::references(connection, open.row())?;
+        processes.extend(points.processes);
+        addresses.extend(points.addresses);
+        renew(connection, "shape", points.shape, today)?;
+        for text in points.texts {
+            renew(connection, "text", Some(text), today)?;
         }
     }
     for row in rows.live.listeners.values() {
-        processes.extend(connections::processes_of(connection, "listener", *row)?);
-        let found: Option<(i64, Option<i64>)> = connection
-            .prepare_cached("SELECT ip, service FROM listener WHERE id = ?1")?
-            .query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))
+        let found = connection
+            .prepare_cached("SELECT ip, service, process, last_process FROM listener WHERE id = ?1")?
+            .query_row([row], |row| {
+                let holders: [Option<i64>; 2] = [row.get(2)?, row.get(3)?];
+                Ok((row.get::<_, i64>(0)?, row.get(1)?, holders))
+            })
             .optional()?;
-        if let Some((ip, service)) = found {
+        if let Some((ip, service, holders)) = found {
             addresses.insert(ip);
+            processes.extend(holders.into_iter().flatten());
             renew(connection, "text", service, today)?;
         }
     }

@@ -8,7 +8,7 @@ use atalaya_model::{
 };
 use rusqlite::Connection;
 
-use crate::connections::Phase;
+use crate::connections::{Kept, Life, Phase};
 use crate::dictionary::Dictionaries;
 use crate::identity::{Identities, Table};
 use crate::writer::{Entry, Written};
@@ -32,6 +32,7 @@ pub(crate) struct Rows {
     pub(crate) live: Live,
     /// Event time of the last flush.
     flushed: Time,
+    held: Vec<Held>,
     undo: Vec<Undo>,
 }
 
@@ -46,9 +47,37 @@ pub(crate) struct Live {
 /// An open conversation.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
-    pub(crate) row: i64,
+    place: Place,
     /// The newest state that is not written yet.
     pending: Option<(Time, Arc<Conversation>)>,
+}
+
+impl Open {
+    /// Its row; 0 before the batch that opens it is over.
+    pub(crate) const fn row(&self) -> i64 {
+        match &self.place {
+            Place::Held(_) => 0,
+            Place::Kept(kept) => kept.row,
+        }
+    }
+}
+
+/// Where an open conversation is.
+#[derive(Clone, Debug)]
+enum Place {
+    /// Among what this batch opened.
+    Held(usize),
+    /// In the table.
+    Kept(Kept),
+}
+
+/// A conversation that this batch opened. It is inserted at the end of the batch, with what came of it until then: what
+/// closes at once takes one row, once; and rows that are told late are put in order.
+#[derive(Debug)]
+struct Held {
+    id: u64,
+    opened: (Time, Arc<Conversation>),
+    last: Option<(Phase, Time, Arc<Conversation>)>,
 }
 
 /// What a failed batch goes back to.
@@ -77,6 +106,7 @@ impl Rows {
             identities: Identities::default(),
             live: Live::default(),
             flushed: now,
+            held: Vec::new(),
             undo: Vec::new(),
         }
     }
@@ -100,6 +130,7 @@ impl Rows {
                 }
             }
         }
+        self.settle(connection, &mut written)?;
         let newest = batch.iter().rev().find_map(|entry| match entry {
             Entry::Event(event) => Some(event.time),
             _ => None,
@@ -115,6 +146,7 @@ impl Rows {
     /// The state that [`Rows::undo`] goes back to.
     pub(crate) fn begin(&mut self) -> Before {
         self.undo.clear();
+        self.held.clear();
         Before {
             run: self.run,
             identities: self.identities.clone(),
@@ -128,6 +160,7 @@ impl Rows {
         self.identities = before.identities;
         self.flushed = before.flushed;
         self.dictionaries.forget();
+        self.held.clear();
         while let Some(step) = self.undo.pop() {
             match step {
                 Undo::Connection(id, before) => restore(&mut self.live.connections, id, before),
@@ -145,19 +178,15 @@ impl Rows {
         written: &mut Written,
     ) -> Result<(), StoreError> {
         for (id, open) in &mut self.live.connections {
-            let Some((time, conversation)) = &open.pending else {
+            let (Some((time, it)), Place::Kept(kept)) = (&open.pending, &open.place) else {
                 continue;
             };
-            connections::update(
-                connection,
-                &mut self.dictionaries,
-                open.row,
-                Phase::Updated,
-                *time,
-                conversation,
-            )?;
-            self.undo.push(Undo::Connection(*id, Some(open.clone())));
-            open.pending = None;
+            let mut kept = kept.clone();
+            let last = (Phase::Updated, *time);
+            connections::update(connection, &mut self.dictionaries, self.run, &mut kept, last, it)?;
+            let place = Place::Kept(kept);
+            let before = std::mem::replace(open, Open { place, pending: None });
+            self.undo.push(Undo::Connection(*id, Some(before)));
             written.rows += 1;
         }
         connection
@@ -183,8 +212,7 @@ impl Rows {
         match &event.fact {
             Fact::ConnectionOpened(it) => {
                 if self.live.connections.len() < LIVE {
-                    self.open(connection, time, it)?;
-                    written.rows += 1;
+                    self.open(time, it, None);
                 }
             }
             Fact::ConnectionUpdated(it) => {
@@ -194,21 +222,33 @@ impl Rows {
                         written.folded += 1;
                     }
                 } else if self.live.connections.len() < LIVE {
-                    let row = self.open(connection, it.started.min(time), it)?;
-                    self.change(connection, row, Phase::Updated, time, it)?;
-                    written.rows += 1;
+                    let last = (Phase::Updated, time, it.clone());
+                    self.open(it.started.min(time), it, Some(last));
                 }
             }
             Fact::ConnectionClosed(it) => {
                 let open = self.live.connections.remove(&it.id);
-                self.undo.push(Undo::Connection(it.id, open.clone()));
                 written.folded += u64::from(open.as_ref().is_some_and(|open| open.pending.is_some()));
-                let row = match open {
-                    Some(open) => open.row,
-                    None => self.insert(connection, it.started.min(time), it)?,
-                };
-                self.change(connection, row, Phase::Closed, time, it)?;
-                written.rows += 1;
+                let last = (Phase::Closed, time, it.clone());
+                match open.as_ref().map(|open| &open.place) {
+                    Some(Place::Held(index)) => {
+                        let index = *index;
+                        if let Some(held) = self.held.get_mut(index) {
+                            held.last = Some(last);
+                        }
+                    }
+                    Some(Place::Kept(kept)) => {
+                        let kept = kept.clone();
+                        self.close(connection, kept, time, it)?;
+                        written.rows += 1;
+                    }
+                    None => self.held.push(Held {
+                        id: it.id,
+                        opened: (it.started.min(time), it.clone()),
+                        last: Some(last),
+                    }),
+                }
+                self.undo.push(Undo::Connection(it.id, open));
             }
             Fact::ProcessStarted(it) => self.process(connection, time, 0, it)?,
             Fact::ProcessUpdated(it) => self.process(connection, time, 1, it)?,
@@ -232,32 +272,60 @@ impl Rows {
         Ok(())
     }
 
-    fn insert(&mut self, connection: &Connection, time: Time, it: &Conversation) -> Result<i64, StoreError> {
-        let id = self.identities.next(connection, Table::Connection, time)?;
-        connections::insert(connection, &mut self.dictionaries, self.run, id, time, it)?;
-        Ok(id.0)
-    }
-
-    /// Inserts a conversation and remembers it as open.
-    fn open(&mut self, connection: &Connection, time: Time, it: &Conversation) -> Result<i64, StoreError> {
-        let row = self.insert(connection, time, it)?;
-        let before = self.live.connections.insert(it.id, Open { row, pending: None });
+    /// Holds a conversation until the end of the batch, and remembers it as open.
+    fn open(&mut self, time: Time, it: &Arc<Conversation>, last: Option<(Phase, Time, Arc<Conversation>)>) {
+        let open = Open {
+            place: Place::Held(self.held.len()),
+            pending: None,
+        };
+        self.held.push(Held {
+            id: it.id,
+            opened: (time, it.clone()),
+            last,
+        });
+        let before = self.live.connections.insert(it.id, open);
         self.undo.push(Undo::Connection(it.id, before));
-        Ok(row)
     }
 
-    fn change(
+    /// Inserts what this batch opened, in the order of time.
+    fn settle(&mut self, connection: &Connection, written: &mut Written) -> Result<(), StoreError> {
+        let held = std::mem::take(&mut self.held);
+        let mut order: Vec<_> = (0..held.len()).collect();
+        order.sort_by_key(|index| held[*index].opened.0);
+        for index in order {
+            let Held { id, opened, last } = &held[index];
+            let (row, _) = self.identities.next(connection, Table::Connection, opened.0)?;
+            let life = Life {
+                opened: (opened.0, &opened.1),
+                last: last.as_ref().map(|(phase, time, it)| (*phase, *time, &**it)),
+            };
+            let kept = connections::insert(connection, &mut self.dictionaries, self.run, row, life)?;
+            written.rows += 1;
+            if let Some(open) = self.live.connections.get_mut(id)
+                && matches!(open.place, Place::Held(place) if place == index)
+            {
+                // What a failed batch opened is taken back anyway.
+                open.place = Place::Kept(kept);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(
         &mut self,
         connection: &Connection,
-        row: i64,
-        phase: Phase,
+        mut kept: Kept,
         time: Time,
-        it: &Conversation,
+        it: &Arc<Conversation>,
     ) -> Result<(), StoreError> {
-        if !connections::update(connection, &mut self.dictionaries, row, phase, time, it)? {
+        let last = (Phase::Closed, time);
+        if !connections::update(connection, &mut self.dictionaries, self.run, &mut kept, last, it)? {
             // The row is gone (only a hand on the database does that): keep what is known in a new one.
-            let row = self.insert(connection, it.started.min(time), it)?;
-            connections::update(connection, &mut self.dictionaries, row, phase, time, it)?;
+            self.held.push(Held {
+                id: it.id,
+                opened: (it.started.min(time), it.clone()),
+                last: Some((Phase::Closed, time, it.clone())),
+            });
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use atalaya_model::fields::Kind;
 use atalaya_model::filter::Expression;
-use atalaya_model::{Endpoint, Outcome, ProcessKey, ProcessUse, Text, Time, Transport, Usage};
+use atalaya_model::{Endpoint, Outcome, ProcessKey, ProcessUse, Span, Text, Time, Transport, Usage};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
@@ -13,7 +13,7 @@ use crate::codes::{self, counter, uncounter};
 use crate::dictionary::from_raw;
 use crate::filter::Condition;
 use crate::load::Loader;
-use crate::{Reader, StoreError, identity};
+use crate::{Reader, StoreError, connections, identity};
 
 /// Which uses of the network are counted.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Reader {
     pub fn uses(&self, query: &UseQuery) -> Result<Vec<ProcessUse>, StoreError> {
         let connection = self.connection();
         let mut found = HashMap::new();
-        connections(connection, query, &mut found)?;
+        conversations(connection, query, &mut found)?;
         listeners(connection, query, &mut found)?;
         if query.idle {
             idle(connection, query, &mut found)?;
@@ -75,26 +75,43 @@ impl Reader {
     }
 }
 
-/// Is the row `c` still open: not closed, and its run goes on?
-const OPEN: &str = "(c.phase < 2 AND c.run = (SELECT max(id) FROM run) \
-    AND (SELECT ended FROM run WHERE id = c.run) IS NULL)";
+/// Is a row still open: not closed, and its run goes on? `phased` is the table that says so.
+fn open(phased: &str) -> String {
+    format!(
+        "({phased}.phase < 2 AND {phased}.run = (SELECT max(id) FROM run) \
+         AND (SELECT ended FROM run WHERE id = {phased}.run) IS NULL)"
+    )
+}
 
-/// The rows of a table that lived within the range and match: `FROM` and `WHERE`, with their parameters.
-fn chosen(
-    connection: &Connection,
-    query: &UseQuery,
-    kind: Kind,
-    table: &str,
-) -> Result<(String, Vec<Sql>), StoreError> {
-    let mut sql = format!(
-        "FROM {table} c JOIN process p ON p.id = iif(c.phase, c.last_process, c.process) \
-         WHERE c.id < {} AND (c.id >= {} OR c.changed >= {})",
-        identity::first(query.range.end),
-        identity::first(query.range.start),
-        query.range.start.0,
-    );
+/// Which rows lived within the range: `FROM` and `WHERE`.
+fn lived(kind: Kind, range: &Range<Time>) -> String {
+    let (start, end) = (identity::first(range.start), identity::first(range.end));
+    if kind == Kind::Connection {
+        let changed = identity::changed_sql("c");
+        let hour = identity::first(range.start.after(Span(-connections::LONG)));
+        format!(
+            "FROM connection c JOIN shape h ON h.id = c.shape JOIN process p ON p.id = c.process \
+             WHERE c.id < {end} AND (c.id >= {start} OR (c.id >= {hour} AND {changed} >= {time}) \
+             OR c.id IN (SELECT c.id FROM connection c WHERE {LONG} AND {changed} >= {time}))",
+            time = range.start.0,
+            LONG = connections::LONG_SQL,
+        )
+    } else {
+        // A listener may live for weeks without a change.
+        format!(
+            "FROM listener c JOIN ip s ON s.id = c.ip JOIN process p ON p.id = iif(c.phase, c.last_process, c.process) \
+             WHERE c.id < {end} AND (c.id >= {start} OR c.changed IS NULL OR c.changed >= {})",
+            range.start.0
+        )
+    }
+}
+
+/// The rows that lived within the range and match: `FROM` and `WHERE`, with their parameters.
+fn chosen(connection: &Connection, query: &UseQuery, kind: Kind) -> Result<(String, Vec<Sql>), StoreError> {
+    let mut sql = lived(kind, &query.range);
     if query.ended_only {
-        sql.push_str(&format!(" AND NOT {OPEN}"));
+        let phased = if kind == Kind::Connection { "h" } else { "c" };
+        sql.push_str(&format!(" AND NOT {}", open(phased)));
     }
     if query.filter == Expression::All {
         return Ok((sql, Vec::new()));
@@ -117,29 +134,25 @@ fn identity_of(row: &Row<'_>) -> rusqlite::Result<Identity> {
     Ok((row.get(0)?, key))
 }
 
-fn connections(
+fn conversations(
     connection: &Connection,
     query: &UseQuery,
     found: &mut HashMap<Identity, Usage>,
 ) -> Result<(), StoreError> {
-    let (chosen, parameters) = chosen(connection, query, Kind::Connection, "connection")?;
-    let opened = identity::time_sql("c");
-    let now = |column: &str| format!("iif(c.phase, c.last_{column}, c.{column})");
+    let (chosen, parameters) = chosen(connection, query, Kind::Connection)?;
+    let base = identity::base_sql("c");
     let failures: Vec<_> = Outcome::ALL
         .iter()
         .filter(|outcome| outcome.is_failure())
-        .filter_map(|outcome| codes::encode_outcome(*outcome))
-        .map(|code| code.to_string())
+        .map(|outcome| codes::encode(codes::OUTCOME, outcome).to_string())
         .collect();
     let sql = format!(
-        "SELECT p.boot, p.pid, p.start, sum({OPEN}), count(*), sum(coalesce({} IN ({}), 0)), total({}), total({}), \
-         count({}), min({opened} + c.started), max(coalesce(c.changed, {opened})) AS last \
+        "SELECT p.boot, p.pid, p.start, sum({}), count(*), sum(h.outcome IN ({})), total(c.sent_bytes), \
+         total(c.received_bytes), count(c.sent_bytes), min({base} + c.started), \
+         max({base} + coalesce(c.span, 0)) AS last \
          {chosen} GROUP BY 1, 2, 3 ORDER BY last DESC LIMIT {LIMIT}",
-        now("outcome"),
+        open("h"),
         failures.join(", "),
-        now("sent_bytes"),
-        now("received_bytes"),
-        now("sent_bytes"),
     );
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query(params_from_iter(parameters))?;
@@ -163,11 +176,8 @@ fn listeners(
     query: &UseQuery,
     found: &mut HashMap<Identity, Usage>,
 ) -> Result<(), StoreError> {
-    let (chosen, parameters) = chosen(connection, query, Kind::Listener, "listener")?;
+    let (chosen, parameters) = chosen(connection, query, Kind::Listener)?;
     let appeared = identity::time_sql("c");
-    let chosen = chosen.replacen("JOIN process p", "JOIN ip s ON s.id = c.ip JOIN process p", 1);
-    // A listener may live for weeks without a change.
-    let chosen = chosen.replacen("c.changed >=", "c.changed IS NULL OR c.changed >=", 1);
     let sql = format!(
         "SELECT p.boot, p.pid, p.start, c.transport, s.raw, c.port, {appeared} + c.started, \
          coalesce(c.changed, {appeared}) {chosen} ORDER BY c.id DESC LIMIT {LIMIT}"

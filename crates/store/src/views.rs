@@ -1,19 +1,58 @@
 //! The views that people ask: one for each kind of record, with exactly the fields of `model::fields` as columns.
 //!
 //! They are made from the list of codes, so a writer makes them anew whenever this program's text of them differs from
-//! the database's. Helper columns: `id`, `<address>_raw` (4 or 16 bytes, comparable with BETWEEN), `live`; for alerts
+//! the database's. Other programs see no Community ID; our own connections lay a view of the same name over the kept one,
+//! which computes it. Helper columns: `id`, `<address>_raw` (4 or 16 bytes, comparable with BETWEEN), `live`; for alerts
 //! `count`, `last_time`, `acknowledged`, `verdict`.
 
+use std::sync::LazyLock;
+
+use atalaya_model::community_id::community_id;
 use atalaya_model::fields::Kind;
 use atalaya_model::process::{Digest, Unread};
-use atalaya_model::{Certainty, Direction, Evidence, NameSource, Outcome, Scope, SocketState};
+use atalaya_model::{
+    Certainty, Direction, Endpoint, Evidence, NameSource, Outcome, Scope, SocketState, Transport,
+};
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::dictionary::from_raw;
 use crate::{StoreError, codes, identity};
 
 /// The statements that make every view.
 pub(crate) fn all() -> String {
-    [connections(), listeners(), processes(), alerts(), gaps()].join(";\n")
+    let connections = format!("CREATE VIEW connections AS {}", connections("NULL"));
+    [connections, listeners(), processes(), alerts(), gaps()].join(";\n")
+}
+
+/// Lays the view with what only this program computes over the kept one, for this connection.
+pub(crate) fn lay_over(connection: &Connection) -> Result<(), StoreError> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let community_id = "community_id_of(h.transport, s.raw, iif(h.side, c.remote_port, c.local_port) & 65535, \
+            d.raw, iif(h.side, c.local_port, c.remote_port) & 65535)";
+        format!("CREATE TEMP VIEW connections AS {}", connections(community_id))
+    });
+    connection.create_scalar_function(
+        "community_id_of",
+        5,
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS,
+        |context| {
+            let end = |ip: usize, port: usize| {
+                let ip = context
+                    .get_raw(ip)
+                    .as_blob()
+                    .ok()
+                    .and_then(|raw| from_raw(raw).ok())?;
+                let port = context.get::<u16>(port).ok()?;
+                Some(Endpoint { ip, port })
+            };
+            let transport = Transport::from_number(context.get(0)?);
+            let ends = end(1, 2).zip(end(3, 4));
+            Ok(ends.map(|(source, destination)| community_id(transport, source, destination)))
+        },
+    )?;
+    connection.execute_batch(&SQL)?;
+    Ok(())
 }
 
 /// The statements that made the views of this database; empty where there are none.
@@ -100,24 +139,6 @@ fn process() -> String {
 const PROCESS_JOINS: &str =
     "LEFT JOIN executable x ON x.id = p.executable LEFT JOIN lineage l ON l.id = p.lineage";
 
-/// Base64 of a 20-byte digest in plain SQL, so that the view needs no function of this program.
-fn community(blob: &str) -> String {
-    const ALPHABET: &str = "'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'";
-    let digit = |place: usize| format!("instr('123456789ABCDEF', substr(hex({blob}), {place}, 1))");
-    let mut sql = String::from("'1:'");
-    for place in (1..39).step_by(3) {
-        let (a, b, c) = (digit(place), digit(place + 1), digit(place + 2));
-        sql.push_str(&format!(
-            " || substr({ALPHABET}, {a} * 4 + {b} / 4 + 1, 1) || substr({ALPHABET}, ({b} & 3) * 16 + {c} + 1, 1)"
-        ));
-    }
-    sql.push_str(&format!(
-        " || substr({ALPHABET}, {} * 4 + 1, 1) || '='",
-        digit(40)
-    ));
-    sql
-}
-
 /// What packets told: `w`.
 fn wire() -> String {
     let columns: Vec<_> = atalaya_model::fields::of_wire()
@@ -126,46 +147,56 @@ fn wire() -> String {
     columns.join(", ")
 }
 
-fn connections() -> String {
-    let opened = identity::time_sql("c");
-    let now = |column: &str| format!("iif(c.phase, c.last_{column}, c.{column})");
-    let (sent, received) = (now("sent_bytes"), now("received_bytes"));
-    let (packets_out, packets_in) = (now("sent_packets"), now("received_packets"));
-    let end = "c.changed + c.ended";
+/// The view of conversations. SQL alone cannot make a Community ID: `community_id` is how to.
+fn connections(community_id: &str) -> String {
+    let base = identity::base_sql("c");
+    // A blob says only what was counted when it opened.
+    let extra = |name: &str| format!("iif(typeof(c.extra) = 'text', c.extra ->> '{name}', NULL)");
+    let changed = format!("({base} + coalesce(c.span, {}, 0))", extra("late"));
+    let ended = extra("ended");
+    let end = format!(
+        "CASE WHEN {ended} IS NOT NULL THEN {changed} + {ended} WHEN h.phase = 2 AND {} IS NULL THEN {changed} END",
+        extra("endless")
+    );
+    let port = |column: &str| format!("c.{column} & 65535");
     format!(
-        "CREATE VIEW connections AS SELECT c.id AS id, \
-         c.phase < 2 AND c.run = (SELECT max(id) FROM run) \
-         AND (SELECT ended FROM run WHERE id = c.run) IS NULL AS live, \
-         {opened} + c.started AS start_time, {end} AS end_time, \
-         coalesce({end}, iif(c.phase, c.changed + c.last_seen, {opened} + c.seen)) - ({opened} + c.started) AS duration, \
+        "SELECT c.id AS id, h.phase < 2 AND h.run = (SELECT max(id) FROM run) \
+         AND (SELECT ended FROM run WHERE id = h.run) IS NULL AS live, \
+         {base} + c.started AS start_time, {end} AS end_time, \
+         coalesce({end}, {changed} + coalesce({seen}, 0)) - ({base} + c.started) AS duration, \
          {transport} AS transport, iif(length(s.raw) = 4, 'ipv4', 'ipv6') AS network_type, \
          {direction} AS direction, {scope} AS scope, {state} AS state, {service} AS service, \
-         {community} AS community_id, c.network_namespace AS network_namespace, {sent} + {received} AS bytes, \
-         s.address AS source_ip, s.raw AS source_ip_raw, c.source_port AS source_port, \
-         iif(c.side, {received}, {sent}) AS source_bytes, iif(c.side, {packets_in}, {packets_out}) AS source_packets, \
-         d.address AS destination_ip, d.raw AS destination_ip_raw, c.destination_port AS destination_port, \
-         {name} AS destination_domain, iif(c.side, {sent}, {received}) AS destination_bytes, \
-         iif(c.side, {packets_out}, {packets_in}) AS destination_packets, \
-         nullif({round_trip}, 0) AS round_trip, {retransmits} AS retransmits, \
-         iif(c.side, 'destination', 'source') AS side, {outcome} AS outcome, {name_source} AS name_source, nullif(c.cookie, 0) AS cookie, \
-         c.started_before AS started_before, c.user_id AS socket_user_id, {attribution}, {wire}, {process} \
-         FROM connection c JOIN ip s ON s.id = c.source_ip JOIN ip d ON d.id = c.destination_ip \
-         LEFT JOIN process p ON p.id = {process_id} {PROCESS_JOINS} LEFT JOIN wire w ON w.connection = c.id",
+         {community_id} AS community_id, h.network_namespace AS network_namespace, \
+         c.sent_bytes + c.received_bytes AS bytes, \
+         s.address AS source_ip, s.raw AS source_ip_raw, iif(h.side, {remote_port}, {local_port}) AS source_port, \
+         iif(h.side, c.received_bytes, c.sent_bytes) AS source_bytes, \
+         iif(h.side, c.received_packets, c.sent_packets) AS source_packets, \
+         d.address AS destination_ip, d.raw AS destination_ip_raw, \
+         iif(h.side, {local_port}, {remote_port}) AS destination_port, {name} AS destination_domain, \
+         iif(h.side, c.sent_bytes, c.received_bytes) AS destination_bytes, \
+         iif(h.side, c.sent_packets, c.received_packets) AS destination_packets, \
+         nullif(c.round_trip, 0) AS round_trip, c.retransmits AS retransmits, \
+         iif(h.side, 'destination', 'source') AS side, \
+         iif(h.outcome, {outcome}, NULL) AS outcome, {name_source} AS name_source, nullif(c.cookie, 0) AS cookie, \
+         h.started_before AS started_before, nullif(h.user_id, -1) AS socket_user_id, {attribution}, {wire}, {process} \
+         FROM connection c JOIN shape h ON h.id = c.shape \
+         JOIN ip s ON s.id = iif(h.side, c.remote_ip, c.local_ip) \
+         JOIN ip d ON d.id = iif(h.side, c.local_ip, c.remote_ip) \
+         LEFT JOIN process p ON p.id = c.process {PROCESS_JOINS} LEFT JOIN wire w ON w.connection = c.id",
+        seen = extra("seen"),
+        local_port = port("local_port"),
+        remote_port = port("remote_port"),
         wire = wire(),
-        transport = transport("c.transport"),
-        direction = codes::names("c.direction", codes::DIRECTION, Direction::name),
-        scope = codes::names("c.scope", codes::SCOPE, Scope::name),
-        state = codes::names(&now("state"), codes::STATE, SocketState::name),
-        service = text("c.service"),
+        transport = transport("h.transport"),
+        direction = codes::names("h.direction", codes::DIRECTION, Direction::name),
+        scope = codes::names("h.scope", codes::SCOPE, Scope::name),
+        state = codes::names("h.state", codes::STATE, SocketState::name),
+        service = text("h.service"),
         name = text("c.name"),
-        outcome = codes::names(&now("outcome"), codes::OUTCOME, Outcome::name),
-        name_source = codes::names("c.name_source", codes::NAME_SOURCE, NameSource::name),
-        community = community("c.community"),
-        round_trip = now("round_trip"),
-        retransmits = now("retransmits"),
-        attribution = attribution(&now("attribution")),
+        outcome = codes::names("h.outcome", codes::OUTCOME, Outcome::name),
+        name_source = codes::names("h.name_source", codes::NAME_SOURCE, NameSource::name),
+        attribution = attribution("h.attribution"),
         process = process(),
-        process_id = now("process"),
     )
 }
 

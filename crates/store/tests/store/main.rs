@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod earlier;
+#[cfg(test)]
 mod filter;
 #[cfg(test)]
 mod full;

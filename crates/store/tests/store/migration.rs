@@ -87,17 +87,13 @@ fn version_1(path: &Path) {
     assert_eq!(mode, "wal");
 }
 
-/// The version of a database, and whether it has the columns of version 2: both or neither.
+/// The version of a database, and whether it has the columns and tables of that version: all or none.
 fn version(path: &Path) -> i64 {
     let database = Database::open(path).unwrap();
     let version = database
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    for (table, column) in [
-        ("connection", "outcome"),
-        ("process", "exit_code"),
-        ("alert", "standard_socket"),
-    ] {
+    for (table, column) in [("process", "exit_code"), ("alert", "standard_socket")] {
         let has: bool = database
             .query_row(
                 "SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2",
@@ -107,6 +103,10 @@ fn version(path: &Path) -> i64 {
             .unwrap();
         assert_eq!(has, version >= 2, "{table}.{column} in version {version}");
     }
+    let tables: Vec<bool> = ["wire", "shape", "connection_3"]
+        .map(|table| database.table_exists(None, table).unwrap())
+        .into();
+    assert_eq!(tables, [version >= 3, version >= 4, false], "version {version}");
     let check: String = database
         .pragma_query_value(None, "integrity_check", |row| row.get(0))
         .unwrap();

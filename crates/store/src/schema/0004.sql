@@ -1,0 +1,159 @@
+-- Schema 4: conversations in narrow rows, and sums over them that are kept from then on.
+
+-- What repeats over conversations. -1 stands for what is unset; 0 for no service. `phase`: 0 opened, 1 updated,
+-- 2 closed. `opening_…` is how it was when it opened, the rest how it was last.
+-- opening_traffic: 0 nobody counted, 1 nothing yet, 2 as last, 3 in `extra`. opening_seen: 0 at the opening, 1 as last,
+-- 2 in `extra`. opening_process: 0 as last, 1 unknown, 2 in `extra`.
+CREATE TABLE shape (
+    id INTEGER PRIMARY KEY,
+    day INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    transport INTEGER NOT NULL,
+    side INTEGER NOT NULL,
+    direction INTEGER NOT NULL,
+    scope INTEGER NOT NULL,
+    network_namespace INTEGER NOT NULL,
+    user_id INTEGER NOT NULL,
+    cgroup_id INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    started_before INTEGER NOT NULL,
+    name_source INTEGER NOT NULL,
+    phase INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    opening_state INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    opening_outcome INTEGER NOT NULL,
+    attribution INTEGER NOT NULL,
+    opening_attribution INTEGER NOT NULL,
+    opening_traffic INTEGER NOT NULL,
+    opening_seen INTEGER NOT NULL,
+    opening_process INTEGER NOT NULL,
+    UNIQUE (run, transport, side, direction, scope, network_namespace, user_id, cgroup_id, service, started_before,
+        name_source, phase, state, opening_state, outcome, opening_outcome, attribution, opening_attribution,
+        opening_traffic, opening_seen, opening_process)
+) STRICT;
+
+-- The old rows stay under this name until all of them have moved.
+DROP TRIGGER wire_goes_with_its_connection;
+DROP INDEX connection_changed;
+ALTER TABLE connection RENAME TO connection_3;
+
+-- A conversation, from the observed socket: `local` is that socket, `remote` whom it talks to. Ports are signed 16-bit
+-- numbers (`& 65535`): a byte less for most. `started` (when it began) and `span` (the last event of it; NULL where
+-- nothing happened since it opened) count in microseconds from the time in the id. Counters are NULL where nobody
+-- counted. `extra` is NULL for what is ordinary: a blob tells what was counted when it opened, or keeps room for the
+-- row to grow; a JSON object tells whatever else is odd.
+CREATE TABLE connection (
+    id INTEGER PRIMARY KEY,
+    shape INTEGER NOT NULL,
+    process INTEGER,
+    local_ip INTEGER NOT NULL,
+    local_port INTEGER NOT NULL,
+    remote_ip INTEGER NOT NULL,
+    remote_port INTEGER NOT NULL,
+    name INTEGER,
+    started INTEGER NOT NULL,
+    span INTEGER,
+    sent_bytes INTEGER,
+    received_bytes INTEGER,
+    sent_packets INTEGER,
+    received_packets INTEGER,
+    round_trip INTEGER,
+    retransmits INTEGER,
+    cookie INTEGER NOT NULL,
+    extra ANY
+) STRICT;
+
+INSERT INTO shape (day, run, transport, side, direction, scope, network_namespace, user_id, cgroup_id, service,
+    started_before, name_source, phase, state, opening_state, outcome, opening_outcome, attribution,
+    opening_attribution, opening_traffic, opening_seen, opening_process)
+SELECT DISTINCT
+    (SELECT coalesce(max(day), 0) FROM ip), run, transport, side, direction, scope, network_namespace,
+    ifnull(user_id, -1), ifnull(cgroup_id, -1), ifnull(service, 0), started_before, ifnull(name_source, -1), phase,
+    iif(phase, last_state, state), state, ifnull(iif(phase, last_outcome, outcome), 0), ifnull(outcome, 0),
+    iif(phase, last_attribution, attribution), attribution,
+    CASE
+        WHEN phase = 0 THEN 2
+        WHEN sent_bytes IS NULL THEN 0
+        WHEN (sent_bytes, received_bytes, sent_packets, received_packets, round_trip, retransmits)
+            = (0, 0, 0, 0, 0, 0) THEN 1
+        WHEN (sent_bytes, received_bytes, sent_packets, received_packets, round_trip, retransmits)
+            IS (last_sent_bytes, last_received_bytes, last_sent_packets, last_received_packets, last_round_trip,
+                last_retransmits) THEN 2
+        ELSE 3
+    END,
+    CASE
+        WHEN phase = 0 THEN 1
+        WHEN seen = 0 THEN 0
+        WHEN (id >> 20) * 1000 + ((id >> 10) & 1023) + late + seen = changed + last_seen THEN 1
+        ELSE 2
+    END,
+    CASE WHEN phase = 0 OR process IS last_process THEN 0 WHEN process IS NULL THEN 1 ELSE 2 END
+FROM connection_3;
+
+INSERT INTO connection (id, shape, process, local_ip, local_port, remote_ip, remote_port, name, started, span,
+    sent_bytes, received_bytes, sent_packets, received_packets, round_trip, retransmits, cookie, extra)
+SELECT
+    c.id, s.id, iif(c.phase, c.last_process, c.process),
+    iif(c.side, c.destination_ip, c.source_ip),
+    ((iif(c.side, c.destination_port, c.source_port) + 32768) & 65535) - 32768,
+    iif(c.side, c.source_ip, c.destination_ip),
+    ((iif(c.side, c.source_port, c.destination_port) + 32768) & 65535) - 32768,
+    c.name, c.late + c.started,
+    iif(c.phase, c.changed - ((c.id >> 20) * 1000 + ((c.id >> 10) & 1023)), NULL),
+    iif(c.phase, c.last_sent_bytes, c.sent_bytes), iif(c.phase, c.last_received_bytes, c.received_bytes),
+    iif(c.phase, c.last_sent_packets, c.sent_packets), iif(c.phase, c.last_received_packets, c.received_packets),
+    iif(c.phase, c.last_round_trip, c.round_trip), iif(c.phase, c.last_retransmits, c.retransmits), c.cookie,
+    nullif(json_patch('{}', json_object(
+        'late', nullif(c.late, 0),
+        'seen', nullif(iif(c.phase, c.last_seen, c.seen), 0),
+        'ended', iif(c.phase = 2, nullif(c.ended, 0), iif(c.phase = 1, c.ended, NULL)),
+        'endless', iif(c.phase = 2 AND c.ended IS NULL, 1, NULL),
+        'opening_traffic', iif(s.opening_traffic = 3, json_array(c.sent_bytes, c.received_bytes, c.sent_packets,
+            c.received_packets, c.round_trip, c.retransmits), NULL),
+        'opening_seen', iif(s.opening_seen = 2, c.seen, NULL),
+        'opening_process', iif(s.opening_process = 2, c.process, NULL),
+        'shared_with', nullif(hex(iif(c.phase, c.last_shared_with, c.shared_with)), ''),
+        'opening_shared_with', iif(c.phase AND c.shared_with IS NOT c.last_shared_with, hex(c.shared_with), NULL)
+    )), '{}')
+FROM connection_3 c JOIN shape s ON s.run = c.run AND s.transport = c.transport AND s.side = c.side
+    AND s.direction = c.direction AND s.scope = c.scope AND s.network_namespace = c.network_namespace
+    AND s.user_id = ifnull(c.user_id, -1) AND s.cgroup_id = ifnull(c.cgroup_id, -1)
+    AND s.service = ifnull(c.service, 0) AND s.started_before = c.started_before
+    AND s.name_source = ifnull(c.name_source, -1) AND s.phase = c.phase
+    AND s.state = iif(c.phase, c.last_state, c.state) AND s.opening_state = c.state
+    AND s.outcome = ifnull(iif(c.phase, c.last_outcome, c.outcome), 0) AND s.opening_outcome = ifnull(c.outcome, 0)
+    AND s.attribution = iif(c.phase, c.last_attribution, c.attribution) AND s.opening_attribution = c.attribution
+    AND s.opening_traffic = CASE
+        WHEN c.phase = 0 THEN 2
+        WHEN c.sent_bytes IS NULL THEN 0
+        WHEN (c.sent_bytes, c.received_bytes, c.sent_packets, c.received_packets, c.round_trip, c.retransmits)
+            = (0, 0, 0, 0, 0, 0) THEN 1
+        WHEN (c.sent_bytes, c.received_bytes, c.sent_packets, c.received_packets, c.round_trip, c.retransmits)
+            IS (c.last_sent_bytes, c.last_received_bytes, c.last_sent_packets, c.last_received_packets,
+                c.last_round_trip, c.last_retransmits) THEN 2
+        ELSE 3
+    END
+    AND s.opening_seen = CASE
+        WHEN c.phase = 0 THEN 1
+        WHEN c.seen = 0 THEN 0
+        WHEN (c.id >> 20) * 1000 + ((c.id >> 10) & 1023) + c.late + c.seen = c.changed + c.last_seen THEN 1
+        ELSE 2
+    END
+    AND s.opening_process = CASE
+        WHEN c.phase = 0 OR c.process IS c.last_process THEN 0 WHEN c.process IS NULL THEN 1 ELSE 2
+    END
+ORDER BY c.id;
+
+DROP TABLE connection_3;
+
+-- One address's history. The other end is mostly this host: only where no process is known may it be a stranger.
+CREATE INDEX connection_remote ON connection (remote_ip);
+CREATE INDEX connection_local ON connection (local_ip) WHERE process IS NULL;
+-- What lived over an hour, or ended before it began (the clock was set): a range of time that begins in the middle.
+CREATE INDEX connection_long ON connection ((id >> 20) * 1000 + ((id >> 10) & 1023) + span)
+    WHERE span > 3600000000 OR span < 0;
+
+CREATE TRIGGER wire_goes_with_its_connection AFTER DELETE ON connection BEGIN
+    DELETE FROM wire WHERE connection = old.id;
+END;
