@@ -35,8 +35,10 @@ pub(crate) enum Phase {
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) row: i64,
+    /// Whose it is.
+    pub(crate) process: Option<i64>,
+    pub(crate) ends: Ends,
     opening: Opening,
-    ends: Ends,
 }
 
 /// How a conversation was when it opened, as far as that may change.
@@ -87,8 +89,9 @@ pub(crate) fn insert(
 ) -> Result<Kept, StoreError> {
     let (time, opened) = life.opened;
     let (_, changed, it) = life.last.unwrap_or((Phase::Updated, time, opened));
-    let kept = Kept {
+    let mut kept = Kept {
         row,
+        process: None,
         opening: Opening {
             time,
             seen: opened.seen,
@@ -101,6 +104,7 @@ pub(crate) fn insert(
     };
     let last = life.last.map(|(phase, time, _)| (phase, time));
     let values = values(connection, dictionaries, run, &kept, last, it)?;
+    kept.process = values.process;
     let ends = &kept.ends;
     let count = |get: fn(&Traffic) -> u64| values.traffic.as_ref().map(|traffic| counter(get(traffic)));
     connection
@@ -159,6 +163,7 @@ pub(crate) fn update(
         kept.ends = ends;
     }
     let values = values(connection, dictionaries, run, kept, Some((phase, time)), it)?;
+    kept.process = values.process;
     let count = |get: fn(&Traffic) -> u64| values.traffic.as_ref().map(|traffic| counter(get(traffic)));
     let changed = connection
         .prepare_cached(

@@ -29,6 +29,9 @@ struct Entry {
     day: i64,
 }
 
+/// What makes a program: path and script, and the name where no path is known.
+type Program = (Option<Text>, Option<Text>, Option<Text>);
+
 /// What one identity was seen as, oldest first.
 type Versions<T> = Vec<(T, Entry)>;
 
@@ -43,6 +46,9 @@ pub(crate) struct Dictionaries {
     lineages: HashMap<(Option<i64>, ProcessKey), Versions<Ancestor>>,
     processes: HashMap<ProcessKey, Versions<Arc<Process>>>,
     shapes: HashMap<Numbers, Entry>,
+    programs: HashMap<Program, i64>,
+    /// The program of each version of a process.
+    program_of: HashMap<i64, i64>,
 }
 
 /// The day of a time, since the epoch.
@@ -250,6 +256,57 @@ impl Dictionaries {
         make_room(&mut self.executables);
         self.executables.insert(identity, entry);
         Ok(Some(entry.id))
+    }
+
+    /// The number of the program that a process runs.
+    pub(crate) fn program(&mut self, connection: &Connection, process: &Process) -> Result<i64, StoreError> {
+        let path = process.executable.clone();
+        let name = path.is_none().then(|| process.name.clone());
+        let identity = (path, process.script.clone(), name);
+        if let Some(id) = self.programs.get(&identity) {
+            return Ok(*id);
+        }
+        let (path, script, name) = &identity;
+        let values = params![
+            path.as_deref(),
+            script.as_deref(),
+            name.as_deref(),
+            &*process.name
+        ];
+        let found = connection
+            .prepare_cached(
+                "SELECT id FROM program WHERE path IS ?1 AND script IS ?2 AND (?3 IS NULL OR name = ?4) AND id > 0",
+            )?
+            .query_row(values, |row| row.get(0))
+            .optional()?;
+        let id = match found {
+            Some(id) => id,
+            None => {
+                connection
+                    .prepare_cached("INSERT INTO program (path, script, name) VALUES (?1, ?2, ?3)")?
+                    .execute(params![path.as_deref(), script.as_deref(), &*process.name])?;
+                connection.last_insert_rowid()
+            }
+        };
+        make_room(&mut self.programs);
+        self.programs.insert(identity, id);
+        Ok(id)
+    }
+
+    /// The number of the program of a version of a process; 0 where that is unknown.
+    pub(crate) fn program_of(&mut self, connection: &Connection, process: i64) -> Result<i64, StoreError> {
+        if let Some(id) = self.program_of.get(&process) {
+            return Ok(*id);
+        }
+        let found: Option<i64> = connection
+            .prepare_cached("SELECT program FROM process WHERE id = ?1")?
+            .query_row([process], |row| row.get(0))
+            .optional()?
+            .flatten();
+        let id = found.unwrap_or(0);
+        make_room(&mut self.program_of);
+        self.program_of.insert(process, id);
+        Ok(id)
     }
 
     /// The number of the first node of a parent chain.

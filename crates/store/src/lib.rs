@@ -25,11 +25,15 @@ mod lock;
 mod losses;
 mod memory;
 mod open;
+mod panels;
 mod processes;
 mod reader;
+mod rebuild;
 mod retain;
+mod rollups;
 mod rows;
 mod shape;
+mod tally;
 mod uses;
 mod views;
 mod wire;
@@ -38,6 +42,10 @@ mod writer;
 pub use alerts::{Said, StoredAlert};
 pub use error::StoreError;
 pub use history::History;
+pub use panels::{
+    Address, AddressHistory, AddressTotal, Answer, Ask, MinuteTotal, PortTotal, ProcessTotal, Program,
+    ProgramTotal, Rare, Reach, RuleTotal, Searched, Total,
+};
 pub use reader::{AlertQuery, Executable, Reader, Run, Stored};
 pub use retain::{Retained, Retention};
 pub use uses::UseQuery;

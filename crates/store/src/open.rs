@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{StoreError, views};
+use crate::{StoreError, rebuild, views};
 
 /// `Ata1` in the header of every database of ours.
 const APPLICATION: i64 = 0x4174_6131;
@@ -201,6 +201,9 @@ fn migrate(connection: &mut Connection, version: i64) -> Result<(), StoreError> 
     views::drop_all(&transaction)?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
         transaction.execute_batch(migration)?;
+    }
+    if (1..4).contains(&version) {
+        rebuild::from_rows(&transaction)?;
     }
     transaction.execute_batch(&wanted)?;
     views::keep(&transaction, &wanted)?;

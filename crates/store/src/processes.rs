@@ -23,6 +23,7 @@ struct References {
     package_manager: Option<i64>,
     package_name: Option<i64>,
     package_version: Option<i64>,
+    program: i64,
 }
 
 fn refer(
@@ -44,6 +45,7 @@ fn refer(
         package_version: text(package.and_then(|package| package.version.as_ref()))?,
         executable: dictionaries.executable(connection, process, time)?,
         lineage: dictionaries.lineage(connection, &process.ancestors, time)?,
+        program: dictionaries.program(connection, process)?,
     })
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn renew(
             "UPDATE process SET executable = :executable, lineage = :lineage, user_name = :user_name, \
              cgroup = :cgroup, container_runtime = :container_runtime, container_id = :container_id, \
              unit = :unit, package_manager = :package_manager, package_name = :package_name, \
-             package_version = :package_version WHERE id = :id",
+             package_version = :package_version, program = :program WHERE id = :id",
         )?
         .execute(named_params! {
             ":id": id,
@@ -76,6 +78,7 @@ pub(crate) fn renew(
             ":package_manager": refer.package_manager,
             ":package_name": refer.package_name,
             ":package_version": refer.package_version,
+            ":program": refer.program,
         })?;
     Ok(())
 }
@@ -101,14 +104,14 @@ pub(crate) fn insert(
              command_line, command_line_hash, working_directory, script, user_id, user_name, parent_pid, \
              parent_start, lineage, cgroup, container_runtime, container_id, unit, network_namespace, flags, \
              package_manager, package_name, package_version, package_digest, unread, script_sha256, preload, \
-             exit_code) VALUES (:day, :boot, :pid, :start, 1, :started, \
+             exit_code, program) VALUES (:day, :boot, :pid, :start, 1, :started, \
              coalesce(:ended, (SELECT max(ended) FROM process WHERE pid = :pid AND start = :start AND \
              boot = :boot)), :name, :executable, :command_line, :command_line_hash, \
              :working_directory, :script, :user_id, :user_name, :parent_pid, :parent_start, :lineage, :cgroup, \
              :container_runtime, :container_id, :unit, :network_namespace, :flags, :package_manager, \
              :package_name, :package_version, :package_digest, :unread, :script_sha256, :preload, \
              coalesce(:exit_code, (SELECT max(exit_code) FROM process WHERE pid = :pid AND start = :start AND \
-             boot = :boot)))",
+             boot = :boot)), :program)",
         )?
         .execute(named_params! {
             ":day": day,
@@ -142,6 +145,7 @@ pub(crate) fn insert(
             ":script_sha256": process.script_sha256.as_deref(),
             ":preload": process.preload.as_deref(),
             ":exit_code": process.exit_code,
+            ":program": refer.program,
         })?;
     Ok(connection.last_insert_rowid())
 }

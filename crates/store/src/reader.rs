@@ -16,7 +16,7 @@ use crate::connections::{Moment, ROW};
 use crate::filter::Condition;
 use crate::history::History;
 use crate::load::Loader;
-use crate::{StoreError, alerts, codes, connections, listeners, losses, memory, open};
+use crate::{StoreError, alerts, codes, connections, listeners, losses, memory, open, rebuild};
 
 /// A read-only view of a database.
 #[derive(Debug)]
@@ -234,6 +234,15 @@ impl Reader {
             .query_row([path, sha256], |_| Ok(()))
             .optional()?;
         Ok(found.is_some())
+    }
+
+    /// Where the sums behind the panels are not what the rows say: a line for each difference, at most 100; none in a
+    /// sound database. Reads every conversation: seconds for millions of them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn wrong_sums(&self) -> Result<Vec<String>, StoreError> {
+        rebuild::differences(&self.connection)
     }
 
     /// The runs of watchers, newest first, at most `limit`.

@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use crate::connections::{Kept, Life, Phase};
 use crate::dictionary::Dictionaries;
 use crate::identity::{Identities, Table};
+use crate::tally::{Counted, Tally, Under};
 use crate::writer::{Entry, Written};
-use crate::{StoreError, alerts, connections, listeners, losses, memory, processes};
+use crate::{StoreError, alerts, connections, listeners, losses, memory, processes, rollups};
 
 /// Updates of open conversations are written, and the run is marked as alive, once in so long.
 const FLUSH: Span = Span::from_seconds(60);
@@ -33,6 +34,12 @@ pub(crate) struct Rows {
     /// Event time of the last flush.
     flushed: Time,
     held: Vec<Held>,
+    /// What is in the journal, but not in the sums.
+    tally: Tally,
+    /// What this batch adds.
+    fresh: Tally,
+    /// This batch wrote the sums.
+    rolled_up: bool,
     undo: Vec<Undo>,
 }
 
@@ -57,7 +64,7 @@ impl Open {
     pub(crate) const fn row(&self) -> i64 {
         match &self.place {
             Place::Held(_) => 0,
-            Place::Kept(kept) => kept.row,
+            Place::Kept(alive) => alive.kept.row,
         }
     }
 }
@@ -67,8 +74,15 @@ impl Open {
 enum Place {
     /// Among what this batch opened.
     Held(usize),
-    /// In the table.
-    Kept(Kept),
+    /// In the table, and in the sums.
+    Kept(Box<Alive>),
+}
+
+/// A conversation that lives, as it is in the table and in the sums.
+#[derive(Clone, Debug)]
+struct Alive {
+    kept: Kept,
+    counted: Counted,
 }
 
 /// A conversation that this batch opened. It is inserted at the end of the batch, with what came of it until then: what
@@ -92,13 +106,14 @@ pub(crate) struct Before {
 #[derive(Debug)]
 enum Undo {
     Connection(u64, Option<Open>),
+    Pending(u64, Option<(Time, Arc<Conversation>)>),
     Listener(u64, Option<i64>),
     Process(ProcessKey, Option<i64>),
 }
 
 impl Rows {
-    /// Nothing written yet.
-    pub(crate) fn new(boot: i64, version: Text, now: Time) -> Self {
+    /// Nothing written yet; what an earlier run left in the journal.
+    pub(crate) fn new(boot: i64, version: Text, now: Time, tally: Tally) -> Self {
         Self {
             run: 0,
             begun: (version, now),
@@ -107,6 +122,9 @@ impl Rows {
             live: Live::default(),
             flushed: now,
             held: Vec::new(),
+            tally,
+            fresh: Tally::default(),
+            rolled_up: false,
             undo: Vec::new(),
         }
     }
@@ -135,10 +153,12 @@ impl Rows {
             Entry::Event(event) => Some(event.time),
             _ => None,
         });
-        if let Some(now) = newest
-            && now.since(self.flushed).0.abs() >= FLUSH.0
-        {
-            self.flush(connection, now, &mut written)?;
+        let is_due = |now: &Time| {
+            now.since(self.flushed).0.abs() >= FLUSH.0 || self.tally.is_full() || self.fresh.is_full()
+        };
+        match newest.filter(is_due) {
+            Some(now) => self.flush(connection, now, &mut written)?,
+            None => rollups::note(connection, &self.fresh)?,
         }
         Ok(written)
     }
@@ -147,6 +167,12 @@ impl Rows {
     pub(crate) fn begin(&mut self) -> Before {
         self.undo.clear();
         self.held.clear();
+        let fresh = std::mem::take(&mut self.fresh);
+        if std::mem::take(&mut self.rolled_up) {
+            self.tally = Tally::default();
+        } else {
+            self.tally.merge(fresh);
+        }
         Before {
             run: self.run,
             identities: self.identities.clone(),
@@ -161,9 +187,16 @@ impl Rows {
         self.flushed = before.flushed;
         self.dictionaries.forget();
         self.held.clear();
+        self.fresh = Tally::default();
+        self.rolled_up = false;
         while let Some(step) = self.undo.pop() {
             match step {
                 Undo::Connection(id, before) => restore(&mut self.live.connections, id, before),
+                Undo::Pending(id, before) => {
+                    if let Some(open) = self.live.connections.get_mut(&id) {
+                        open.pending = before;
+                    }
+                }
                 Undo::Listener(id, before) => restore(&mut self.live.listeners, id, before),
                 Undo::Process(key, before) => restore(&mut self.live.processes, key, before),
             }
@@ -178,17 +211,29 @@ impl Rows {
         written: &mut Written,
     ) -> Result<(), StoreError> {
         for (id, open) in &mut self.live.connections {
-            let (Some((time, it)), Place::Kept(kept)) = (&open.pending, &open.place) else {
+            let (Some((time, it)), Place::Kept(alive)) = (&open.pending, &open.place) else {
                 continue;
             };
-            let mut kept = kept.clone();
+            let mut alive = alive.clone();
+            let Alive { kept, counted } = &mut *alive;
             let last = (Phase::Updated, *time);
-            connections::update(connection, &mut self.dictionaries, self.run, &mut kept, last, it)?;
-            let place = Place::Kept(kept);
+            connections::update(connection, &mut self.dictionaries, self.run, kept, last, it)?;
+            let under = under(connection, &mut self.dictionaries, kept, it)?;
+            let is_failure = it.outcome.is_failure();
+            self.fresh
+                .change(counted, *time, under, it.traffic.as_ref(), is_failure);
+            let place = Place::Kept(alive);
             let before = std::mem::replace(open, Open { place, pending: None });
             self.undo.push(Undo::Connection(*id, Some(before)));
             written.rows += 1;
         }
+        // A copy: should this transaction fail, all of it is still to be written.
+        let mut tally = self.tally.clone();
+        tally.merge(std::mem::take(&mut self.fresh));
+        if self.run > 0 || !tally.is_empty() {
+            rollups::write(connection, &tally, now)?;
+        }
+        self.rolled_up = true;
         connection
             .prepare_cached("UPDATE run SET seen = max(seen, ?2) WHERE id = ?1")?
             .execute([self.run, now.0])?;
@@ -217,10 +262,9 @@ impl Rows {
             }
             Fact::ConnectionUpdated(it) => {
                 if let Some(open) = self.live.connections.get_mut(&it.id) {
-                    self.undo.push(Undo::Connection(it.id, Some(open.clone())));
-                    if open.pending.replace((time, it.clone())).is_some() {
-                        written.folded += 1;
-                    }
+                    let before = open.pending.replace((time, it.clone()));
+                    written.folded += u64::from(before.is_some());
+                    self.undo.push(Undo::Pending(it.id, before));
                 } else if self.live.connections.len() < LIVE {
                     let last = (Phase::Updated, time, it.clone());
                     self.open(it.started.min(time), it, Some(last));
@@ -237,9 +281,9 @@ impl Rows {
                             held.last = Some(last);
                         }
                     }
-                    Some(Place::Kept(kept)) => {
-                        let kept = kept.clone();
-                        self.close(connection, kept, time, it)?;
+                    Some(Place::Kept(alive)) => {
+                        let alive = Alive::clone(alive);
+                        self.close(connection, alive, time, it)?;
                         written.rows += 1;
                     }
                     None => self.held.push(Held {
@@ -301,11 +345,19 @@ impl Rows {
             };
             let kept = connections::insert(connection, &mut self.dictionaries, self.run, row, life)?;
             written.rows += 1;
+            let it = last.as_ref().map_or(&opened.1, |(_, _, it)| it);
+            let under = under(connection, &mut self.dictionaries, &kept, it)?;
+            let mut counted = self.fresh.open(opened.0, under, &opened.1);
+            if let Some((_, time, it)) = last {
+                let is_failure = it.outcome.is_failure();
+                self.fresh
+                    .change(&mut counted, *time, under, it.traffic.as_ref(), is_failure);
+            }
             if let Some(open) = self.live.connections.get_mut(id)
                 && matches!(open.place, Place::Held(place) if place == index)
             {
                 // What a failed batch opened is taken back anyway.
-                open.place = Place::Kept(kept);
+                open.place = Place::Kept(Box::new(Alive { kept, counted }));
             }
         }
         Ok(())
@@ -314,19 +366,25 @@ impl Rows {
     fn close(
         &mut self,
         connection: &Connection,
-        mut kept: Kept,
+        mut alive: Alive,
         time: Time,
         it: &Arc<Conversation>,
     ) -> Result<(), StoreError> {
         let last = (Phase::Closed, time);
-        if !connections::update(connection, &mut self.dictionaries, self.run, &mut kept, last, it)? {
+        let Alive { kept, counted } = &mut alive;
+        if !connections::update(connection, &mut self.dictionaries, self.run, kept, last, it)? {
             // The row is gone (only a hand on the database does that): keep what is known in a new one.
             self.held.push(Held {
                 id: it.id,
                 opened: (it.started.min(time), it.clone()),
                 last: Some((Phase::Closed, time, it.clone())),
             });
+            return Ok(());
         }
+        let under = under(connection, &mut self.dictionaries, kept, it)?;
+        let is_failure = it.outcome.is_failure();
+        self.fresh
+            .change(counted, time, under, it.traffic.as_ref(), is_failure);
         Ok(())
     }
 
@@ -382,6 +440,26 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// Under whom a conversation counts.
+fn under(
+    connection: &Connection,
+    dictionaries: &mut Dictionaries,
+    kept: &Kept,
+    it: &Conversation,
+) -> Result<Under, StoreError> {
+    Ok(Under {
+        process: kept.process.unwrap_or(0),
+        program: match kept.process {
+            Some(process) => dictionaries.program_of(connection, process)?,
+            None => 0,
+        },
+        ip: kept.ends.remote_ip,
+        transport: it.transport.number(),
+        port: it.destination.port,
+        begun: it.is_initiator(),
+    })
 }
 
 fn restore<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: K, before: Option<V>) {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use crate::lock::Lock;
 use crate::retain::{self, Retained, Retention};
 use crate::rows::Rows;
-use crate::{StoreError, open};
+use crate::{StoreError, open, rollups};
 
 /// Something to keep.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +99,8 @@ impl Writer {
             [&*options.boot_id],
             |row| row.get(0),
         )?;
-        let rows = Rows::new(boot, options.version.clone(), options.now);
+        let tally = rollups::journal(&connection)?;
+        let rows = Rows::new(boot, options.version.clone(), options.now, tally);
         Ok(Self {
             connection,
             rows,

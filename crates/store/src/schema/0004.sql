@@ -157,3 +157,128 @@ CREATE INDEX connection_long ON connection ((id >> 20) * 1000 + ((id >> 10) & 10
 CREATE TRIGGER wire_goes_with_its_connection AFTER DELETE ON connection BEGIN
     DELETE FROM wire WHERE connection = old.id;
 END;
+
+-- Sums over conversations. What was told within a minute of event time is added up in memory and comes here in one
+-- transaction; until then `tally` keeps it, so that after a crash nothing is missing and nothing counts twice. A
+-- conversation counts when it opened; its bytes count when they were told; what went before the watch began is not
+-- counted. `ip` is the remote address. Hours and days are numbered from the epoch; `…_seen` are seconds since then.
+
+-- What runs, whatever process it is: by path and script, or by name where no path is known. 0 is whoever is unknown.
+CREATE TABLE program (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    path TEXT,
+    script TEXT,
+    first_seen INTEGER,
+    last_seen INTEGER,
+    connections INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    sent_bytes INTEGER NOT NULL DEFAULT 0,
+    received_bytes INTEGER NOT NULL DEFAULT 0,
+    addresses INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO program (id, name) VALUES (0, '');
+INSERT INTO program (name, path, script)
+SELECT min(p.name), x.path, p.script FROM process p LEFT JOIN executable x ON x.id = p.executable
+GROUP BY x.path, p.script, iif(x.path IS NULL, p.name, NULL);
+CREATE INDEX program_identity ON program (path, script);
+ALTER TABLE process ADD COLUMN program INTEGER;
+UPDATE process SET program = (
+    SELECT g.id FROM program g
+    WHERE g.path IS (SELECT path FROM executable x WHERE x.id = process.executable) AND g.script IS process.script
+        AND (g.path IS NOT NULL OR g.name = process.name) AND g.id > 0
+);
+
+-- Remote addresses: how often, since when, and how much. `begun` counts the conversations that this host began.
+-- `country`, `asn` and `organization` (a text) are of the day when the address was first seen.
+ALTER TABLE ip ADD COLUMN first_seen INTEGER;
+ALTER TABLE ip ADD COLUMN last_seen INTEGER;
+ALTER TABLE ip ADD COLUMN connections INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ip ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ip ADD COLUMN sent_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ip ADD COLUMN received_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ip ADD COLUMN country TEXT;
+ALTER TABLE ip ADD COLUMN asn INTEGER;
+ALTER TABLE ip ADD COLUMN organization INTEGER;
+CREATE INDEX ip_rare ON ip (last_seen) WHERE begun BETWEEN 1 AND 3;
+
+CREATE TABLE process_use (
+    process INTEGER PRIMARY KEY,
+    last_seen INTEGER NOT NULL,
+    connections INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL
+) STRICT;
+CREATE INDEX process_use_seen ON process_use (last_seen);
+CREATE TRIGGER use_goes_with_its_process AFTER DELETE ON process BEGIN
+    DELETE FROM process_use WHERE process = old.id;
+END;
+
+CREATE TABLE rollup_minute (
+    minute INTEGER PRIMARY KEY,
+    connections INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE rollup_hour_ip (
+    hour INTEGER NOT NULL,
+    ip INTEGER NOT NULL,
+    connections INTEGER NOT NULL,
+    sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL,
+    PRIMARY KEY (hour, ip)
+) STRICT, WITHOUT ROWID;
+-- The addresses with the most bytes of each hour; outlives `rollup_hour_ip`.
+CREATE TABLE rollup_hour_top (
+    hour INTEGER NOT NULL,
+    ip INTEGER NOT NULL,
+    connections INTEGER NOT NULL,
+    sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL,
+    PRIMARY KEY (hour, ip)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rollup_day_ip (
+    day INTEGER NOT NULL,
+    ip INTEGER NOT NULL,
+    connections INTEGER NOT NULL,
+    sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL,
+    PRIMARY KEY (day, ip)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rollup_hour_program (
+    hour INTEGER NOT NULL,
+    program INTEGER NOT NULL,
+    connections INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL,
+    PRIMARY KEY (hour, program)
+) STRICT, WITHOUT ROWID;
+-- `port` is the destination's; -1 for all those beyond the 1,024th of one minute.
+CREATE TABLE rollup_hour_port (
+    hour INTEGER NOT NULL,
+    transport INTEGER NOT NULL,
+    port INTEGER NOT NULL,
+    connections INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL,
+    PRIMARY KEY (hour, transport, port)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rollup_program_ip (
+    ip INTEGER NOT NULL,
+    program INTEGER NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    connections INTEGER NOT NULL,
+    sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL,
+    PRIMARY KEY (ip, program)
+) STRICT, WITHOUT ROWID;
+
+-- One row a batch since sums were last written: what the batch adds to them.
+CREATE TABLE tally (id INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
+
+CREATE INDEX alert_time ON alert (time, rule, severity_number);

@@ -21,4 +21,6 @@ mod round_trip;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+mod sums;
+#[cfg(test)]
 mod uses;

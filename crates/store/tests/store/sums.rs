@@ -1,0 +1,561 @@
+//! The sums behind the panels: what the rows say, whatever happens to the writer.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use atalaya_model::connection::Traffic;
+use atalaya_model::filter::{Expression, parse};
+use atalaya_model::*;
+use atalaya_store::{Ask, Entry, Reader, Total, Writer};
+use proptest::prelude::*;
+
+use crate::sample::{NOW, open};
+
+const EVER: std::ops::Range<Time> = Time(0)..Time(i64::MAX / 2);
+
+/// A conversation by a few numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talk {
+    pub(crate) program: u32,
+    pub(crate) remote: u8,
+    pub(crate) port: u16,
+    pub(crate) inbound: bool,
+    pub(crate) started_before: bool,
+    pub(crate) bytes: (u64, u64),
+}
+
+pub(crate) fn process(number: u32) -> Option<Arc<Process>> {
+    (number > 0).then(|| {
+        let key = ProcessKey {
+            pid: number,
+            start: 7,
+        };
+        let mut process = Process::bare(key, format!("program-{}", number % 3).into(), NOW);
+        // Processes 1 and 4 run one program; those of 2 have no path.
+        process.executable = (number % 3 != 2).then(|| format!("/usr/bin/{}", number % 3).into());
+        Arc::new(process)
+    })
+}
+
+pub(crate) fn connection(id: u64, time: Time, talk: Talk) -> Connection {
+    let (here, there) = (
+        Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
+        Endpoint::new([203, 0, 113, talk.remote].into(), talk.port),
+    );
+    let (source, destination) = match talk.inbound {
+        true => (Endpoint::new(there.ip, 50_000), Endpoint::new(here.ip, talk.port)),
+        false => (here, there),
+    };
+    Connection {
+        id,
+        started: time,
+        started_before: talk.started_before,
+        seen: time,
+        ended: None,
+        transport: Transport::Tcp,
+        source,
+        destination,
+        side: if talk.inbound {
+            Side::Destination
+        } else {
+            Side::Source
+        },
+        direction: if talk.inbound {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        },
+        scope: Scope::External,
+        state: SocketState::Established,
+        network_namespace: 1,
+        cookie: id,
+        user_id: Some(0),
+        cgroup_id: None,
+        traffic: Some(Traffic {
+            sent_bytes: talk.bytes.0,
+            received_bytes: talk.bytes.1,
+            ..Traffic::default()
+        }),
+        outcome: Outcome::Unknown,
+        name: None,
+        name_source: None,
+        service: None,
+        process: process(talk.program),
+        attribution: Evidence::Descriptor.into(),
+        shared_with: Box::default(),
+        wire: None,
+    }
+}
+
+/// What happens next: to which conversation, how much later, and what then.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Open(Talk),
+    Update(prop::sample::Index, u32, (u64, u64)),
+    Close(prop::sample::Index, u32, (u64, u64), bool),
+}
+
+fn talk() -> impl Strategy<Value = Talk> {
+    let bytes = (0_u64..3, 0_u64..5_000);
+    (
+        0_u32..5,
+        1_u8..6,
+        prop::sample::select(vec![22, 443]),
+        any::<[bool; 2]>(),
+        bytes,
+    )
+        .prop_map(|(program, remote, port, [inbound, started_before], bytes)| Talk {
+            program,
+            remote,
+            port,
+            inbound,
+            started_before,
+            bytes,
+        })
+}
+
+fn step() -> impl Strategy<Value = (Step, i64)> {
+    let index = any::<prop::sample::Index>;
+    let more = || (0_u64..9, 0_u64..70_000);
+    let step = prop_oneof![
+        4 => talk().prop_map(Step::Open),
+        2 => (index(), 0_u32..5, more()).prop_map(|(which, program, more)| Step::Update(which, program, more)),
+        3 => (index(), 0_u32..5, more(), any::<bool>())
+            .prop_map(|(which, program, more, failed)| Step::Close(which, program, more, failed)),
+    ];
+    (
+        step,
+        prop::sample::select(vec![0, 1, 999_999, 30_000_000, 61_000_000, 3_700_000_000]),
+    )
+}
+
+fn events(steps: &[(Step, i64)]) -> Vec<Event> {
+    let (mut now, mut open, mut events) = (NOW, Vec::<Connection>::new(), Vec::new());
+    for (id, (step, pause)) in (1..).zip(steps) {
+        now = Time(now.0 + pause);
+        let change = |it: &mut Connection, program: u32, more: (u64, u64)| {
+            it.seen = now;
+            it.process = process(program).or(it.process.take());
+            if let Some(traffic) = &mut it.traffic {
+                traffic.sent_bytes += more.0;
+                traffic.received_bytes += more.1;
+            }
+        };
+        let fact = match step {
+            Step::Open(talk) => {
+                let it = connection(id, now, *talk);
+                open.push(it.clone());
+                Fact::ConnectionOpened(Arc::new(it))
+            }
+            Step::Update(which, program, more) if !open.is_empty() => {
+                let place = which.index(open.len());
+                change(&mut open[place], *program, *more);
+                Fact::ConnectionUpdated(Arc::new(open[place].clone()))
+            }
+            Step::Close(which, program, more, failed) if !open.is_empty() => {
+                let mut it = open.remove(which.index(open.len()));
+                change(&mut it, *program, *more);
+                it.ended = Some(now);
+                if *failed {
+                    it.outcome = Outcome::Refused;
+                }
+                Fact::ConnectionClosed(Arc::new(it))
+            }
+            _ => continue,
+        };
+        events.push(Event::new(now, fact));
+    }
+    events
+}
+
+fn write(writer: &mut Writer, events: &[Event]) {
+    let entries: Vec<_> = events.iter().cloned().map(Entry::Event).collect();
+    writer.write(&entries).unwrap();
+}
+
+/// Everything that the panels say of all time, in one order.
+fn shown(reader: &Reader, filter: &Expression) -> Vec<String> {
+    let ask = Ask {
+        filter: filter.clone(),
+        ..Ask::all(EVER, 1_000)
+    };
+    let mut lines = Vec::new();
+    // By address nobody counts what failed.
+    let plain = |total: Total| Total { failed: 0, ..total };
+    for row in reader.top_addresses(&ask).unwrap().rows {
+        lines.push(format!("address {} {:?}", row.address.ip, plain(row.total)));
+    }
+    for row in reader.top_programs(&ask).unwrap().rows {
+        lines.push(format!("program {:?} {:?}", row.program, row.total));
+    }
+    for row in reader.top_ports(&ask).unwrap().rows {
+        lines.push(format!("port {:?} {:?}", row.port, row.total));
+    }
+    for row in reader.reach(&ask).unwrap().rows {
+        lines.push(format!(
+            "reach {:?} {} {:?}",
+            row.program, row.addresses, row.total
+        ));
+    }
+    for row in reader.process_totals(&ask).unwrap().rows {
+        lines.push(format!("process {} {:?}", row.process.key.pid, row.total));
+    }
+    // Nothing but what was moved to somebody else.
+    lines.retain(|line| !line.contains("connections: 0, failed: 0, sent_bytes: 0, received_bytes: 0"));
+    lines.sort();
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn sums_are_what_the_rows_say(
+        steps in prop::collection::vec(step(), 1..60),
+        batch in 1_usize..12,
+        kills in prop::collection::vec(any::<bool>(), 60),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let events = events(&steps);
+        let mut writer = open(&path);
+        for (chunk, kill) in events.chunks(batch).zip(kills) {
+            write(&mut writer, chunk);
+            let wrong = Reader::open(&path).unwrap().wrong_sums().unwrap();
+            prop_assert!(wrong.is_empty(), "{:?}", wrong);
+            if kill {
+                drop(writer); // as a crash leaves it: what waits is not written
+                writer = open(&path);
+            }
+        }
+        writer.close(Time(NOW.0 + 1_000_000_000_000)).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        let wrong = reader.wrong_sums().unwrap();
+        prop_assert!(wrong.is_empty(), "{:?}", wrong);
+        // A filter that accepts everything makes the rows be searched: they say the same.
+        let everything = parse("src:0.0.0.0/0").unwrap();
+        prop_assert_eq!(shown(&reader, &everything), shown(&reader, &Expression::All));
+    }
+
+    #[test]
+    fn minutes_are_those_in_which_bytes_were_told(steps in prop::collection::vec(step(), 1..40)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let events = events(&steps);
+        let mut expected: HashMap<i64, (u64, u64, u64)> = HashMap::new();
+        let mut told: HashMap<u64, (u64, u64)> = HashMap::new();
+        let mut writer = open(&path);
+        for event in &events {
+            let minute = expected.entry(event.time.0.div_euclid(60_000_000)).or_default();
+            let (Fact::ConnectionOpened(it) | Fact::ConnectionUpdated(it) | Fact::ConnectionClosed(it)) = &event.fact
+            else { unreachable!() };
+            let traffic = it.traffic.unwrap();
+            let now = (traffic.sent_bytes, traffic.received_bytes);
+            let is_new = matches!(event.fact, Fact::ConnectionOpened(_));
+            let before = told.insert(it.id, now).unwrap_or_default();
+            minute.0 += u64::from(is_new);
+            if !(is_new && it.started_before) {
+                minute.1 += now.0 - before.0;
+                minute.2 += now.1 - before.1;
+            }
+            // Batches of a minute at most: what is folded within one is told at its end.
+            write(&mut writer, std::slice::from_ref(event));
+        }
+        writer.close(Time(NOW.0 + 1_000_000_000_000)).unwrap();
+        let rows = Reader::open(&path).unwrap().traffic(&Ask::all(EVER, 100_000)).unwrap().rows;
+        let total: (u64, u64, u64) = rows.iter().fold((0, 0, 0), |sum, row| {
+            (sum.0 + row.total.connections, sum.1 + row.total.sent_bytes, sum.2 + row.total.received_bytes)
+        });
+        let wanted = expected.values().fold((0, 0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1, sum.2 + it.2));
+        prop_assert_eq!(total, wanted);
+        for row in rows {
+            let wanted = expected.get(&row.start.0.div_euclid(60_000_000)).copied().unwrap_or_default();
+            prop_assert_eq!(row.total.connections, wanted.0);
+        }
+    }
+}
+
+/// Three programs, four addresses, two days.
+fn story() -> (tempfile::TempDir, Reader) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    let base = Talk {
+        program: 1,
+        remote: 1,
+        port: 443,
+        inbound: false,
+        started_before: false,
+        bytes: (0, 0),
+    };
+    let talks = [
+        (
+            0,
+            Talk {
+                bytes: (10, 100),
+                ..base
+            },
+        ),
+        (
+            1,
+            Talk {
+                program: 4,
+                bytes: (1, 2),
+                ..base
+            },
+        ),
+        (
+            2,
+            Talk {
+                program: 3,
+                remote: 2,
+                port: 22,
+                bytes: (5, 5),
+                ..base
+            },
+        ),
+        (
+            3,
+            Talk {
+                program: 3,
+                remote: 3,
+                inbound: true,
+                bytes: (7, 0),
+                ..base
+            },
+        ),
+        (
+            86_400,
+            Talk {
+                program: 0,
+                remote: 4,
+                bytes: (3, 3),
+                ..base
+            },
+        ),
+        (
+            86_401,
+            Talk {
+                bytes: (20, 1),
+                ..base
+            },
+        ),
+        (
+            86_402,
+            Talk {
+                bytes: (20, 1),
+                ..base
+            },
+        ),
+        (
+            86_403,
+            Talk {
+                bytes: (20, 1),
+                ..base
+            },
+        ),
+    ];
+    for (id, (second, talk)) in (1..).zip(talks) {
+        let time = NOW.after(Span::from_seconds(second));
+        let mut it = connection(id, time, talk);
+        let opened = Event::new(time, Fact::ConnectionOpened(Arc::new(it.clone())));
+        it.ended = Some(time);
+        write(
+            &mut writer,
+            &[opened, Event::new(time, Fact::ConnectionClosed(Arc::new(it)))],
+        );
+    }
+    writer.close(NOW.after(Span::from_seconds(90_000))).unwrap();
+    (folder, Reader::open(&path).unwrap())
+}
+
+fn ip(last: u8) -> IpAddr {
+    [203, 0, 113, last].into()
+}
+
+#[test]
+fn panels_answer() {
+    let (_folder, reader) = story();
+    let ask = Ask::all(EVER, 10);
+    let top = reader.top_addresses(&ask).unwrap();
+    assert_eq!(top.up_to, Some(NOW.after(Span::from_seconds(90_000))));
+    assert_eq!(top.searched, None);
+    let found: Vec<_> = top
+        .rows
+        .iter()
+        .map(|row| (row.address.ip, row.total.bytes()))
+        .collect();
+    assert_eq!(found, [(ip(1), 176), (ip(2), 10), (ip(3), 7), (ip(4), 6)]);
+    let programs = reader.top_programs(&ask).unwrap().rows;
+    let found: Vec<_> = programs
+        .iter()
+        .map(|row| {
+            (
+                row.program.as_ref().map(|it| &*it.name),
+                row.total.connections,
+                row.total.bytes(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Some("program-1"), 5, 176),
+            (Some("program-0"), 2, 17),
+            (None, 1, 6)
+        ]
+    );
+    let ports: Vec<_> = reader
+        .top_ports(&ask)
+        .unwrap()
+        .rows
+        .iter()
+        .map(|row| (row.port, row.total.connections))
+        .collect();
+    assert_eq!(ports, [(Some(443), 7), (Some(22), 1)]);
+    let reach: Vec<_> = reader
+        .reach(&ask)
+        .unwrap()
+        .rows
+        .iter()
+        .map(|row| row.addresses)
+        .collect();
+    assert_eq!(reach, [2, 1, 1]);
+    // The last day alone.
+    let day = NOW.after(Span::from_seconds(86_000))..Time(i64::MAX / 2);
+    let last: Vec<_> = reader.top_addresses(&Ask::all(day.clone(), 1)).unwrap().rows;
+    assert_eq!(
+        (last.len(), last[0].address.ip, last[0].total.connections),
+        (1, ip(1), 3)
+    );
+    let minutes = reader.traffic(&Ask::all(day.clone(), 10)).unwrap().rows;
+    assert_eq!(minutes.iter().map(|row| row.total.connections).sum::<u64>(), 4);
+    assert!(minutes.is_sorted_by_key(|row| row.start));
+    // To the first address five conversations were begun, to the third none.
+    let rare = reader.rare_destinations(2, &ask).unwrap().rows;
+    let found: Vec<_> = rare.iter().map(|row| (row.address.ip, row.begun)).collect();
+    assert_eq!(found, [(ip(4), 1), (ip(2), 1)]);
+    assert_eq!(rare[1].newest.as_ref().unwrap().destination.port, 22);
+    let rare = reader
+        .rare_destinations(
+            2,
+            &Ask {
+                filter: parse("dport:22").unwrap(),
+                ..Ask::all(EVER, 10)
+            },
+        )
+        .unwrap();
+    assert_eq!(
+        (rare.rows.len(), rare.searched.map(|it| (it.rows, it.complete))),
+        (1, Some((2, true)))
+    );
+    let processes = reader.process_totals(&ask).unwrap().rows;
+    let found: Vec<_> = processes
+        .iter()
+        .map(|row| (row.process.key.pid, row.total.bytes()))
+        .collect();
+    assert_eq!(found, [(1, 173), (3, 17), (4, 3)]);
+}
+
+#[test]
+fn an_address_has_a_history() {
+    let (_folder, reader) = story();
+    let history = reader.address_history(ip(1), &Ask::all(EVER, 3)).unwrap();
+    let ever = history.ever.unwrap();
+    assert_eq!((ever.total.connections, ever.total.bytes()), (5, 176));
+    assert_eq!(ever.address.seen.unwrap().1.seconds(), NOW.seconds() + 86_403);
+    let days: Vec<_> = history.days.iter().map(|(_, total)| total.connections).collect();
+    assert_eq!(days, [2, 3]);
+    assert_eq!(history.programs.len(), 1, "processes 1 and 4 run the same");
+    let ids: Vec<_> = history.newest.iter().map(|it| it.cookie).collect();
+    assert_eq!(ids, [8, 7, 6]);
+    assert_eq!(history.searched, None);
+    // The host's own address is the near end of everything.
+    let own = "192.0.2.1".parse().unwrap();
+    let history = reader.address_history(own, &Ask::all(EVER, 4)).unwrap();
+    assert_eq!(history.ever, None);
+    assert_eq!(history.newest.len(), 4);
+    assert!(history.searched.unwrap().rows > 0);
+    let filtered = Ask {
+        filter: parse("dport:22").unwrap(),
+        ..Ask::all(EVER, 4)
+    };
+    let cookies: Vec<_> = reader
+        .address_history(own, &filtered)
+        .unwrap()
+        .newest
+        .iter()
+        .map(|it| it.cookie)
+        .collect();
+    assert_eq!(cookies, [3]);
+    let nobody = reader
+        .address_history("198.51.100.9".parse().unwrap(), &Ask::all(EVER, 4))
+        .unwrap();
+    assert_eq!((nobody.ever, nobody.newest.len()), (None, 0));
+}
+
+#[test]
+fn a_search_is_cut_when_its_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    let talk = Talk {
+        program: 1,
+        remote: 1,
+        port: 443,
+        inbound: false,
+        started_before: false,
+        bytes: (1, 0),
+    };
+    let events: Vec<_> = (0..12_000)
+        .map(|id| {
+            let time = Time(NOW.0 + id as i64);
+            Event::new(time, Fact::ConnectionOpened(Arc::new(connection(id, time, talk))))
+        })
+        .collect();
+    write(&mut writer, &events);
+    writer.close(Time(NOW.0 + 1_000_000)).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let parts = std::cell::Cell::new(0);
+    let is_over = || {
+        parts.set(parts.get() + 1);
+        parts.get() == 2
+    };
+    let ask = Ask {
+        filter: parse("dport:443").unwrap(),
+        is_over: &is_over,
+        ..Ask::all(EVER, 10)
+    };
+    let answer = reader.top_addresses(&ask).unwrap();
+    let searched = answer.searched.unwrap();
+    assert_eq!((searched.rows, searched.complete), (10_000, false));
+    assert_eq!(answer.rows[0].total.connections, 10_000);
+    let whole = reader.top_addresses(&ask).unwrap();
+    assert_eq!(
+        whole.searched.map(|it| (it.rows, it.complete)),
+        Some((12_000, true))
+    );
+    assert_eq!(whole.rows[0].total.connections, 12_000);
+}
+
+#[test]
+fn wrong_sums_are_found() {
+    let (folder, reader) = story();
+    assert_eq!(reader.wrong_sums().unwrap(), Vec::<String>::new());
+    let database = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
+    let tamper = "UPDATE rollup_minute SET connections = connections + 1 WHERE connections = 4; \
+                  UPDATE ip SET sent_bytes = sent_bytes + 7 WHERE address = '203.0.113.2'; \
+                  DELETE FROM program WHERE path = '/usr/bin/1'";
+    database.execute_batch(tamper).unwrap();
+    let wrong = reader.wrong_sums().unwrap();
+    assert_eq!(wrong.len(), 4, "{wrong:#?}"); // two minutes, an address, a program
+    assert!(
+        wrong.iter().any(|line| line.contains("-1 conversations more")),
+        "{wrong:#?}"
+    );
+    assert!(
+        wrong.iter().any(|line| line.contains("-7 and 0 bytes")),
+        "{wrong:#?}"
+    );
+}
