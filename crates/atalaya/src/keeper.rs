@@ -362,11 +362,7 @@ impl Work {
 
     /// Drops what is too old or too much, slice by slice, and brings the log into the file.
     fn keep_house(&mut self) {
-        let policy = Retention {
-            days: self.days,
-            bytes: self.bytes,
-            now: clock::now(),
-        };
+        let policy = Retention::new(self.days, self.bytes, clock::now());
         // A bounded number of slices a minute: the queue absorbs what comes meanwhile.
         for _ in 0..50 {
             match self.writer.retain(policy, SLICE) {

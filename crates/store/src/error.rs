@@ -56,6 +56,12 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// There is something where a copy should go.
+    #[error("{} exists; give another path, or remove it", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
     /// The system does not allow it.
     #[error("no permission for {}; run as its owner or as root, or give another path", path.display())]
     Permission {

@@ -6,6 +6,7 @@
 //! - What does not change in the life of a conversation (endpoints, side, direction, scope, service, owner, control
 //!   group) is the last known, also in its opening. An opening has no end.
 //! - Ids are the store's: a row's. A process is told with its end only where the event is not earlier than that end.
+//! - What was said is told with its conversation as it was last; without a row of that it is not told.
 //! - Counters above 2^63 - 1 become that. Ticks are not kept.
 //!
 //! Events of one time come so that what is referred to comes first: tiers, gaps, processes, listeners and conversations
@@ -20,8 +21,10 @@ use atalaya_model::{Connection as Conversation, Event, Fact, Span, Time};
 use rusqlite::{Connection, Row};
 
 use crate::connections::{self, LONG, LONG_SQL, Moment, ROW};
+use crate::identity::Table;
 use crate::load::Loader;
 use crate::losses::{read_gap, read_tier, told};
+use crate::protocols::{self, FACT};
 use crate::{StoreError, identity, listeners};
 
 /// Rows fetched at once. Between fetches no transaction is open, so that the writer's log can shrink.
@@ -59,6 +62,11 @@ enum Source {
     ListenerAppeared,
     /// Conversations that open. What came of them goes into the heap, unless they are long.
     ConnectionOpened,
+    /// What was said inside them.
+    Dns,
+    Tls,
+    Http,
+    Protocol,
     /// What came of them, out of the heap.
     ConnectionChanged,
     /// What came of the long ones.
@@ -68,12 +76,16 @@ enum Source {
 }
 
 impl Source {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 13] = [
         Self::Tier,
         Self::Gap,
         Self::ProcessBegun,
         Self::ListenerAppeared,
         Self::ConnectionOpened,
+        Self::Dns,
+        Self::Tls,
+        Self::Http,
+        Self::Protocol,
         Self::ConnectionChanged,
         Self::ConnectionLong,
         Self::ListenerChanged,
@@ -92,6 +104,12 @@ impl Source {
                  AND ({changed} > ?1 OR id > ?2) ORDER BY {changed}, id LIMIT ?4"
             )
         });
+        static SAID: LazyLock<[String; 4]> = LazyLock::new(|| {
+            [Table::Dns, Table::Tls, Table::Http, Table::Protocol].map(|table| {
+                let name = table.name();
+                format!("SELECT {FACT} FROM {name} WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4")
+            })
+        });
         match self {
             Self::Tier => "SELECT * FROM tier_change WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
             Self::Gap => "SELECT * FROM gap WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
@@ -104,6 +122,10 @@ impl Source {
             Self::ListenerAppeared => "SELECT * FROM listener WHERE id > ?2 AND id < ?3 ORDER BY id LIMIT ?4",
             Self::ConnectionOpened | Self::ConnectionChanged => &OPENED,
             Self::ConnectionLong => &LONG,
+            Self::Dns => &SAID[0],
+            Self::Tls => &SAID[1],
+            Self::Http => &SAID[2],
+            Self::Protocol => &SAID[3],
             Self::ListenerChanged => {
                 "SELECT * FROM listener WHERE (changed, id) > (?1, ?2) AND changed < ?3 \
                  AND changed IS NOT NULL ORDER BY changed, id LIMIT ?4"
@@ -164,6 +186,12 @@ impl Source {
             Self::ConnectionOpened => {
                 let (time, _, conversation) = connections::read(connection, loader, row, Moment::Opened)?;
                 Event::new(time, Fact::ConnectionOpened(Arc::new(conversation)))
+            }
+            Self::Dns | Self::Tls | Self::Http | Self::Protocol => {
+                let Some((time, protocol)) = protocols::read(connection, loader, row)? else {
+                    return Ok(None);
+                };
+                Event::new(time, Fact::Protocol(Arc::new(protocol)))
             }
             Self::ConnectionChanged | Self::ConnectionLong => {
                 changed(connections::read(connection, loader, row, Moment::Last)?)

@@ -44,10 +44,18 @@ pub(crate) enum Table {
     Listener,
     Gap,
     TierChange,
+    Dns,
+    Tls,
+    Http,
+    Protocol,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Dns,
+        Self::Tls,
+        Self::Http,
+        Self::Protocol,
         Self::Connection,
         Self::ProcessEvent,
         Self::Listener,
@@ -62,6 +70,10 @@ impl Table {
             Self::Listener => "listener",
             Self::Gap => "gap",
             Self::TierChange => "tier_change",
+            Self::Dns => "dns_exchange",
+            Self::Tls => "tls_handshake",
+            Self::Http => "http_request",
+            Self::Protocol => "protocol_message",
         }
     }
 }

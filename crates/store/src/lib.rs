@@ -23,10 +23,12 @@ mod listeners;
 mod load;
 mod lock;
 mod losses;
+mod maintain;
 mod memory;
 mod open;
 mod panels;
 mod processes;
+mod protocols;
 mod reader;
 mod rebuild;
 mod retain;
@@ -42,6 +44,7 @@ mod writer;
 pub use alerts::{Said, StoredAlert};
 pub use error::StoreError;
 pub use history::History;
+pub use maintain::{Check, TableSize, set_aside};
 pub use panels::{
     Address, AddressHistory, AddressTotal, Answer, Ask, MinuteTotal, PortTotal, ProcessTotal, Program,
     ProgramTotal, Rare, Reach, RuleTotal, Searched, Total,

@@ -24,6 +24,9 @@ pub(crate) const MIGRATIONS: &[&str] = &[
 /// The schema version of this program.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// How long one waits for another's lock.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Bytes of the page; set when a database is made.
 const PAGE: i64 = 8192;
 
@@ -161,7 +164,7 @@ fn judge(path: &Path, application: i64, found: i64) -> Result<(), StoreError> {
 fn connect(path: &Path, mode: OpenFlags, cache_bytes: u64) -> Result<Connection, StoreError> {
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| refused(error, path))?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
     let cache = i64::try_from(cache_bytes >> 10).unwrap_or(4_096);
     connection.pragma_update(None, "cache_size", -cache)?;
@@ -198,7 +201,7 @@ fn migrate(connection: &mut Connection, version: i64) -> Result<(), StoreError> 
     // Sorting millions of rows must not need their size of memory.
     connection.pragma_update(None, "temp_store", "FILE")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    views::drop_all(&transaction)?;
+    views::drop_all(&transaction, &wanted)?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
         transaction.execute_batch(migration)?;
     }

@@ -1,6 +1,8 @@
 //! Retention: what is too old, or too much, goes in small slices; raw rows first, oldest first, alerts last.
 
-use std::collections::HashSet;
+mod sums;
+
+use std::collections::{HashMap, HashSet};
 
 use atalaya_model::{Span, Time};
 use rusqlite::{Connection, OptionalExtension};
@@ -8,17 +10,51 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::dictionary::day;
 use crate::identity::{self, Table};
 use crate::rows::{Open, Rows};
-use crate::{StoreError, connections};
+use crate::{StoreError, connections, rollups, tally};
 
-/// What to keep. What lives (open conversations, listeners, running processes) is always kept.
+/// What to keep. What lives (open conversations, listeners, running processes) is always kept. 0 days keep every age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Rows older than so many days go; 0 keeps every age.
+    /// Conversations, processes, listeners, gaps and changes of tier older than so many days go.
     pub days: u32,
-    /// When more bytes than this are in use, the oldest rows go; 0 allows any size.
+    /// What was said inside conversations (DNS, TLS, HTTP and others) goes after so many days.
+    pub protocol_days: u32,
+    /// Alerts go after so many days.
+    pub alert_days: u32,
+    /// Sums over conversations go after so many days, and with them the addresses and programs.
+    pub rollup_days: u32,
+    /// When more bytes than this are in use, the oldest rows go, then the oldest sums, alerts last; 0 allows any size.
     pub bytes: u64,
     /// When it is.
     pub now: Time,
+}
+
+impl Retention {
+    /// Rows of every kind for so many days, sums four times as long, within so many bytes.
+    pub const fn new(days: u32, bytes: u64, now: Time) -> Self {
+        Self {
+            days,
+            protocol_days: days,
+            alert_days: days,
+            rollup_days: days.saturating_mul(4),
+            bytes,
+            now,
+        }
+    }
+
+    /// The time so many days ago; `None` where every age is kept.
+    fn ago(&self, days: u32) -> Option<Time> {
+        (days > 0).then(|| self.now.after(Span::from_seconds(-86_400 * i64::from(days))))
+    }
+}
+
+/// How far the search for unused rows of dictionaries came.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    /// Everything last used before these days is gone: of what rows, and of what sums point at.
+    done: [i64; 2],
+    /// Where it goes on: table and id.
+    at: HashMap<&'static str, i64>,
 }
 
 /// What a slice of retention did.
@@ -33,64 +69,150 @@ pub struct Retained {
 /// Executables remembered beyond the processes that ran them; the longest unused go first.
 const EXECUTABLES: i64 = 100_000;
 
+/// Hours of which every address is kept; of older ones only those with the most bytes.
+const WHOLE_HOURS: i64 = 49;
+
+/// Rows between two looks at whether the slice has taken long enough.
+const STEP: usize = 100;
+
+/// One slice of retention: how many rows it may still delete, and whether its time is over.
+struct Slice<'a> {
+    left: usize,
+    deleted: usize,
+    is_over: &'a dyn Fn() -> bool,
+}
+
+impl Slice<'_> {
+    /// Deletes with `delete`, which is told how many rows it may and tells how many it did, for as long as it may go on.
+    fn spend(
+        &mut self,
+        mut delete: impl FnMut(usize) -> Result<usize, StoreError>,
+    ) -> Result<bool, StoreError> {
+        while self.left > 0 {
+            let wanted = self.left.min(STEP);
+            let count = delete(wanted)?;
+            self.deleted += count;
+            self.left = self.left.saturating_sub(count);
+            if count < wanted {
+                return Ok(true);
+            }
+            if (self.is_over)() {
+                self.left = 0;
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// Deletes one slice within the caller's transaction.
 pub(crate) fn slice(
     connection: &Connection,
     rows: &mut Rows,
     policy: Retention,
     limit: usize,
+    is_over: &dyn Fn() -> bool,
 ) -> Result<Retained, StoreError> {
-    let mut left = limit.max(1);
-    let mut deleted = 0;
-    if policy.days > 0 {
-        let cutoff = policy
-            .now
-            .after(Span::from_seconds(-86_400 * i64::from(policy.days)));
-        for table in Table::ALL {
-            let count = older(connection, rows, table, identity::first(cutoff), left)?;
-            deleted += count;
-            left -= count;
-        }
-        if left > 0 {
-            // A day more than the rows, as dictionary rows know only the day of their last use.
-            let count = unused(connection, rows, day(cutoff) - 1, day(policy.now), left)?;
-            deleted += count;
-            left -= count;
-        }
-        if left > 0 {
-            let count = old_alerts(connection, cutoff, left)?;
-            deleted += count;
-            left -= count;
+    let mut slice = Slice {
+        left: limit.max(1),
+        deleted: 0,
+        is_over,
+    };
+    let of_table = |table: Table| match table {
+        Table::Dns | Table::Tls | Table::Http | Table::Protocol => policy.ago(policy.protocol_days),
+        _ => policy.ago(policy.days),
+    };
+    for table in Table::ALL {
+        if let Some(cutoff) = of_table(table) {
+            older(connection, rows, table, identity::first(cutoff), &mut slice)?;
         }
     }
-    if policy.bytes > 0 && left > 0 && used(connection)? > policy.bytes {
-        for table in Table::ALL {
-            let count = older(connection, rows, table, i64::MAX, left)?;
-            deleted += count;
-            left -= count;
-        }
-        if left > 0 {
-            let count = unused(connection, rows, day(policy.now), day(policy.now), left)?;
-            deleted += count;
-            left -= count;
-        }
-        if left > 0 {
-            deleted += old_alerts(connection, Time(i64::MAX), left)?;
-        }
+    sums::hours(connection, tally::hour(policy.now) - WHOLE_HOURS, &mut slice)?;
+    if let Some(cutoff) = policy.ago(policy.rollup_days) {
+        sums::old(connection, cutoff, &mut slice)?;
+    }
+    // A day more than the rows, as dictionary rows know only the day of their last use.
+    let today = day(policy.now);
+    let before = |days: u32| policy.ago(days).map_or(i64::MIN, |cutoff| day(cutoff) - 1);
+    let rows_before = before(policy.days).min(before(policy.protocol_days));
+    let rows_before = if policy.days == 0 || policy.protocol_days == 0 {
+        i64::MIN
+    } else {
+        rows_before
+    };
+    let befores = [rows_before, before(policy.rollup_days).min(rows_before)];
+    unused(connection, rows, befores, today, &mut slice)?;
+    if let Some(cutoff) = policy.ago(policy.alert_days) {
+        old_alerts(connection, cutoff, &mut slice)?;
+    }
+    if policy.bytes > 0 && slice.left > 0 && used(connection)? > policy.bytes {
+        oldest(connection, rows, today, &mut slice)?;
     }
     let over = policy.bytes > 0 && used(connection)? > policy.bytes;
     Ok(Retained {
-        rows: deleted as u64,
-        more: deleted > 0 && (left == 0 || over),
+        rows: slice.deleted as u64,
+        more: slice.deleted > 0 && (slice.left == 0 || over),
     })
 }
 
-/// Gives free pages back to the file system, at most `pages` of them. The pragma frees one page a step, so every row
-/// of it must be asked for.
-pub(crate) fn vacuum(connection: &Connection, pages: usize) -> Result<(), StoreError> {
+/// Deletes the oldest of everything: rows of all kinds up to one time, then sums, then what nothing uses, then alerts.
+fn oldest(
+    connection: &Connection,
+    rows: &mut Rows,
+    today: i64,
+    slice: &mut Slice<'_>,
+) -> Result<(), StoreError> {
+    let mut below = i64::MAX;
+    for table in Table::ALL {
+        // Of the table whose rows go back furthest, a slice; of the others what is as old.
+        let sql = format!(
+            "SELECT max(id) FROM (SELECT id FROM {} WHERE id >= 0 ORDER BY id LIMIT ?1)",
+            table.name()
+        );
+        let last: Option<i64> = connection
+            .prepare_cached(&sql)?
+            .query_row([slice.left as i64], |row| row.get(0))?;
+        below = last.map_or(below, |last| below.min(last.saturating_add(1)));
+    }
+    let before = slice.deleted;
+    for table in Table::ALL {
+        older(connection, rows, table, below, slice)?;
+    }
+    if slice.deleted == before {
+        // Only what lives is so old.
+        for table in Table::ALL {
+            older(connection, rows, table, i64::MAX, slice)?;
+        }
+    }
+    if slice.deleted > before || slice.left == 0 {
+        return Ok(());
+    }
+    sums::oldest(connection, slice)?;
+    if slice.left > 0 {
+        rows.swept = Swept::default();
+        unused(connection, rows, [today, today], today, slice)?;
+    }
+    if slice.left > 0 {
+        old_alerts(connection, Time(i64::MAX), slice)?;
+    }
+    Ok(())
+}
+
+/// Gives free pages back to the file system, at most `pages` of them, for as long as it may go on. The pragma frees one
+/// page a step, so every row of it must be asked for; what was freed before it is left off stays freed.
+pub(crate) fn vacuum(
+    connection: &Connection,
+    pages: usize,
+    is_over: &dyn Fn() -> bool,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
     let mut steps = statement.query([])?;
-    while steps.next()?.is_some() {}
+    let mut count = 0_usize;
+    while steps.next()?.is_some() {
+        count += 1;
+        if count.is_multiple_of(16) && is_over() {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -107,65 +229,129 @@ fn older(
     rows: &Rows,
     table: Table,
     below: i64,
-    limit: usize,
-) -> Result<usize, StoreError> {
+    slice: &mut Slice<'_>,
+) -> Result<(), StoreError> {
+    if slice.left == 0 {
+        return Ok(());
+    }
     let live: HashSet<i64> = match table {
         Table::Connection => rows.live.connections.values().map(Open::row).collect(),
         Table::Listener => rows.live.listeners.values().copied().collect(),
-        Table::ProcessEvent | Table::Gap | Table::TierChange => HashSet::new(),
+        _ => HashSet::new(),
     };
     let name = table.name();
     let mut select = connection.prepare_cached(&format!(
-        "SELECT id FROM {name} WHERE id >= 0 AND id < ?1 ORDER BY id LIMIT ?2"
+        "SELECT id FROM {name} WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
     ))?;
-    let wanted = limit.saturating_add(live.len());
-    let ids = select
-        .query_map((below, wanted as i64), |row| row.get(0))?
-        .filter(|id| id.as_ref().map_or(true, |id| !live.contains(id)))
-        .take(limit)
-        .collect::<Result<Vec<i64>, _>>()?;
     let mut delete = connection.prepare_cached(&format!("DELETE FROM {name} WHERE id = ?1"))?;
-    for id in &ids {
-        delete.execute([id])?;
+    let (mut after, mut newest) = (-1, None);
+    slice.spend(|wanted| {
+        let mut count = 0;
+        while count < wanted {
+            let ids = select
+                .query_map((after, below, (wanted - count) as i64), |row| row.get(0))?
+                .collect::<Result<Vec<i64>, _>>()?;
+            let Some(last) = ids.last() else { break };
+            after = *last;
+            for id in ids.iter().filter(|id| !live.contains(id)) {
+                delete.execute([id])?;
+                count += 1;
+                newest = Some(*id);
+            }
+        }
+        Ok(count)
+    })?;
+    if table == Table::Connection
+        && let Some(newest) = newest
+    {
+        let from = rollups::remembered(connection, rollups::ROWS_FROM)?.unwrap_or(i64::MIN);
+        rollups::remember(connection, rollups::ROWS_FROM, identity::time(newest).0.max(from))?;
     }
-    Ok(ids.len())
+    Ok(())
 }
 
-/// Deletes dictionary rows last used before a day. What living rows point at counts as used today.
+/// Deletes dictionary rows last used before a day: those of rows, and those of the sums, which are kept longer. What
+/// living rows point at counts as used today. What was searched through is not searched again on the same day.
 fn unused(
     connection: &Connection,
     rows: &mut Rows,
-    before: i64,
+    befores: [i64; 2],
     today: i64,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let oldest: Option<i64> = connection
-        .prepare_cached("SELECT min(day) FROM process")?
-        .query_row([], |row| row.get(0))
-        .optional()?
-        .flatten();
-    if oldest.is_some_and(|oldest| oldest < before) {
-        renew_living(connection, rows, today)?;
+    slice: &mut Slice<'_>,
+) -> Result<(), StoreError> {
+    const GROUPS: [&[&str]; 2] = [&["process", "lineage", "text", "shape"], &["ip", "program"]];
+    let mut is_renewed = false;
+    for (group, (tables, before)) in GROUPS.into_iter().zip(befores).enumerate() {
+        if rows.swept.done[group] >= before || slice.left == 0 {
+            continue;
+        }
+        if !std::mem::replace(&mut is_renewed, true) {
+            renew_living(connection, rows, today)?;
+        }
+        let mut is_swept = true;
+        for table in tables {
+            is_swept &= sweep(connection, &mut rows.swept, table, before, slice)?;
+        }
+        if group == 0 {
+            is_swept &= slice.spend(|wanted| {
+                let deleted = connection
+                    .prepare_cached(
+                        "DELETE FROM executable WHERE id IN (SELECT id FROM executable WHERE day < ?1 \
+                         ORDER BY last_seen LIMIT max(0, min(?2, (SELECT count(*) FROM executable) - ?3)))",
+                    )?
+                    .execute([before, wanted as i64, EXECUTABLES])?;
+                Ok(deleted)
+            })?;
+        }
+        if is_swept {
+            rows.swept.done[group] = before;
+            rows.swept.at.clear();
+        }
     }
-    let mut deleted = 0;
-    for sql in [
-        "DELETE FROM process WHERE id IN (SELECT id FROM process WHERE day < ?1 ORDER BY day LIMIT ?2)",
-        "DELETE FROM lineage WHERE id IN (SELECT id FROM lineage WHERE day < ?1 LIMIT ?2)",
-        "DELETE FROM text WHERE id IN (SELECT id FROM text WHERE day < ?1 LIMIT ?2)",
-        "DELETE FROM ip WHERE id IN (SELECT id FROM ip WHERE day < ?1 LIMIT ?2)",
-        "DELETE FROM shape WHERE id IN (SELECT id FROM shape WHERE day < ?1 LIMIT ?2)",
-    ] {
-        let left = (limit - deleted) as i64;
-        deleted += connection.prepare_cached(sql)?.execute([before, left])?;
+    Ok(())
+}
+
+/// Deletes the rows of a dictionary that were last used before a day. True when none is left.
+fn sweep(
+    connection: &Connection,
+    swept: &mut Swept,
+    table: &'static str,
+    before: i64,
+    slice: &mut Slice<'_>,
+) -> Result<bool, StoreError> {
+    /// Ids searched at once: a dictionary may be large, and nothing in it old.
+    const PART: i64 = 5_000;
+    let condition = if table == "program" {
+        // Seconds of the last conversation; 0 is nobody's.
+        "id > 0 AND coalesce(last_seen, 0) < ?1 * 86400 AND NOT EXISTS (SELECT 1 FROM process p WHERE p.program = program.id)"
+    } else {
+        "day < ?1"
+    };
+    let sql = format!("SELECT coalesce(max(id), 0) FROM {table}");
+    let last: i64 = connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
+    let sql =
+        format!("SELECT id FROM {table} WHERE id > ?2 AND id <= ?3 AND {condition} ORDER BY id LIMIT ?4");
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut delete = connection.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?;
+    let at = swept.at.entry(table).or_insert(0);
+    while *at < last && slice.left > 0 {
+        let to = at.saturating_add(PART);
+        let ids = select
+            .query_map((before, *at, to, slice.left as i64), |row| row.get(0))?
+            .collect::<Result<Vec<i64>, _>>()?;
+        for id in &ids {
+            delete.execute([id])?;
+        }
+        slice.deleted += ids.len();
+        slice.left -= ids.len();
+        if slice.left > 0 {
+            *at = to;
+        }
+        if (slice.is_over)() {
+            slice.left = 0;
+        }
     }
-    let left = (limit - deleted) as i64;
-    deleted += connection
-        .prepare_cached(
-            "DELETE FROM executable WHERE id IN (SELECT id FROM executable WHERE day < ?1 ORDER BY last_seen \
-             LIMIT max(0, min(?2, (SELECT count(*) FROM executable) - ?3)))",
-        )?
-        .execute([before, left, EXECUTABLES])?;
-    Ok(deleted)
+    Ok(*at >= last)
 }
 
 /// Marks everything that living rows point at as used today.
@@ -233,25 +419,28 @@ fn renew(connection: &Connection, table: &str, id: Option<i64>, today: i64) -> R
 }
 
 /// Deletes alerts raised before a time, with everything said of them.
-fn old_alerts(connection: &Connection, before: Time, limit: usize) -> Result<usize, StoreError> {
-    let ids = connection
-        .prepare_cached("SELECT id FROM alert WHERE time < ?1 ORDER BY id LIMIT ?2")?
-        .query_map((before.0, limit as i64), |row| row.get(0))?
-        .collect::<Result<Vec<i64>, _>>()?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    connection.execute("INSERT INTO retention DEFAULT VALUES", [])?;
-    for id in &ids {
-        for sql in [
-            "DELETE FROM alert_count WHERE alert = ?1",
-            "DELETE FROM acknowledgement WHERE alert = ?1",
-            "DELETE FROM verdict WHERE alert = ?1",
-            "DELETE FROM alert WHERE id = ?1",
-        ] {
-            connection.prepare_cached(sql)?.execute([id])?;
+fn old_alerts(connection: &Connection, before: Time, slice: &mut Slice<'_>) -> Result<(), StoreError> {
+    slice.spend(|wanted| {
+        let ids = connection
+            .prepare_cached("SELECT id FROM alert WHERE time < ?1 ORDER BY id LIMIT ?2")?
+            .query_map((before.0, wanted as i64), |row| row.get(0))?
+            .collect::<Result<Vec<i64>, _>>()?;
+        if ids.is_empty() {
+            return Ok(0);
         }
-    }
-    connection.execute("DELETE FROM retention", [])?;
-    Ok(ids.len())
+        connection.execute("INSERT INTO retention DEFAULT VALUES", [])?;
+        for id in &ids {
+            for sql in [
+                "DELETE FROM alert_count WHERE alert = ?1",
+                "DELETE FROM acknowledgement WHERE alert = ?1",
+                "DELETE FROM verdict WHERE alert = ?1",
+                "DELETE FROM alert WHERE id = ?1",
+            ] {
+                connection.prepare_cached(sql)?.execute([id])?;
+            }
+        }
+        connection.execute("DELETE FROM retention", [])?;
+        Ok(ids.len())
+    })?;
+    Ok(())
 }

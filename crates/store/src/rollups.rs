@@ -211,13 +211,27 @@ fn hour_rows(connection: &Connection, hours: &BTreeMap<(i64, i64), Sums>) -> Res
     };
     let mut every = connection.prepare_cached(&upsert("rollup_hour_ip"))?;
     let mut top = connection.prepare_cached(&upsert("rollup_hour_top"))?;
-    let mut touched = Vec::new();
+    let (mut touched, mut older) = (Vec::new(), Vec::new());
     for ((hour, ip), sums) in hours {
         let statement = if *hour >= whole_from { &mut every } else { &mut top };
         statement.execute([*hour, *ip, sums.connections, sums.sent, sums.received])?;
-        if *hour >= whole_from && touched.last() != Some(hour) {
+        let touched = if *hour >= whole_from {
+            &mut touched
+        } else {
+            &mut older
+        };
+        if touched.last() != Some(hour) {
             touched.push(*hour);
         }
+    }
+    // What comes so late is added to what is left of its hour.
+    for hour in older {
+        connection
+            .prepare_cached(
+                "DELETE FROM rollup_hour_top WHERE hour = ?1 AND ip NOT IN (SELECT ip FROM rollup_hour_top \
+                 WHERE hour = ?1 ORDER BY sent_bytes + received_bytes DESC LIMIT ?2)",
+            )?
+            .execute([hour, 4 * TOP])?;
     }
     for hour in touched {
         connection

@@ -1,19 +1,21 @@
 //! From events to rows: which row an event belongs to, and which updates are worth writing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use atalaya_model::{
     Connection as Conversation, Event, Fact, Listener, Process, ProcessKey, Span, Text, Time,
+    protocol::Protocol,
 };
 use rusqlite::Connection;
 
 use crate::connections::{Kept, Life, Phase};
 use crate::dictionary::Dictionaries;
 use crate::identity::{Identities, Table};
+use crate::retain::Swept;
 use crate::tally::{Counted, Tally, Under};
 use crate::writer::{Entry, Written};
-use crate::{StoreError, alerts, connections, listeners, losses, memory, processes, rollups};
+use crate::{StoreError, alerts, connections, listeners, losses, memory, processes, protocols, rollups};
 
 /// Updates of open conversations are written, and the run is marked as alive, once in so long.
 const FLUSH: Span = Span::from_seconds(60);
@@ -33,7 +35,13 @@ pub(crate) struct Rows {
     pub(crate) live: Live,
     /// Event time of the last flush.
     flushed: Time,
+    /// The days before which, by kind of dictionary, everything unused is known to be gone.
+    pub(crate) swept: Swept,
     held: Vec<Held>,
+    /// Facts of this batch: they name the rows of their conversations, which are inserted first.
+    said: Vec<(Time, Arc<Protocol>)>,
+    /// The rows of what ended last: facts may be told after the end.
+    ended: Ended,
     /// What is in the journal, but not in the sums.
     tally: Tally,
     /// What this batch adds.
@@ -121,7 +129,10 @@ impl Rows {
             identities: Identities::default(),
             live: Live::default(),
             flushed: now,
+            swept: Swept::default(),
             held: Vec::new(),
+            said: Vec::new(),
+            ended: Ended::default(),
             tally,
             fresh: Tally::default(),
             rolled_up: false,
@@ -149,6 +160,7 @@ impl Rows {
             }
         }
         self.settle(connection, &mut written)?;
+        self.say(connection)?;
         let newest = batch.iter().rev().find_map(|entry| match entry {
             Entry::Event(event) => Some(event.time),
             _ => None,
@@ -167,6 +179,7 @@ impl Rows {
     pub(crate) fn begin(&mut self) -> Before {
         self.undo.clear();
         self.held.clear();
+        self.said.clear();
         let fresh = std::mem::take(&mut self.fresh);
         if std::mem::take(&mut self.rolled_up) {
             self.tally = Tally::default();
@@ -187,6 +200,7 @@ impl Rows {
         self.flushed = before.flushed;
         self.dictionaries.forget();
         self.held.clear();
+        self.said.clear();
         self.fresh = Tally::default();
         self.rolled_up = false;
         while let Some(step) = self.undo.pop() {
@@ -308,7 +322,8 @@ impl Rows {
                 let id = self.identities.next(connection, Table::TierChange, time)?;
                 losses::insert_tier(connection, self.run, id, report)?;
             }
-            Fact::Protocol(_) | Fact::Tick { .. } => return Ok(()),
+            Fact::Protocol(it) => self.said.push((time, it.clone())),
+            Fact::Tick { .. } => return Ok(()),
         }
         if !matches!(event.fact.kind(), "connection") {
             written.rows += 1;
@@ -358,7 +373,25 @@ impl Rows {
             {
                 // What a failed batch opened is taken back anyway.
                 open.place = Place::Kept(Box::new(Alive { kept, counted }));
+            } else {
+                self.ended.insert(*id, row);
             }
+        }
+        Ok(())
+    }
+
+    /// Inserts what was said in this batch.
+    fn say(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        for (time, it) in std::mem::take(&mut self.said) {
+            let id = it.connection.id;
+            let row = match self.live.connections.get(&id) {
+                Some(open) => Some(open.row()),
+                None => self.ended.get(id),
+            };
+            let place = self
+                .identities
+                .next(connection, protocols::table(&it.message), time)?;
+            protocols::write(connection, &mut self.dictionaries, place, time, &it, row)?;
         }
         Ok(())
     }
@@ -381,6 +414,7 @@ impl Rows {
             });
             return Ok(());
         }
+        self.ended.insert(it.id, kept.row);
         let under = under(connection, &mut self.dictionaries, kept, it)?;
         let is_failure = it.outcome.is_failure();
         self.fresh
@@ -439,6 +473,33 @@ impl Rows {
             self.undo.push(Undo::Listener(it.id, before));
         }
         Ok(())
+    }
+}
+
+/// The rows of what ended last, by the tracker's ids.
+#[derive(Debug, Default)]
+struct Ended {
+    rows: HashMap<u64, i64>,
+    order: VecDeque<u64>,
+}
+
+impl Ended {
+    /// Conversations remembered after their end.
+    const MOST: usize = 8_192;
+
+    fn insert(&mut self, id: u64, row: i64) {
+        if self.rows.insert(id, row).is_none() {
+            self.order.push_back(id);
+        }
+        while self.order.len() > Self::MOST {
+            if let Some(oldest) = self.order.pop_front() {
+                self.rows.remove(&oldest);
+            }
+        }
+    }
+
+    fn get(&self, id: u64) -> Option<i64> {
+        self.rows.get(&id).copied()
     }
 }
 

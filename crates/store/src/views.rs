@@ -17,12 +17,105 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::dictionary::from_raw;
-use crate::{StoreError, codes, identity};
+use crate::identity::Table;
+use crate::{StoreError, codes, identity, protocols};
 
 /// The statements that make every view.
 pub(crate) fn all() -> String {
     let connections = format!("CREATE VIEW connections AS {}", connections("NULL"));
-    [connections, listeners(), processes(), alerts(), gaps()].join(";\n")
+    let mut views = vec![connections, listeners(), processes(), alerts(), gaps()];
+    views.extend([Table::Dns, Table::Tls, Table::Http, Table::Protocol].map(said));
+    let transport = transport("transport");
+    views.extend(
+        PLAIN.map(|(name, sql)| format!("CREATE VIEW {name} AS {sql}").replace("{transport}", &transport)),
+    );
+    views.join(";\n")
+}
+
+/// Views that need no codes. Times are microseconds since the epoch, as everywhere.
+const PLAIN: [(&str, &str); 12] = [
+    (
+        "executables",
+        "SELECT id, path, sha256, first_seen, last_seen FROM executable",
+    ),
+    (
+        "programs",
+        "SELECT id, name, path, script, first_seen * 1000000 AS first_seen, last_seen * 1000000 AS last_seen, \
+         connections, failed, sent_bytes, received_bytes, addresses FROM program WHERE id > 0",
+    ),
+    (
+        "addresses",
+        "SELECT i.id AS id, i.address AS address, i.raw AS address_raw, i.first_seen * 1000000 AS first_seen, \
+         i.last_seen * 1000000 AS last_seen, i.connections AS connections, i.begun AS begun, \
+         i.sent_bytes AS sent_bytes, i.received_bytes AS received_bytes, i.country AS country, i.asn AS asn, \
+         (SELECT value FROM text WHERE id = i.organization) AS organization FROM ip i WHERE i.connections > 0",
+    ),
+    (
+        "traffic_by_minute",
+        "SELECT minute * 60000000 AS time, connections, failed, sent_bytes, received_bytes FROM rollup_minute",
+    ),
+    (
+        "traffic_by_hour_and_program",
+        "SELECT r.hour * 3600000000 AS time, g.name AS program, g.path AS path, r.connections AS connections, \
+         r.failed AS failed, r.sent_bytes AS sent_bytes, r.received_bytes AS received_bytes \
+         FROM rollup_hour_program r LEFT JOIN program g ON g.id = r.program",
+    ),
+    (
+        "traffic_by_hour_and_port",
+        "SELECT hour * 3600000000 AS time, {transport} AS transport, nullif(port, -1) AS port, connections, failed, sent_bytes, \
+         received_bytes FROM rollup_hour_port",
+    ),
+    (
+        "top_addresses_by_hour",
+        "SELECT r.hour * 3600000000 AS time, i.address AS address, r.connections AS connections, \
+         r.sent_bytes AS sent_bytes, r.received_bytes AS received_bytes \
+         FROM rollup_hour_top r JOIN ip i ON i.id = r.ip",
+    ),
+    (
+        "traffic_by_day_and_address",
+        "SELECT r.day * 86400000000 AS time, i.address AS address, r.connections AS connections, \
+         r.sent_bytes AS sent_bytes, r.received_bytes AS received_bytes \
+         FROM rollup_day_ip r JOIN ip i ON i.id = r.ip",
+    ),
+    (
+        "traffic_by_program_and_address",
+        "SELECT g.name AS program, g.path AS path, i.address AS address, r.first_seen * 1000000 AS first_seen, \
+         r.last_seen * 1000000 AS last_seen, r.connections AS connections, r.sent_bytes AS sent_bytes, \
+         r.received_bytes AS received_bytes FROM rollup_program_ip r JOIN ip i ON i.id = r.ip \
+         LEFT JOIN program g ON g.id = r.program",
+    ),
+    (
+        "runs",
+        "SELECT r.id AS id, b.boot_id AS boot_id, r.version AS version, r.started AS started, r.seen AS seen, \
+         r.ended AS ended FROM run r JOIN boot b ON b.id = r.boot",
+    ),
+    (
+        "incidents",
+        "SELECT id, opened, changed, severity_number, state, document FROM incident",
+    ),
+    ("scans", "SELECT id, time, kind, target, document FROM scan"),
+];
+
+/// The view of what was said in one table.
+fn said(table: Table) -> String {
+    let name = match table {
+        Table::Dns => "dns",
+        Table::Tls => "tls",
+        Table::Http => "http",
+        _ => "protocols",
+    };
+    format!(
+        "CREATE VIEW {name} AS SELECT f.id AS id, {time} + f.began AS time, f.connection AS connection, \
+         {transport} AS transport, s.address AS source_ip, s.raw AS source_ip_raw, f.source_port AS source_port, \
+         d.address AS destination_ip, d.raw AS destination_ip_raw, f.destination_port AS destination_port, \
+         p.pid AS pid, p.name AS process_name, x.path AS executable, {shown}, f.document AS document \
+         FROM {table} f JOIN ip s ON s.id = f.source_ip JOIN ip d ON d.id = f.destination_ip \
+         LEFT JOIN process p ON p.id = f.process LEFT JOIN executable x ON x.id = p.executable",
+        time = identity::time_sql("f"),
+        transport = transport("f.transport"),
+        shown = protocols::shown(table),
+        table = table.name(),
+    )
 }
 
 /// Lays the view with what only this program computes over the kept one, for this connection.
@@ -30,7 +123,10 @@ pub(crate) fn lay_over(connection: &Connection) -> Result<(), StoreError> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         let community_id = "community_id_of(h.transport, s.raw, iif(h.side, c.remote_port, c.local_port) & 65535, \
             d.raw, iif(h.side, c.local_port, c.remote_port) & 65535)";
-        format!("CREATE TEMP VIEW connections AS {}", connections(community_id))
+        format!(
+            "DROP VIEW IF EXISTS temp.connections; CREATE TEMP VIEW connections AS {}",
+            connections(community_id)
+        )
     });
     connection.create_scalar_function(
         "community_id_of",
@@ -73,9 +169,19 @@ pub(crate) fn keep(connection: &Connection, text: &str) -> Result<(), StoreError
     Ok(())
 }
 
-pub(crate) fn drop_all(connection: &Connection) -> Result<(), StoreError> {
-    for kind in Kind::KEPT {
-        connection.execute_batch(&format!("DROP VIEW IF EXISTS {}", kind.view()))?;
+/// Drops the views that this program made, now or earlier; those that somebody else added stay.
+pub(crate) fn drop_all(connection: &Connection, wanted: &str) -> Result<(), StoreError> {
+    let kept = match connection.table_exists(None, "meta")? {
+        true => kept(connection)?,
+        false => String::new(),
+    };
+    let mut statement = connection.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'view'")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+    for name in names.collect::<Result<Vec<_>, _>>()? {
+        let made = format!("CREATE VIEW {name} AS ");
+        if wanted.contains(&made) || kept.contains(&made) {
+            connection.execute_batch(&format!("DROP VIEW {name}"))?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The one writer of a database: batches in, each a transaction.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use atalaya_model::{AlertRecord, Event, Text, Time, memory::Memory};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -155,29 +156,54 @@ impl Writer {
         Ok(())
     }
 
-    /// Brings the write-ahead log into the file and empties it; false where a reader is in the way.
+    /// Brings the write-ahead log into the file and empties it. Never waits: where a reader is in the way it brings in what
+    /// it can, and gives false; call again later.
     ///
     /// # Errors
     /// As [`Writer::write`].
     pub fn checkpoint(&mut self) -> Result<bool, StoreError> {
-        let busy: i64 = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        Ok(busy == 0)
+        let ask = |mode: &str| {
+            let sql = format!("PRAGMA wal_checkpoint({mode})");
+            self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
+        };
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let emptied = match ask("TRUNCATE") {
+            Ok(0) => Ok(true),
+            Ok(_) => ask("PASSIVE").map(|_| false),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
+            Err(error) => Err(error),
+        };
+        self.connection.busy_timeout(open::PATIENCE)?;
+        Ok(emptied?)
     }
 
-    /// Deletes what the policy does not keep, at most `slice_rows` rows of it. Call again while `more` is set, with pauses
-    /// in which batches are written.
+    /// Deletes what the policy does not keep, at most `slice_rows` rows of it, and gives free space back. Call again while
+    /// `more` is set, with pauses in which batches are written.
     ///
     /// # Errors
     /// As [`Writer::write`].
     pub fn retain(&mut self, policy: Retention, slice_rows: usize) -> Result<Retained, StoreError> {
+        self.retain_until(policy, slice_rows, &|| false)
+    }
+
+    /// The same, and leaves off as soon as `is_over` says so, which is asked every hundred rows.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn retain_until(
+        &mut self,
+        policy: Retention,
+        slice_rows: usize,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Retained, StoreError> {
         let retained =
-            self.transact(|rows, connection| retain::slice(connection, rows, policy, slice_rows))?;
+            self.transact(|rows, connection| retain::slice(connection, rows, policy, slice_rows, is_over))?;
         if retained.more || retained.rows > 0 {
             self.rows.dictionaries.forget();
         }
-        retain::vacuum(&self.connection, slice_rows)?;
+        if !is_over() {
+            retain::vacuum(&self.connection, slice_rows, is_over)?;
+        }
         Ok(retained)
     }
 

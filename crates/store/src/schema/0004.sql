@@ -282,3 +282,124 @@ CREATE TABLE rollup_program_ip (
 CREATE TABLE tally (id INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
 
 CREATE INDEX alert_time ON alert (time, rule, severity_number);
+
+-- What was said inside conversations: a row a fact, as it was told. `document` is all of it, as JSON; the columns are for
+-- asking. `connection` is unset where its row was not kept. `began` counts from the event. Names and fingerprints are
+-- numbers of texts.
+
+CREATE TABLE dns_exchange (
+    id INTEGER PRIMARY KEY,
+    late INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    connection INTEGER,
+    process INTEGER,
+    transport INTEGER NOT NULL,
+    source_ip INTEGER NOT NULL,
+    source_port INTEGER NOT NULL,
+    destination_ip INTEGER NOT NULL,
+    destination_port INTEGER NOT NULL,
+    question_name INTEGER,
+    question_type INTEGER,
+    response_code INTEGER,
+    answers TEXT,
+    took INTEGER,
+    document TEXT NOT NULL
+) STRICT;
+CREATE INDEX dns_exchange_name ON dns_exchange (question_name) WHERE question_name IS NOT NULL;
+
+CREATE TABLE tls_handshake (
+    id INTEGER PRIMARY KEY,
+    late INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    connection INTEGER,
+    process INTEGER,
+    transport INTEGER NOT NULL,
+    source_ip INTEGER NOT NULL,
+    source_port INTEGER NOT NULL,
+    destination_ip INTEGER NOT NULL,
+    destination_port INTEGER NOT NULL,
+    tls_protocol INTEGER,
+    tls_version INTEGER,
+    tls_next_protocol INTEGER,
+    server_name INTEGER,
+    ja3 INTEGER,
+    ja4 INTEGER,
+    alpn TEXT,
+    ja3s INTEGER,
+    tls_subject INTEGER,
+    tls_issuer INTEGER,
+    certificate_sha256 INTEGER,
+    document TEXT NOT NULL
+) STRICT;
+CREATE INDEX tls_handshake_name ON tls_handshake (server_name) WHERE server_name IS NOT NULL;
+
+CREATE TABLE http_request (
+    id INTEGER PRIMARY KEY,
+    late INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    connection INTEGER,
+    process INTEGER,
+    transport INTEGER NOT NULL,
+    source_ip INTEGER NOT NULL,
+    source_port INTEGER NOT NULL,
+    destination_ip INTEGER NOT NULL,
+    destination_port INTEGER NOT NULL,
+    http_version INTEGER,
+    http_method INTEGER,
+    http_referrer TEXT,
+    http_request_mime_type INTEGER,
+    http_request_bytes INTEGER,
+    http_status INTEGER,
+    http_response_mime_type INTEGER,
+    http_response_bytes INTEGER,
+    url_domain INTEGER,
+    url_path TEXT,
+    url_query TEXT,
+    user_agent INTEGER,
+    document TEXT NOT NULL
+) STRICT;
+CREATE INDEX http_request_domain ON http_request (url_domain) WHERE url_domain IS NOT NULL;
+
+CREATE TABLE protocol_message (
+    id INTEGER PRIMARY KEY,
+    late INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    connection INTEGER,
+    process INTEGER,
+    transport INTEGER NOT NULL,
+    source_ip INTEGER NOT NULL,
+    source_port INTEGER NOT NULL,
+    destination_ip INTEGER NOT NULL,
+    destination_port INTEGER NOT NULL,
+    protocol INTEGER NOT NULL,
+    document TEXT NOT NULL
+) STRICT;
+
+-- For work to come: alerts that belong together, and what was scanned by hand. Both are told as JSON.
+CREATE TABLE incident (
+    id INTEGER PRIMARY KEY,
+    opened INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    severity_number INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    document TEXT NOT NULL
+) STRICT;
+CREATE TABLE incident_alert (
+    incident INTEGER NOT NULL,
+    alert INTEGER NOT NULL,
+    PRIMARY KEY (incident, alert)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE scan (
+    id INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    target TEXT NOT NULL,
+    document TEXT NOT NULL
+) STRICT;
+
+-- What was summed up of an address goes with it.
+CREATE TRIGGER sums_go_with_their_address AFTER DELETE ON ip BEGIN
+    UPDATE program SET addresses = max(0, addresses - 1)
+    WHERE id IN (SELECT program FROM rollup_program_ip WHERE ip = old.id);
+    DELETE FROM rollup_program_ip WHERE ip = old.id;
+END;

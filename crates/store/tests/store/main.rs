@@ -9,11 +9,15 @@ mod filter;
 #[cfg(test)]
 mod full;
 #[cfg(test)]
+mod maintain;
+#[cfg(test)]
 mod migration;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod packets;
+#[cfg(test)]
+mod protocols;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]

@@ -144,11 +144,7 @@ fn by_age() {
     let mut writer = open(&path);
     ten_days(&mut writer);
     assert_eq!(count(&path, Kind::Connection), 510);
-    let policy = Retention {
-        days: 3,
-        bytes: 0,
-        now: Time(NOW.0 + 1),
-    };
+    let policy = Retention::new(3, 0, Time(NOW.0 + 1));
     let mut slices = 0;
     loop {
         let retained = writer.retain(policy, 100).unwrap();
@@ -193,11 +189,7 @@ fn by_size_raw_rows_first_alerts_last() {
     let empty = folder.path().join("empty.db");
     let empty = open(&empty).stats().unwrap().bytes;
     let budget = empty + (before.bytes - before.log_bytes - empty) * 2 / 5;
-    let policy = Retention {
-        days: 0,
-        bytes: budget,
-        now: NOW,
-    };
+    let policy = Retention::new(0, budget, NOW);
     while writer.retain(policy, 50).unwrap().more {}
     writer.checkpoint().unwrap();
     let after = writer.stats().unwrap();
@@ -208,11 +200,7 @@ fn by_size_raw_rows_first_alerts_last() {
     assert!((10..510).contains(&left), "{left}");
     check_whole(&path);
     // With no room at all even alerts go, and it ends.
-    let nothing = Retention {
-        days: 0,
-        bytes: 1,
-        now: NOW,
-    };
+    let nothing = Retention::new(0, 1, NOW);
     while writer.retain(nothing, 50).unwrap().more {}
     let reader = Reader::open(&path).unwrap();
     assert!(reader.alerts(&AlertQuery::default()).unwrap().is_empty());

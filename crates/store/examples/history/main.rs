@@ -1,0 +1,419 @@
+//! What a long history costs: `cargo run --release -p atalaya-store --example history -- COMMAND DATABASE …`.
+//!
+//! `fill DATABASE [CONNECTIONS [BATCH]]` makes a week of a host and says what writing it cost. `panels DATABASE [ROUNDS]`
+//! asks every panel. `filters DATABASE` asks them under filters. `live DATABASE [RATE [ROUNDS]]` asks while a writer goes on
+//! at so many connections a second, and then lets it drop the first day. `sizes DATABASE` says where the bytes are.
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+
+mod world;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use atalaya_model::fields::Kind;
+use atalaya_model::filter::{Expression, parse};
+use atalaya_model::{Span, Time};
+use atalaya_store::{Ask, Entry, Options, Reader, Retention, Searched, Writer};
+use world::{START, World};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Nanoseconds that this thread has run.
+fn cpu() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ')
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A number of `/proc/self/status`, in KiB.
+fn status(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(0)
+}
+
+/// Opens with the cache that is measured.
+fn open(path: &Path, now: Time) -> Result<Writer> {
+    let mut options = Options::new("boot", "bench", now);
+    options.cache_bytes = CACHE;
+    Ok(Writer::open(path, &options)?)
+}
+
+/// What some calls took, in CPU and wall time.
+#[derive(Default)]
+struct Cost {
+    cpu: u64,
+    walls: Vec<u64>,
+}
+
+impl Cost {
+    fn of<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let (before, begun) = (cpu(), clock());
+        let done = work();
+        self.walls.push(clock() - begun);
+        self.cpu += cpu() - before;
+        done
+    }
+
+    /// Milliseconds that so many hundredths of the calls stayed under.
+    fn percentile(&mut self, hundredths: usize) -> f64 {
+        self.walls.sort_unstable();
+        let place = (self.walls.len() * hundredths / 100).min(self.walls.len().saturating_sub(1));
+        self.walls.get(place).map_or(0.0, |wall| *wall as f64 / 1e6)
+    }
+}
+
+fn fill(path: &Path, count: u64, batch: u64) -> Result<()> {
+    let mut world = World::new(count);
+    let mut writer = open(path, START)?;
+    let mut cost = Cost::default();
+    let mut keeping = Cost::default();
+    let (mut rows, mut events) = (0, 0);
+    let begun = clock();
+    while world.number() < count {
+        let entries: Vec<_> = world.tell(batch).into_iter().map(Entry::Event).collect();
+        events += entries.len();
+        rows += cost.of(|| writer.write(&entries))?.rows;
+        // What the keeper does once a minute.
+        let policy = Retention::new(0, 0, world.now());
+        keeping.of(|| -> Result<()> {
+            while writer.retain(policy, 2_000)?.more {}
+            writer.checkpoint()?;
+            Ok(())
+        })?;
+    }
+    let number = world.number();
+    let spent = (cost.cpu + keeping.cpu) as f64 / 1e9;
+    println!(
+        "{number} connections, {events} events, {rows} rows written, in batches of {batch}: {spent:.1} CPU s of the \
+         writer with sums, retention and checkpoints, {:.0} connections a CPU s; {:.0} a second with the generator; a \
+         batch takes {:.0} ms, the longest {:.0}",
+        number as f64 / spent,
+        number as f64 / ((clock() - begun) as f64 / 1e9),
+        cost.percentile(50),
+        cost.percentile(100),
+    );
+    writer.close(world.now())?;
+    let peak = status("VmHWM");
+    println!("peak memory {peak} KiB, the generator's included");
+    sizes(path, number)
+}
+
+/// Bytes a connection, by table.
+fn sizes(path: &Path, number: u64) -> Result<()> {
+    let sizes = Reader::open(path)?.sizes()?;
+    let all: u64 = sizes.iter().map(|size| size.bytes + size.index_bytes).sum();
+    println!("{:.1} bytes a connection:", all as f64 / number as f64);
+    for size in sizes
+        .iter()
+        .filter(|size| size.bytes + size.index_bytes > number / 20)
+    {
+        println!(
+            "  {:<20} {:>10} rows {:>6.2} + {:.2} in indexes",
+            size.table,
+            size.rows,
+            size.bytes as f64 / number as f64,
+            size.index_bytes as f64 / number as f64
+        );
+    }
+    Ok(())
+}
+
+/// Every panel, asked again and again.
+fn panels(path: &Path, rounds: usize, stop: Option<&AtomicBool>) -> Result<()> {
+    let reader = Reader::open(path)?;
+    let end = reader.runs(1)?.first().map_or(START, |run| run.seen);
+    let day = Ask::all(end.after(Span::from_seconds(-86_400))..Time(i64::MAX / 2), 100);
+    let busy = reader.top_addresses(&day)?.rows;
+    let busy: Vec<_> = busy.iter().map(|row| row.address.ip).collect();
+    let place = std::cell::Cell::new(0);
+    let next = || {
+        place.set(place.get() + 1);
+        busy[place.get() * 7 % busy.len().max(1)]
+    };
+    let ever = Ask::all(Time(0)..Time(i64::MAX / 2), 500);
+    type Panel<'a> = (&'a str, Box<dyn Fn() -> Result<usize> + 'a>);
+    let panels: [Panel<'_>; 9] = [
+        (
+            "top addresses, 24 h",
+            Box::new(|| Ok(reader.top_addresses(&day)?.rows.len())),
+        ),
+        (
+            "top programs, 24 h",
+            Box::new(|| Ok(reader.top_programs(&day)?.rows.len())),
+        ),
+        (
+            "top ports, 24 h",
+            Box::new(|| Ok(reader.top_ports(&day)?.rows.len())),
+        ),
+        (
+            "bytes a minute, 24 h",
+            Box::new(|| {
+                Ok(reader
+                    .traffic(&Ask {
+                        limit: 1_440,
+                        ..copy(&day)
+                    })?
+                    .rows
+                    .len())
+            }),
+        ),
+        (
+            "addresses by program",
+            Box::new(|| Ok(reader.reach(&day)?.rows.len())),
+        ),
+        (
+            "rare destinations",
+            Box::new(|| Ok(reader.rare_destinations(2, &day)?.rows.len())),
+        ),
+        (
+            "an address, newest 500",
+            Box::new(|| Ok(reader.address_history(next(), &ever)?.newest.len())),
+        ),
+        (
+            "alerts by rule",
+            Box::new(|| Ok(reader.alerts_by_rule(&day)?.rows.len())),
+        ),
+        (
+            "process tree",
+            Box::new(|| Ok(reader.process_totals(&day)?.rows.len())),
+        ),
+    ];
+    for (name, panel) in &panels {
+        let mut cost = Cost::default();
+        let mut rows = 0;
+        for _ in 0..rounds {
+            rows = cost.of(panel)?;
+            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                break;
+            }
+        }
+        println!(
+            "  {name:<24} {rows:>5} rows: median {:>7.2} ms, p99 {:>7.2} ms, {:>6.2} ms CPU",
+            cost.percentile(50),
+            cost.percentile(99),
+            cost.cpu as f64 / 1e6 / cost.walls.len() as f64
+        );
+    }
+    Ok(())
+}
+
+fn copy(ask: &Ask<'_>) -> Ask<'static> {
+    Ask::all(ask.range.clone(), ask.limit)
+}
+
+/// The panels under three filters, with two seconds for each.
+fn filters(path: &Path) -> Result<()> {
+    let reader = Reader::open(path)?;
+    let end = reader.runs(1)?.first().map_or(START, |run| run.seen);
+    for text in [
+        "dst:11.0.0.0/8 dport:443",
+        "exe:*daemon-7* bytes>1000",
+        "domain:/^host-1.*com$/ rtt>1ms",
+    ] {
+        let begun = std::cell::Cell::new(0);
+        let is_over = || clock() - begun.get() > 1_800_000_000;
+        let ask = Ask {
+            filter: parse(text)?,
+            is_over: &is_over,
+            ..Ask::all(
+                end.after(Span::from_seconds(-7 * 86_400))..Time(i64::MAX / 2),
+                100,
+            )
+        };
+        println!("  {text}");
+        type Panel<'a> = (&'a str, Box<dyn Fn() -> Result<(usize, Option<Searched>)> + 'a>);
+        let panels: [Panel<'_>; 7] = [
+            (
+                "top addresses",
+                Box::new(|| {
+                    reader
+                        .top_addresses(&ask)
+                        .map(|it| (it.rows.len(), it.searched))
+                        .map_err(Into::into)
+                }),
+            ),
+            (
+                "bytes a minute",
+                Box::new(|| {
+                    reader
+                        .traffic(&ask)
+                        .map(|it| (it.rows.len(), it.searched))
+                        .map_err(Into::into)
+                }),
+            ),
+            (
+                "addresses by program",
+                Box::new(|| {
+                    reader
+                        .reach(&ask)
+                        .map(|it| (it.rows.len(), it.searched))
+                        .map_err(Into::into)
+                }),
+            ),
+            (
+                "rare destinations",
+                Box::new(|| {
+                    reader
+                        .rare_destinations(2, &ask)
+                        .map(|it| (it.rows.len(), it.searched))
+                        .map_err(Into::into)
+                }),
+            ),
+            (
+                "an address",
+                Box::new(|| {
+                    let ip = [10, 0, 0, 2].into();
+                    reader
+                        .address_history(ip, &ask)
+                        .map(|it| (it.newest.len(), it.searched))
+                        .map_err(Into::into)
+                }),
+            ),
+            (
+                "alerts by rule",
+                Box::new(|| {
+                    reader
+                        .alerts_by_rule(&ask)
+                        .map(|it| (it.rows.len(), it.searched))
+                        .map_err(Into::into)
+                }),
+            ),
+            (
+                "process tree",
+                Box::new(|| {
+                    reader
+                        .process_totals(&ask)
+                        .map(|it| (it.rows.len(), it.searched))
+                        .map_err(Into::into)
+                }),
+            ),
+        ];
+        for (name, panel) in &panels {
+            let mut cost = Cost::default();
+            let mut last = (0, None);
+            for _ in 0..3 {
+                begun.set(clock());
+                last = cost.of(panel)?;
+            }
+            let searched = last.1.map_or("an index told all".to_owned(), |it| {
+                format!(
+                    "{} newest rows searched{}",
+                    it.rows,
+                    if it.complete { ", all" } else { "" }
+                )
+            });
+            println!(
+                "    {name:<22} {:>5} rows: median {:>8.1} ms, {searched}",
+                last.0,
+                cost.percentile(50)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A writer at so many connections a second, for so long, while the panels are asked; then retention of a day meanwhile.
+fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
+    let now = Reader::open(path)?.runs(1)?.first().map_or(START, |run| run.seen);
+    let stop = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| -> Result<(Cost, Cost, u64)> {
+        let work = || -> std::result::Result<(Cost, Cost, u64), String> {
+            let mut world = World::at(now, rate as f64);
+            let mut writer = open(path, now).map_err(|error| error.to_string())?;
+            let (mut cost, mut keeping) = (Cost::default(), Cost::default());
+            let begun = clock();
+            let mut minute = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let entries: Vec<_> = world.tell(rate / 4).into_iter().map(Entry::Event).collect();
+                cost.of(|| writer.write(&entries))
+                    .map_err(|error| error.to_string())?;
+                let passed = world.number() * 1_000_000_000 / rate;
+                if passed / 60_000_000_000 > minute {
+                    minute = passed / 60_000_000_000;
+                    keeping
+                        .of(|| writer.checkpoint())
+                        .map_err(|error| error.to_string())?;
+                }
+                let ahead = passed.saturating_sub(clock() - begun);
+                std::thread::sleep(Duration::from_nanos(ahead));
+            }
+            // The first day goes, a slice after each batch.
+            let policy = Retention::new(6, 0, world.now());
+            loop {
+                let entries: Vec<_> = world.tell(rate / 4).into_iter().map(Entry::Event).collect();
+                cost.of(|| writer.write(&entries))
+                    .map_err(|error| error.to_string())?;
+                let slice = clock();
+                let is_over = || clock() - slice > 40_000_000;
+                let retained = keeping.of(|| writer.retain_until(policy, 2_000, &is_over));
+                if !retained.map_err(|error| error.to_string())?.more {
+                    break;
+                }
+            }
+            let number = world.number();
+            writer.close(world.now()).map_err(|error| error.to_string())?;
+            Ok((cost, keeping, number))
+        };
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn_scoped(scope, work)?;
+        let asked = panels(path, rounds, None);
+        stop.store(true, Ordering::Relaxed);
+        let written = thread.join().map_err(|_| "the writer panicked")??;
+        asked?;
+        Ok(written)
+    })?;
+    let (mut cost, mut keeping, number) = written;
+    println!(
+        "writer: {number} connections at {rate} a second; batches of {}: median {:.1} ms, p99 {:.1} ms, longest {:.1} ms; \
+         {} slices of retention and checkpoints: median {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+        rate / 4,
+        cost.percentile(50),
+        cost.percentile(99),
+        cost.percentile(100),
+        keeping.walls.len(),
+        keeping.percentile(50),
+        keeping.percentile(99),
+        keeping.percentile(100),
+    );
+    println!("peak memory {} KiB", status("VmHWM"));
+    Ok(())
+}
+
+/// Memory for SQLite's page cache while measuring.
+const CACHE: u64 = 32 << 20;
+
+/// Nanoseconds of some clock.
+#[expect(clippy::disallowed_methods, reason = "it measures")]
+fn clock() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let number = |place: usize, default: u64| arguments.get(place).map_or(Ok(default), |text| text.parse());
+    let path = Path::new(arguments.get(1).ok_or(USAGE)?);
+    match arguments.first().map(String::as_str) {
+        Some("fill") => fill(path, number(2, 1_000_000)?, number(3, 10_000)?),
+        Some("panels") => panels(path, number(2, 100)? as usize, None),
+        Some("filters") => filters(path),
+        Some("live") => live(path, number(2, 5_000)?, number(3, 100)? as usize),
+        Some("sizes") => sizes(
+            path,
+            Reader::open(path)?.count(Kind::Connection, &Expression::All)?,
+        ),
+        _ => Err(USAGE.into()),
+    }
+}
+
+const USAGE: &str = "history fill|panels|filters|live|sizes DATABASE …";
