@@ -12,7 +12,7 @@ use atalaya_host::clock;
 use atalaya_model::live::StoreStatus;
 use atalaya_model::memory::Memory;
 use atalaya_model::{Event, Fact, Gap, Ledger, Span, Stage, Time};
-use atalaya_store::{Entry, Reader, Retention, Writer};
+use atalaya_store::{Entry, Reader, Retention, StoreError, Writer};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
 use crate::config::load::Loaded;
@@ -29,8 +29,11 @@ const GATHER: Duration = Duration::from_millis(250);
 const HOUSEKEEPING: Span = Span::from_seconds(60);
 /// Microseconds.
 const DAY: i64 = 86_400_000_000;
-/// Rows that one slice of retention may delete.
+/// Rows that one slice of retention may delete, and how long it may take: batches wait for it.
 const SLICE: usize = 2_000;
+const SLICE_TIME: Span = Span(50_000);
+/// A database that is damaged again so soon is not replaced again: it is the disk.
+const ANEW: Span = Span::from_seconds(3_600);
 /// Longest pause between two tries at a full disk.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a pause is interrupted to see whether the watch ends.
@@ -124,6 +127,7 @@ impl Keeper {
             told: 0,
             file,
             is_lost: false,
+            anew: None,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -216,6 +220,8 @@ struct Work {
     file: Option<(u64, u64)>,
     /// It was told that this file is no longer at its path.
     is_lost: bool,
+    /// When a damaged database was last replaced.
+    anew: Option<Time>,
 }
 
 /// What the database says when somebody has removed or replaced it.
@@ -238,13 +244,18 @@ impl Work {
     fn run(mut self) {
         let mut batch = Vec::new();
         let mut kept_house = clock::monotonic();
+        let mut is_dropping = false;
         loop {
             let open = self.gather(&mut batch);
             self.write(&mut batch);
             let now = clock::monotonic();
-            if now.0 - kept_house.0 >= HOUSEKEEPING.0 {
+            let is_due = now.0 - kept_house.0 >= HOUSEKEEPING.0;
+            if is_due || is_dropping {
+                is_dropping = self.drop_old(&mut batch);
+            }
+            if is_due {
                 kept_house = now;
-                self.keep_house();
+                self.checkpoint();
             }
             if !open && batch.is_empty() {
                 break;
@@ -299,6 +310,10 @@ impl Work {
                     }
                 }
                 Err(error) => {
+                    if let Some(gap) = self.replace_damaged(&error) {
+                        batch.push(gap);
+                        continue;
+                    }
                     if tries == 0 {
                         tracing::error!(%error, "the store cannot be written; trying again");
                     }
@@ -360,29 +375,60 @@ impl Work {
         status.error = error.map(Into::into);
     }
 
-    /// Drops what is too old or too much, slice by slice, and brings the log into the file.
-    fn keep_house(&mut self) {
+    /// Drops a slice of what is too old or too much. Is there more?
+    fn drop_old(&mut self, batch: &mut Vec<Entry>) -> bool {
         let policy = Retention::new(self.days, self.bytes, clock::now());
-        // A bounded number of slices a minute: the queue absorbs what comes meanwhile.
-        for _ in 0..50 {
-            match self.writer.retain(policy, SLICE) {
-                Ok(retained) if retained.more && self.receiver.len() < QUEUE / 8 => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "old rows could not be dropped");
-                    break;
-                }
+        let deadline = clock::Deadline::after(SLICE_TIME);
+        let is_over = || deadline.left().is_none();
+        match self.writer.retain_until(policy, SLICE, &is_over) {
+            Ok(retained) => retained.more,
+            Err(error) => {
+                tracing::warn!(%error, "old rows could not be dropped");
+                batch.extend(self.replace_damaged(&error));
+                false
             }
         }
+    }
+
+    fn checkpoint(&mut self) {
         if let Err(error) = self.writer.checkpoint() {
             tracing::warn!(%error, "the write-ahead log could not be brought into the database");
+        }
+    }
+
+    /// Goes on in a new file where the database is damaged. Gives the gap to tell of it.
+    fn replace_damaged(&mut self, error: &StoreError) -> Option<Entry> {
+        let now = clock::now();
+        let again = self.anew.is_some_and(|before| now.since(before).0 < ANEW.0);
+        if again || !matches!(error, StoreError::Corrupt(_)) {
+            return None;
+        }
+        self.anew = Some(now);
+        match self.writer.begin_anew(now) {
+            Ok(kept) => {
+                let kept = kept.display();
+                tracing::error!(%error, "the database is damaged: it is kept as {kept}, and a new one begins");
+                self.file = file_at(self.writer.path());
+                Some(gap_of(
+                    1,
+                    &format!("the database was damaged ({error}); it is kept as {kept}"),
+                ))
+            }
+            Err(error) => {
+                tracing::error!(%error, "a damaged database could not be set aside");
+                None
+            }
         }
     }
 }
 
 fn gap(count: u64) -> Entry {
+    gap_of(count, "the store could not keep up, or could not write")
+}
+
+fn gap_of(count: u64, reason: &str) -> Entry {
     let time: Time = clock::now();
-    let reason = "the store could not keep up, or could not write".into();
+    let reason = reason.into();
     Entry::Event(Event::new(
         time,
         Fact::Gap(Gap {
@@ -444,6 +490,51 @@ mod tests {
         let error = status.lock().unwrap().error.clone();
         assert_eq!(error.as_deref(), Some(LOST));
         assert_eq!(ledger.lost(), 1);
+    }
+
+    #[test]
+    fn a_damaged_database_is_set_aside_and_a_new_one_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let now = Time::from_seconds(1_700_000_000);
+        let options = atalaya_store::Options::new(atalaya_model::Text::from("boot"), "test", now);
+        let mut writer = Writer::open(&path, &options).unwrap();
+        let gaps = |reason: &str| (0..400).map(|count| gap_of(count, reason)).collect::<Vec<_>>();
+        writer.write(&gaps(&"x".repeat(400))).unwrap();
+        writer.close(now).unwrap();
+        // What was written last.
+        let mut bytes = std::fs::read(&path).unwrap();
+        let begin = bytes.len() - 100_000;
+        bytes[begin..].fill(0xA5);
+        std::fs::write(&path, bytes).unwrap();
+        let writer = Writer::open(&path, &options).unwrap();
+        let loaded = crate::config::load::load(None, Path::new("/nonexistent"), now).unwrap();
+        let keeper = Keeper::start(writer, &loaded, Ledger::default()).unwrap();
+        for entry in gaps("y") {
+            keeper.send(entry);
+        }
+        keeper.close();
+        let names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert!(
+            names.iter().any(|name| name.starts_with("a.db.damaged-")),
+            "{names:?}"
+        );
+        let reader = Reader::open(&path).unwrap();
+        let reasons: Vec<_> = reader
+            .history(Time(0)..Time(i64::MAX))
+            .filter_map(|event| match event.unwrap().fact {
+                Fact::Gap(gap) => Some(gap.reason),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(reasons.iter().filter(|reason| &***reason == "y").count(), 400);
+        assert!(
+            reasons.iter().any(|reason| reason.contains("was damaged")),
+            "{reasons:?}"
+        );
     }
 
     #[test]

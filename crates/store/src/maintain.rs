@@ -160,13 +160,19 @@ impl Writer {
     }
 }
 
-/// Sets a damaged database aside, so that a watch can go on with a new one at its path: `atalaya.db` becomes
-/// `atalaya.db.damaged-1795123456`, its log goes with it. Gives the new place. Drop the writer first: its lock is taken.
+/// Sets a damaged database aside, so that a new one can begin at its path: `atalaya.db` becomes
+/// `atalaya.db.damaged-1795123456`, its log goes with it. Gives the new place. A writer of it does so itself:
+/// [`Writer::begin_anew`].
 ///
 /// # Errors
 /// Another writer, no permission, no such file.
 pub fn set_aside(path: &Path, now: Time) -> Result<PathBuf, StoreError> {
     let _lock = crate::lock::Lock::take(path)?;
+    move_aside(path, now)
+}
+
+/// The same, for who holds the lock.
+pub(crate) fn move_aside(path: &Path, now: Time) -> Result<PathBuf, StoreError> {
     let beside = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);

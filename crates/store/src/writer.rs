@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use atalaya_model::{AlertRecord, Event, Text, Time, memory::Memory};
+use atalaya_model::memory::Memory;
+use atalaya_model::{AlertRecord, Event, Text, Time};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::lock::Lock;
 use crate::retain::{self, Retained, Retention};
 use crate::rows::Rows;
-use crate::{StoreError, open, rollups};
+use crate::{StoreError, maintain, memory, open, rollups};
 
 /// Something to keep.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +75,7 @@ pub struct Stats {
 pub struct Writer {
     pub(crate) connection: Connection,
     pub(crate) rows: Rows,
+    options: Options,
     path: PathBuf,
     written: u64,
     _lock: Lock,
@@ -90,25 +92,32 @@ impl Writer {
         open::check_file(path)?;
         open::make_folder(path)?;
         let lock = Lock::take(path)?;
-        let connection = open::for_writing(path, options.cache_bytes)?;
-        connection.execute(
-            "INSERT INTO boot (boot_id) VALUES (?1) ON CONFLICT (boot_id) DO NOTHING",
-            [&*options.boot_id],
-        )?;
-        let boot = connection.query_row(
-            "SELECT id FROM boot WHERE boot_id = ?1",
-            [&*options.boot_id],
-            |row| row.get(0),
-        )?;
-        let tally = rollups::journal(&connection)?;
-        let rows = Rows::new(boot, options.version.clone(), options.now, tally);
+        let (connection, rows) = begin(path, options)?;
         Ok(Self {
             connection,
             rows,
+            options: options.clone(),
             path: path.to_owned(),
             written: 0,
             _lock: lock,
         })
+    }
+
+    /// Sets a database aside that turned out to be damaged, and goes on in a new one at its path. What detectors remember
+    /// is taken along as far as it can be read. Gives the place of the old one.
+    ///
+    /// # Errors
+    /// No permission, a full disk. The writer is then of no more use.
+    pub fn begin_anew(&mut self, now: Time) -> Result<PathBuf, StoreError> {
+        let remembered = memory::read(&self.connection).unwrap_or_default();
+        // Closed before anything is moved: it would remove the new one's log.
+        self.connection = Connection::open_in_memory()?;
+        let kept = maintain::move_aside(&self.path, now)?;
+        self.options.now = now;
+        (self.connection, self.rows) = begin(&self.path, &self.options)?;
+        let remembered: Vec<_> = remembered.into_iter().map(Entry::Memory).collect();
+        self.write(&remembered)?;
+        Ok(kept)
     }
 
     /// The file.
@@ -251,4 +260,21 @@ impl Writer {
         }
         result
     }
+}
+
+/// A connection to the database, brought up to date, and the state of a writer that has written nothing yet.
+fn begin(path: &Path, options: &Options) -> Result<(Connection, Rows), StoreError> {
+    let connection = open::for_writing(path, options.cache_bytes)?;
+    connection.execute(
+        "INSERT INTO boot (boot_id) VALUES (?1) ON CONFLICT (boot_id) DO NOTHING",
+        [&*options.boot_id],
+    )?;
+    let boot = connection.query_row(
+        "SELECT id FROM boot WHERE boot_id = ?1",
+        [&*options.boot_id],
+        |row| row.get(0),
+    )?;
+    let tally = rollups::journal(&connection)?;
+    let rows = Rows::new(boot, options.version.clone(), options.now, tally);
+    Ok((connection, rows))
 }

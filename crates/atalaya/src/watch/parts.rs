@@ -16,7 +16,7 @@ use atalaya_host::service::Notifier;
 use atalaya_host::signals::Signals;
 use atalaya_model::fields::Record;
 use atalaya_model::{AlertRecord, Observation, Span, Time};
-use atalaya_store::{AlertQuery, Options as StoreOptions, Reader, Writer};
+use atalaya_store::{AlertQuery, Options as StoreOptions, Reader, StoreError, Writer};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Plan;
@@ -253,7 +253,24 @@ fn open_store(
     now: Time,
     loaded: &Loaded,
 ) -> Result<(Writer, Past), Failure> {
-    let failed = |error: atalaya_store::StoreError| Failure::Failed(format!("cannot use the store: {error}"));
+    let failed = |error: StoreError| Failure::Failed(format!("cannot use the store: {error}"));
+    match open_past(path, identity, now, loaded) {
+        Err(error @ StoreError::Corrupt(_)) => {
+            let kept = atalaya_store::set_aside(path, now).map_err(failed)?;
+            let kept = kept.display();
+            tracing::error!(%error, "the database is damaged: it is kept as {kept}, and a new one begins");
+            open_past(path, identity, now, loaded).map_err(failed)
+        }
+        opened => opened.map_err(failed),
+    }
+}
+
+fn open_past(
+    path: &Path,
+    identity: &Identity,
+    now: Time,
+    loaded: &Loaded,
+) -> Result<(Writer, Past), StoreError> {
     let writer = Writer::open(
         path,
         &StoreOptions::new(
@@ -261,9 +278,8 @@ fn open_store(
             VERSION,
             now,
         ),
-    )
-    .map_err(failed)?;
-    let reader = Reader::open(path).map_err(failed)?;
+    )?;
+    let reader = Reader::open(path)?;
     let options = &loaded.config.alerts;
     let longest = atalaya_model::Severity::ALL.map(|severity| options.cooldown_of(severity).0);
     let longest = Span(longest.into_iter().max().unwrap_or(0).max(3_600_000_000));
@@ -273,7 +289,7 @@ fn open_store(
         ..AlertQuery::default()
     };
     let mut alerts = Vec::new();
-    for stored in reader.alerts(&query).map_err(failed)?.into_iter().rev() {
+    for stored in reader.alerts(&query)?.into_iter().rev() {
         let (id, count, time) = (stored.alert.id, stored.count, stored.last_time);
         alerts.push(AlertRecord::Raised(Box::new(stored.alert)));
         if count > 1 {
@@ -285,9 +301,9 @@ fn open_store(
         }
     }
     let past = Past {
-        memory: reader.memory().map_err(failed)?,
+        memory: reader.memory()?,
         alerts,
-        last_alert: writer.last_alert().map_err(failed)?,
+        last_alert: writer.last_alert()?,
     };
     Ok((writer, past))
 }

@@ -146,6 +146,60 @@ fn a_damaged_page_is_found_and_the_other_tables_survive() {
 }
 
 #[test]
+fn a_writer_goes_on_in_a_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    let memory = memory::Memory {
+        detector: "new_process".into(),
+        version: 1,
+        key: "k".into(),
+        bytes: Some(vec![7]),
+    };
+    writer.write(&[Entry::Memory(memory.clone())]).unwrap();
+    talk(&mut writer, NOW, 3_000);
+    writer.close(NOW.after(Span::from_seconds(4_000))).unwrap();
+    damage(&path, "connection_remote");
+    let mut writer = open(&path);
+    let before = std::fs::read(&path).unwrap();
+    let error = loop {
+        // Sooner or later an address goes where the damage is.
+        let time = NOW.after(Span(DAY));
+        let entries: Vec<_> = (0..5_000)
+            .map(|number| {
+                let talk = Talk {
+                    program: 1,
+                    remote: 1,
+                    port: 443,
+                    inbound: false,
+                    started_before: false,
+                    bytes: (1, 1),
+                };
+                let mut it = connection(number, time, talk);
+                it.destination.ip = ((11 << 24) + number as u32).to_be_bytes().into();
+                Entry::Event(Event::new(time, Fact::ConnectionOpened(Arc::new(it))))
+            })
+            .collect();
+        match writer.write(&entries) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    let kept = writer.begin_anew(NOW).unwrap();
+    assert_eq!(std::fs::read(&kept).unwrap()[100..4_000], before[100..4_000]);
+    talk(&mut writer, NOW, 10);
+    assert_eq!(count(&path), 10);
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.memory().unwrap(), [memory]);
+    assert!(reader.check().unwrap().is_sound());
+    assert!(matches!(
+        Writer::open(&path, &atalaya_store::Options::new("b", "1", NOW)),
+        Err(StoreError::Locked { .. })
+    ));
+}
+
+#[test]
 fn a_damaged_index_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
