@@ -34,6 +34,7 @@ mod rebuild;
 mod retain;
 mod rollups;
 mod rows;
+mod schema;
 mod shape;
 mod tally;
 mod uses;
@@ -51,6 +52,7 @@ pub use panels::{
 };
 pub use reader::{AlertQuery, Executable, Reader, Run, Stored};
 pub use retain::{Retained, Retention};
+pub use schema::{Column, View, views};
 pub use uses::UseQuery;
 pub use writer::{Entry, Options, Stats, Writer, Written};
 

@@ -2,11 +2,13 @@
 //!
 //! `fill DATABASE [CONNECTIONS [BATCH]]` makes a week of a host and says what writing it cost. `panels DATABASE [ROUNDS]`
 //! asks every panel. `filters DATABASE` asks them under filters. `live DATABASE [RATE [ROUNDS]]` asks while a writer goes on
-//! at so many connections a second, and then lets it drop the first day. `sizes DATABASE` says where the bytes are.
+//! at so many connections a second, and then lets it drop the first day. `sizes DATABASE` says where the bytes are,
+//! `export DATABASE FILE` writes every connection as CSV.
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
 mod world;
 
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use atalaya_model::fields::Kind;
 use atalaya_model::filter::{Expression, parse};
 use atalaya_model::{Span, Time};
 use atalaya_store::{Ask, Entry, Options, Reader, Retention, Searched, Writer};
+use rusqlite::types::ValueRef;
 use world::{START, World};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -399,6 +402,37 @@ fn clock() -> u64 {
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
+/// Every connection as CSV, for other engines.
+fn export(path: &Path, to: &Path) -> Result<()> {
+    let database = rusqlite::Connection::open(path)?;
+    let mut out = BufWriter::new(std::fs::File::create(to)?);
+    writeln!(
+        out,
+        "start,span,pid,program,outbound,transport,remote_ip,port,name,sent,received,round_trip,outcome"
+    )?;
+    let mut statement = database.prepare(
+        "SELECT (c.id >> 20) * 1000 + ((c.id >> 10) & 1023) + c.started, c.span, p.pid, g.name, h.side = 0, h.transport, \
+         i.address, iif(h.side, c.local_port, c.remote_port) & 65535, t.value, c.sent_bytes, c.received_bytes, \
+         c.round_trip, h.outcome FROM connection c JOIN shape h ON h.id = c.shape JOIN ip i ON i.id = c.remote_ip \
+         LEFT JOIN process p ON p.id = c.process LEFT JOIN program g ON g.id = p.program \
+         LEFT JOIN text t ON t.id = c.name",
+    )?;
+    let columns = statement.column_count();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for place in 0..columns {
+            let comma = if place == 0 { "" } else { "," };
+            match row.get_ref(place)? {
+                ValueRef::Integer(number) => write!(out, "{comma}{number}")?,
+                ValueRef::Text(text) => write!(out, "{comma}{}", String::from_utf8_lossy(text))?,
+                _ => write!(out, "{comma}")?,
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(out.flush()?)
+}
+
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let number = |place: usize, default: u64| arguments.get(place).map_or(Ok(default), |text| text.parse());
@@ -408,6 +442,7 @@ fn main() -> Result<()> {
         Some("panels") => panels(path, number(2, 100)? as usize, None),
         Some("filters") => filters(path),
         Some("live") => live(path, number(2, 5_000)?, number(3, 100)? as usize),
+        Some("export") => export(path, Path::new(arguments.get(2).ok_or(USAGE)?)),
         Some("sizes") => sizes(
             path,
             Reader::open(path)?.count(Kind::Connection, &Expression::All)?,
@@ -416,4 +451,4 @@ fn main() -> Result<()> {
     }
 }
 
-const USAGE: &str = "history fill|panels|filters|live|sizes DATABASE …";
+const USAGE: &str = "history fill|panels|filters|live|export|sizes DATABASE …";

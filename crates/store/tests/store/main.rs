@@ -9,6 +9,8 @@ mod filter;
 #[cfg(test)]
 mod full;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod maintain;
 #[cfg(test)]
 mod migration;
