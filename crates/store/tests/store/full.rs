@@ -1,11 +1,13 @@
 //! A full disk: an error, the batch stays with the caller, and with room again nothing is missing or doubled.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use atalaya_model::*;
-use atalaya_store::{Entry, Reader, StoreError};
+use atalaya_store::{Ask, Entry, Reader, StoreError};
 
 use crate::sample::{NOW, open};
+use crate::sums::{Talk, connection};
 
 /// A small file system in memory that goes with its guard.
 struct Small<'a>(&'a Path);
@@ -83,4 +85,61 @@ fn a_full_disk_costs_nothing_but_time() {
     drop(writer);
     drop(open(&path));
     assert_eq!(count(), batches * 100);
+}
+
+#[test]
+fn sums_stay_right_on_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Small::mount(folder.path()) else {
+        println!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let path = folder.path().join("a.db");
+    let ballast = folder.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 4 << 20]).unwrap();
+    let mut writer = open(&path);
+    // Each batch is a minute of its own, so that each writes the sums.
+    let batch = |number: u64| -> Vec<Entry> {
+        let time = Time(NOW.0 + number as i64 * 61_000_000);
+        (0..200)
+            .map(|place| {
+                let talk = Talk {
+                    program: (place % 4) as u32,
+                    remote: (number + place) as u8,
+                    port: place as u16,
+                    inbound: false,
+                    started_before: false,
+                    bytes: (place, number),
+                };
+                let it = connection(number * 200 + place, time, talk);
+                Entry::Event(Event::new(time, Fact::ConnectionOpened(Arc::new(it))))
+            })
+            .collect()
+    };
+    let mut batches = 0;
+    while let Ok(written) = writer.write(&batch(batches)) {
+        assert_eq!(written.rows, 200);
+        batches += 1;
+        assert!(batches < 10_000, "the disk never filled");
+    }
+    let check = |batches: u64| {
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.wrong_sums().unwrap(), Vec::<String>::new());
+        let minutes = reader
+            .traffic(&Ask::all(Time(0)..Time(i64::MAX / 2), 100_000))
+            .unwrap()
+            .rows;
+        let total: u64 = minutes.iter().map(|row| row.total.connections).sum();
+        assert_eq!(total, batches * 200);
+    };
+    for _ in 0..3 {
+        assert!(matches!(writer.write(&batch(batches)), Err(StoreError::Full(_))));
+    }
+    check(batches);
+    std::fs::remove_file(&ballast).unwrap();
+    writer.write(&batch(batches)).unwrap();
+    batches += 1;
+    check(batches);
+    writer.close(Time(NOW.0 + 1_000_000_000_000)).unwrap();
+    check(batches);
 }
