@@ -255,6 +255,7 @@ impl Work {
             }
             if is_due {
                 kept_house = now;
+                self.roll_up(&mut batch);
                 self.checkpoint();
             }
             if !open && batch.is_empty() {
@@ -387,6 +388,14 @@ impl Work {
                 batch.extend(self.replace_damaged(&error));
                 false
             }
+        }
+    }
+
+    /// Writes the sums behind the panels.
+    fn roll_up(&mut self, batch: &mut Vec<Entry>) {
+        if let Err(error) = self.writer.roll_up(clock::now()) {
+            tracing::warn!(%error, "the sums could not be written; trying again in a minute");
+            batch.extend(self.replace_damaged(&error));
         }
     }
 

@@ -62,8 +62,8 @@ pub(crate) fn for_writing(path: &Path, cache_bytes: u64) -> Result<Connection, S
         );
     }
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 1_000)?;
-    connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     views::lay_over(&connection)?;
     Ok(connection)
 }

@@ -4,7 +4,7 @@
 //! last. What was counted by minute, hour and day may so differ for long ones; how many conversations opened in a minute,
 //! and what each address, program and process had in all, does not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use atalaya_model::connection::Traffic;
 use atalaya_model::{Side, Time};
@@ -172,6 +172,21 @@ pub(crate) fn differences(connection: &Connection) -> Result<Vec<String>, StoreE
                 "minute {}: {missing} conversations more in the rows than in the sums",
                 Time::from_seconds(minute * 60)
             ));
+        }
+    }
+    let mut unindexed: HashSet<i64> = HashSet::new();
+    rollups::unindexed(connection, |_, id| {
+        unindexed.insert(id);
+    })?;
+    let mut statement = connection.prepare(
+        "SELECT c.id FROM connection c \
+         WHERE NOT EXISTS (SELECT 1 FROM connection_by_ip b WHERE b.ip = c.remote_ip AND b.id = c.id)",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get(0)?;
+        if !unindexed.contains(&id) && found.len() < MOST {
+            found.push(format!("conversation {id} is not found by its address"));
         }
     }
     if whole_from.is_none() {

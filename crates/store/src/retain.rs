@@ -64,6 +64,8 @@ pub struct Retained {
     pub rows: u64,
     /// Is there more to delete?
     pub more: bool,
+    /// The sums must be written before it can be.
+    pub(crate) waits: bool,
 }
 
 /// Executables remembered beyond the processes that ran them; the longest unused go first.
@@ -79,6 +81,8 @@ const STEP: usize = 100;
 struct Slice<'a> {
     left: usize,
     deleted: usize,
+    /// A row should go that the index by address does not have yet.
+    waits: bool,
     is_over: &'a dyn Fn() -> bool,
 }
 
@@ -115,6 +119,7 @@ pub(crate) fn slice(
     let mut slice = Slice {
         left: limit.max(1),
         deleted: 0,
+        waits: false,
         is_over,
     };
     let of_table = |table: Table| match table {
@@ -150,7 +155,8 @@ pub(crate) fn slice(
     let over = policy.bytes > 0 && used(connection)? > policy.bytes;
     Ok(Retained {
         rows: slice.deleted as u64,
-        more: slice.deleted > 0 && (slice.left == 0 || over),
+        more: slice.waits || slice.deleted > 0 && (slice.left == 0 || over),
+        waits: slice.waits,
     })
 }
 
@@ -240,6 +246,9 @@ fn older(
         _ => HashSet::new(),
     };
     let name = table.name();
+    let unindexed = rows.unindexed().filter(|_| table == Table::Connection);
+    let unindexed = unindexed.unwrap_or(i64::MAX);
+    let mut waits = false;
     let mut select = connection.prepare_cached(&format!(
         "SELECT id FROM {name} WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
     ))?;
@@ -254,6 +263,10 @@ fn older(
             let Some(last) = ids.last() else { break };
             after = *last;
             for id in ids.iter().filter(|id| !live.contains(id)) {
+                if *id >= unindexed {
+                    waits = true;
+                    return Ok(count);
+                }
                 delete.execute([id])?;
                 count += 1;
                 newest = Some(*id);
@@ -261,6 +274,7 @@ fn older(
         }
         Ok(count)
     })?;
+    slice.waits |= waits;
     if table == Table::Connection
         && let Some(newest) = newest
     {

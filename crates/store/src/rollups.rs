@@ -9,7 +9,7 @@ use atalaya_model::Time;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::StoreError;
-use crate::tally::{Sums, Tally};
+use crate::tally::{Sums, Tally, decode_rows, encode_rows};
 
 /// Addresses of an hour that are remembered beyond a few days.
 pub(crate) const TOP: i64 = 500;
@@ -26,21 +26,36 @@ const UP_TO: &str = "rolled_up_to";
 /// What the journal holds: what batches added since the sums were last written.
 pub(crate) fn journal(connection: &Connection) -> Result<Tally, StoreError> {
     let mut tally = Tally::default();
-    let mut statement = connection.prepare("SELECT entries FROM tally ORDER BY id")?;
+    let mut statement = connection.prepare("SELECT entries, rows FROM tally ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let entries = Tally::decode(row.get_ref(0)?.as_blob().unwrap_or_default());
-        tally.merge(entries.ok_or_else(|| StoreError::Corrupt("the journal of sums cannot be read".into()))?);
+        let mut entries =
+            entries.ok_or_else(|| StoreError::Corrupt("the journal of sums cannot be read".into()))?;
+        entries.rows = decode_rows(row.get_ref(1)?.as_blob().unwrap_or_default()).collect();
+        tally.merge(entries);
     }
     Ok(tally)
+}
+
+/// Tells the rows of conversations, with their remote addresses, that are not in the index yet.
+pub(crate) fn unindexed(connection: &Connection, mut tell: impl FnMut(i64, i64)) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("SELECT rows FROM tally ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for (ip, id) in decode_rows(row.get_ref(0)?.as_blob().unwrap_or_default()) {
+            tell(ip, id);
+        }
+    }
+    Ok(())
 }
 
 /// Notes what a batch adds.
 pub(crate) fn note(connection: &Connection, tally: &Tally) -> Result<(), StoreError> {
     if !tally.is_empty() {
         connection
-            .prepare_cached("INSERT INTO tally (entries) VALUES (?1)")?
-            .execute([tally.encode()])?;
+            .prepare_cached("INSERT INTO tally (entries, rows) VALUES (?1, ?2)")?
+            .execute([tally.encode(), encode_rows(&tally.rows)])?;
     }
     Ok(())
 }
@@ -73,6 +88,13 @@ pub(crate) fn write(connection: &Connection, tally: &Tally, now: Time) -> Result
     connection.prepare_cached("DELETE FROM tally")?.execute([])?;
     let newest = remembered(connection, UP_TO)?.unwrap_or(i64::MIN);
     remember(connection, UP_TO, newest.max(now.0))?;
+    let mut rows = tally.rows.clone();
+    rows.sort_unstable();
+    let mut insert =
+        connection.prepare_cached("INSERT OR IGNORE INTO connection_by_ip (ip, id) VALUES (?1, ?2)")?;
+    for (ip, id) in rows {
+        insert.execute([ip, id])?;
+    }
     add(connection, tally)
 }
 

@@ -17,8 +17,8 @@ use crate::tally::{Counted, Tally, Under};
 use crate::writer::{Entry, Written};
 use crate::{StoreError, alerts, connections, listeners, losses, memory, processes, protocols, rollups};
 
-/// Updates of open conversations are written, and the run is marked as alive, once in so long.
-const FLUSH: Span = Span::from_seconds(60);
+/// A run is marked as alive once in so long.
+const SEEN: Span = Span::from_seconds(60);
 
 /// Conversations, listeners and processes remembered as alive. Beyond it, a row is written only at its end.
 const LIVE: usize = 1 << 18;
@@ -33,8 +33,8 @@ pub(crate) struct Rows {
     pub(crate) dictionaries: Dictionaries,
     identities: Identities,
     pub(crate) live: Live,
-    /// Event time of the last flush.
-    flushed: Time,
+    /// Event time when the run was last marked as alive.
+    seen: Time,
     /// The days before which, by kind of dictionary, everything unused is known to be gone.
     pub(crate) swept: Swept,
     held: Vec<Held>,
@@ -46,7 +46,7 @@ pub(crate) struct Rows {
     tally: Tally,
     /// What this batch adds.
     fresh: Tally,
-    /// This batch wrote the sums.
+    /// This batch writes the sums; the tally is empty again.
     rolled_up: bool,
     undo: Vec<Undo>,
 }
@@ -107,7 +107,7 @@ struct Held {
 pub(crate) struct Before {
     run: i64,
     identities: Identities,
-    flushed: Time,
+    seen: Time,
 }
 
 /// What a failed batch must take back.
@@ -128,7 +128,7 @@ impl Rows {
             dictionaries: Dictionaries::new(boot),
             identities: Identities::default(),
             live: Live::default(),
-            flushed: now,
+            seen: now,
             swept: Swept::default(),
             held: Vec::new(),
             said: Vec::new(),
@@ -165,14 +165,33 @@ impl Rows {
             Entry::Event(event) => Some(event.time),
             _ => None,
         });
-        let is_due = |now: &Time| {
-            now.since(self.flushed).0.abs() >= FLUSH.0 || self.tally.is_full() || self.fresh.is_full()
-        };
-        match newest.filter(is_due) {
-            Some(now) => self.flush(connection, now, &mut written)?,
-            None => rollups::note(connection, &self.fresh)?,
+        match newest {
+            Some(now) if self.tally.is_full() || self.fresh.is_full() => {
+                self.flush(connection, now, &mut written)?;
+            }
+            Some(now) => {
+                rollups::note(connection, &self.fresh)?;
+                if now.since(self.seen).0.abs() >= SEEN.0 {
+                    self.show_life(connection, now)?;
+                }
+            }
+            None => {}
         }
         Ok(written)
+    }
+
+    /// Marks the run as alive.
+    fn show_life(&mut self, connection: &Connection, now: Time) -> Result<(), StoreError> {
+        connection
+            .prepare_cached("UPDATE run SET seen = max(seen, ?2) WHERE id = ?1")?
+            .execute([self.run, now.0])?;
+        self.seen = now;
+        Ok(())
+    }
+
+    /// The oldest row that the index by address does not have yet.
+    pub(crate) fn unindexed(&self) -> Option<i64> {
+        self.tally.rows.iter().map(|(_, row)| *row).min()
     }
 
     /// The state that [`Rows::undo`] goes back to.
@@ -180,29 +199,24 @@ impl Rows {
         self.undo.clear();
         self.held.clear();
         self.said.clear();
-        let fresh = std::mem::take(&mut self.fresh);
-        if std::mem::take(&mut self.rolled_up) {
-            self.tally = Tally::default();
-        } else {
-            self.tally.merge(fresh);
-        }
+        self.tally.merge(std::mem::take(&mut self.fresh));
+        self.rolled_up = false;
         Before {
             run: self.run,
             identities: self.identities.clone(),
-            flushed: self.flushed,
+            seen: self.seen,
         }
     }
 
     /// Forgets what a failed batch did.
-    pub(crate) fn undo(&mut self, before: Before) {
+    pub(crate) fn undo(&mut self, before: Before, connection: &Connection) -> Result<(), StoreError> {
         self.run = before.run;
         self.identities = before.identities;
-        self.flushed = before.flushed;
+        self.seen = before.seen;
         self.dictionaries.forget();
         self.held.clear();
         self.said.clear();
         self.fresh = Tally::default();
-        self.rolled_up = false;
         while let Some(step) = self.undo.pop() {
             match step {
                 Undo::Connection(id, before) => restore(&mut self.live.connections, id, before),
@@ -215,9 +229,13 @@ impl Rows {
                 Undo::Process(key, before) => restore(&mut self.live.processes, key, before),
             }
         }
+        if std::mem::take(&mut self.rolled_up) {
+            self.tally = rollups::journal(connection)?;
+        }
+        Ok(())
     }
 
-    /// Writes every pending update and marks the run as alive.
+    /// Writes every pending update and the sums, and marks the run as alive.
     pub(crate) fn flush(
         &mut self,
         connection: &Connection,
@@ -231,8 +249,12 @@ impl Rows {
             let mut alive = alive.clone();
             let Alive { kept, counted } = &mut *alive;
             let last = (Phase::Updated, *time);
+            let before = kept.ends.remote_ip;
             connections::update(connection, &mut self.dictionaries, self.run, kept, last, it)?;
             let under = under(connection, &mut self.dictionaries, kept, it)?;
+            if under.ip != before {
+                self.fresh.rows.push((under.ip, kept.row));
+            }
             let is_failure = it.outcome.is_failure();
             self.fresh
                 .change(counted, *time, under, it.traffic.as_ref(), is_failure);
@@ -241,18 +263,14 @@ impl Rows {
             self.undo.push(Undo::Connection(*id, Some(before)));
             written.rows += 1;
         }
-        // A copy: should this transaction fail, all of it is still to be written.
-        let mut tally = self.tally.clone();
+        // Should this transaction fail, the journal still has it.
+        let mut tally = std::mem::take(&mut self.tally);
+        self.rolled_up = true;
         tally.merge(std::mem::take(&mut self.fresh));
         if self.run > 0 || !tally.is_empty() {
             rollups::write(connection, &tally, now)?;
         }
-        self.rolled_up = true;
-        connection
-            .prepare_cached("UPDATE run SET seen = max(seen, ?2) WHERE id = ?1")?
-            .execute([self.run, now.0])?;
-        self.flushed = now;
-        Ok(())
+        self.show_life(connection, now)
     }
 
     fn event(
@@ -363,6 +381,7 @@ impl Rows {
             let it = last.as_ref().map_or(&opened.1, |(_, _, it)| it);
             let under = under(connection, &mut self.dictionaries, &kept, it)?;
             let mut counted = self.fresh.open(opened.0, under, &opened.1);
+            self.fresh.rows.push((under.ip, row));
             if let Some((_, time, it)) = last {
                 let is_failure = it.outcome.is_failure();
                 self.fresh
@@ -405,6 +424,7 @@ impl Rows {
     ) -> Result<(), StoreError> {
         let last = (Phase::Closed, time);
         let Alive { kept, counted } = &mut alive;
+        let before = kept.ends.remote_ip;
         if !connections::update(connection, &mut self.dictionaries, self.run, kept, last, it)? {
             // The row is gone (only a hand on the database does that): keep what is known in a new one.
             self.held.push(Held {
@@ -416,6 +436,9 @@ impl Rows {
         }
         self.ended.insert(it.id, kept.row);
         let under = under(connection, &mut self.dictionaries, kept, it)?;
+        if under.ip != before {
+            self.fresh.rows.push((under.ip, kept.row));
+        }
         let is_failure = it.outcome.is_failure();
         self.fresh
             .change(counted, time, under, it.traffic.as_ref(), is_failure);

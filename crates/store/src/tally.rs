@@ -92,6 +92,8 @@ pub(crate) struct Tally {
     pub(crate) ports: HashMap<PortKey, Sums>,
     /// By process: sums, and the second of the last event.
     pub(crate) processes: HashMap<i64, (Sums, i64)>,
+    /// Remote address and row of conversations that are not in the index yet.
+    pub(crate) rows: Vec<(i64, i64)>,
 }
 
 /// Bytes that went over a conversation, as SQLite counts.
@@ -206,11 +208,11 @@ impl Tally {
 
     /// Is there nothing to add?
     pub(crate) fn is_empty(&self) -> bool {
-        self.minutes.is_empty() && self.pairs.is_empty()
+        self.minutes.is_empty() && self.pairs.is_empty() && self.rows.is_empty()
     }
 
     /// Takes in what another one counted.
-    pub(crate) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, mut other: Self) {
         if self.is_empty() {
             *self = other;
             return;
@@ -235,6 +237,7 @@ impl Tally {
             mine.0.add(sums);
             mine.1 = mine.1.max(last);
         }
+        self.rows.append(&mut other.rows);
     }
 
     /// As bytes, for the journal.
@@ -294,6 +297,28 @@ impl Tally {
         }
         rest.is_empty().then_some(tally)
     }
+}
+
+/// Addresses and rows as bytes, for the journal: each row as the difference to the one before.
+pub(crate) fn encode_rows(rows: &[(i64, i64)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rows.len() * 8);
+    let mut before = 0_i64;
+    for (ip, row) in rows {
+        push(&mut bytes, zigzag(*ip));
+        push(&mut bytes, zigzag(row.wrapping_sub(before)));
+        before = *row;
+    }
+    bytes
+}
+
+/// The addresses and rows of such bytes, as far as they can be read.
+pub(crate) fn decode_rows(mut bytes: &[u8]) -> impl Iterator<Item = (i64, i64)> {
+    let mut before = 0_i64;
+    std::iter::from_fn(move || {
+        let ip = next(&mut bytes)?;
+        before = before.wrapping_add(next(&mut bytes)?);
+        Some((ip, before))
+    })
 }
 
 /// First byte of the journal's entries.
@@ -421,6 +446,8 @@ mod tests {
                 let moved = Under { program: number + 1, ..under };
                 tally.change(&mut counted, Time(time), moved, Some(&traffic(bytes, bytes)), begun);
             }
+            let rows = vec![(3, 1_882_323_000_000_000_000), (3, 5), (i64::MAX, i64::MIN)];
+            prop_assert_eq!(decode_rows(&encode_rows(&rows)).collect::<Vec<_>>(), rows);
             let bytes = tally.encode();
             prop_assert_eq!(Tally::decode(&bytes), Some(tally.clone()));
             let mut twice = Tally::default();

@@ -151,6 +151,18 @@ impl Writer {
         Ok(written)
     }
 
+    /// Writes the newest state of open conversations, and the sums behind the panels. A watcher does so once a minute; by
+    /// itself a writer does so only when there is much of it, and when it is closed.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn roll_up(&mut self, now: Time) -> Result<(), StoreError> {
+        let mut written = Written::default();
+        self.transact(|rows, connection| rows.flush(connection, now, &mut written))?;
+        self.written += written.rows;
+        Ok(())
+    }
+
     /// Writes what waits to be written and ends the run cleanly.
     ///
     /// # Errors
@@ -210,6 +222,9 @@ impl Writer {
         if retained.more || retained.rows > 0 {
             self.rows.dictionaries.forget();
         }
+        if retained.waits {
+            self.roll_up(policy.now)?;
+        }
         if !is_over() {
             retain::vacuum(&self.connection, slice_rows, is_over)?;
         }
@@ -256,7 +271,7 @@ impl Writer {
                 Ok(done)
             });
         if result.is_err() {
-            self.rows.undo(before);
+            self.rows.undo(before, &self.connection)?;
         }
         result
     }

@@ -1,7 +1,7 @@
 //! What a long history costs: `cargo run --release -p atalaya-store --example history -- COMMAND DATABASE …`.
 //!
-//! `fill DATABASE [CONNECTIONS [BATCH]]` makes a week of a host and says what writing it cost. `panels DATABASE [ROUNDS]`
-//! asks every panel. `filters DATABASE` asks them under filters. `live DATABASE [RATE [ROUNDS]]` asks while a writer goes on
+//! `fill DATABASE [CONNECTIONS [BATCH]]` makes a week of a host and says what writing it cost. `more` goes on with it.
+//! `panels DATABASE [ROUNDS]` asks every panel. `filters DATABASE` asks them under filters. `live DATABASE [RATE [ROUNDS]]` asks while a writer goes on
 //! at so many connections a second, and then lets it drop the first day. `sizes DATABASE` says where the bytes are,
 //! `export DATABASE FILE` writes every connection as CSV.
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
@@ -73,8 +73,17 @@ impl Cost {
 }
 
 fn fill(path: &Path, count: u64, batch: u64) -> Result<()> {
-    let mut world = World::new(count);
-    let mut writer = open(path, START)?;
+    write(path, World::new(count), count, batch)
+}
+
+/// The same host goes on, at the pace of ten million a week.
+fn more(path: &Path, count: u64, batch: u64) -> Result<()> {
+    let now = Reader::open(path)?.runs(1)?.first().map_or(START, |run| run.seen);
+    write(path, World::at(now, 16.5), count, batch)
+}
+
+fn write(path: &Path, mut world: World, count: u64, batch: u64) -> Result<()> {
+    let mut writer = open(path, world.now())?;
     let mut cost = Cost::default();
     let mut keeping = Cost::default();
     let (mut rows, mut events) = (0, 0);
@@ -83,11 +92,13 @@ fn fill(path: &Path, count: u64, batch: u64) -> Result<()> {
         let entries: Vec<_> = world.tell(batch).into_iter().map(Entry::Event).collect();
         events += entries.len();
         rows += cost.of(|| writer.write(&entries))?.rows;
-        // What the keeper does once a minute.
+        // What the keeper does once a minute; 300,000 connections a minute are 5,000 a second.
         let policy = Retention::new(0, 0, world.now());
         keeping.of(|| -> Result<()> {
             while writer.retain(policy, 2_000)?.more {}
-            writer.checkpoint()?;
+            if world.number() / 300_000 > (world.number() - batch) / 300_000 {
+                writer.checkpoint()?;
+            }
             Ok(())
         })?;
     }
@@ -326,11 +337,11 @@ fn filters(path: &Path) -> Result<()> {
 fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
     let now = Reader::open(path)?.runs(1)?.first().map_or(START, |run| run.seen);
     let stop = AtomicBool::new(false);
-    let written = std::thread::scope(|scope| -> Result<(Cost, Cost, u64)> {
-        let work = || -> std::result::Result<(Cost, Cost, u64), String> {
+    let written = std::thread::scope(|scope| -> Result<(Cost, Cost, Cost, u64)> {
+        let work = || -> std::result::Result<(Cost, Cost, Cost, u64), String> {
             let mut world = World::at(now, rate as f64);
             let mut writer = open(path, now).map_err(|error| error.to_string())?;
-            let (mut cost, mut keeping) = (Cost::default(), Cost::default());
+            let (mut cost, mut keeping, mut rolling) = (Cost::default(), Cost::default(), Cost::default());
             let begun = clock();
             let mut minute = 0;
             while !stop.load(Ordering::Relaxed) {
@@ -340,6 +351,9 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
                 let passed = world.number() * 1_000_000_000 / rate;
                 if passed / 60_000_000_000 > minute {
                     minute = passed / 60_000_000_000;
+                    rolling
+                        .of(|| writer.roll_up(world.now()))
+                        .map_err(|error| error.to_string())?;
                     keeping
                         .of(|| writer.checkpoint())
                         .map_err(|error| error.to_string())?;
@@ -362,7 +376,7 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
             }
             let number = world.number();
             writer.close(world.now()).map_err(|error| error.to_string())?;
-            Ok((cost, keeping, number))
+            Ok((cost, keeping, rolling, number))
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -373,7 +387,7 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
         asked?;
         Ok(written)
     })?;
-    let (mut cost, mut keeping, number) = written;
+    let (mut cost, mut keeping, mut rolling, number) = written;
     println!(
         "writer: {number} connections at {rate} a second; batches of {}: median {:.1} ms, p99 {:.1} ms, longest {:.1} ms; \
          {} slices of retention and checkpoints: median {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
@@ -386,7 +400,13 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
         keeping.percentile(99),
         keeping.percentile(100),
     );
-    println!("peak memory {} KiB", status("VmHWM"));
+    println!(
+        "the sums of a minute, {} times: median {:.0} ms, longest {:.0} ms; peak memory {} KiB",
+        rolling.walls.len(),
+        rolling.percentile(50),
+        rolling.percentile(100),
+        status("VmHWM")
+    );
     Ok(())
 }
 
@@ -439,6 +459,7 @@ fn main() -> Result<()> {
     let path = Path::new(arguments.get(1).ok_or(USAGE)?);
     match arguments.first().map(String::as_str) {
         Some("fill") => fill(path, number(2, 1_000_000)?, number(3, 10_000)?),
+        Some("more") => more(path, number(2, 300_000)?, number(3, 10_000)?),
         Some("panels") => panels(path, number(2, 100)? as usize, None),
         Some("filters") => filters(path),
         Some("live") => live(path, number(2, 5_000)?, number(3, 100)? as usize),
@@ -451,4 +472,4 @@ fn main() -> Result<()> {
     }
 }
 
-const USAGE: &str = "history fill|panels|filters|live|export|sizes DATABASE …";
+const USAGE: &str = "history fill|more|panels|filters|live|export|sizes DATABASE …";

@@ -15,7 +15,7 @@ use crate::connections::{self, Moment, ROW};
 use crate::dictionary::raw;
 use crate::filter::Condition;
 use crate::load::Loader;
-use crate::{Reader, StoreError, identity};
+use crate::{Reader, StoreError, identity, rollups};
 
 /// Days of which there are sums at most.
 const DAYS: i64 = 4_000;
@@ -110,25 +110,42 @@ impl Reader {
             sql => format!("AND EXISTS (SELECT 1 FROM connections WHERE id = c.id AND ({sql}))"),
         };
         let mut ids = BinaryHeap::new();
-        let ask_for = |place: &str, (from, to): (i64, i64)| {
+        let ask_for = |from: &str, (low, high): (i64, i64)| {
             let sql = format!(
-                "SELECT c.id FROM connection c WHERE {place} AND c.id >= ? AND c.id < ? {accepted} \
-                 ORDER BY c.id DESC LIMIT {}",
+                "SELECT c.id FROM {from} = ? AND c.id >= ? AND c.id < ? {accepted} ORDER BY c.id DESC LIMIT {}",
                 ask.limit
             );
-            let range = [ip, from, to].map(Sql::Integer);
+            let range = [ip, low, high].map(Sql::Integer);
             let parameters = range.into_iter().chain(condition.parameters.iter().cloned());
             let mut statement = self.connection().prepare_cached(&sql)?;
             let found = statement.query_map(params_from_iter(parameters), |row| row.get::<_, i64>(0))?;
             Ok::<_, StoreError>(found.collect::<Result<Vec<_>, _>>()?)
         };
         let range = (identity::first(ask.range.start), identity::first(ask.range.end));
-        for place in ["c.remote_ip = ?", "c.local_ip = ? AND c.process IS NULL"] {
-            ids.extend(ask_for(place, range)?);
+        for from in [
+            "connection_by_ip c WHERE c.ip",
+            "connection c WHERE c.process IS NULL AND c.local_ip",
+        ] {
+            ids.extend(ask_for(from, range)?);
+        }
+        // What came since the index was written.
+        let mut young = BinaryHeap::new();
+        rollups::unindexed(self.connection(), |of, id| {
+            if of == ip && id >= range.0 && id < range.1 {
+                young.push(id);
+            }
+        })?;
+        let mut taken = 0;
+        while taken < ask.limit
+            && let Some(id) = young.pop()
+        {
+            let found = ask_for("connection c WHERE c.remote_ip", (id, id + 1))?;
+            taken += found.len();
+            ids.extend(found);
         }
         let mut near = 0;
         let searched = self.parts(ask, |part| {
-            let found = ask_for("+c.local_ip = ? AND c.process IS NOT NULL", part)?;
+            let found = ask_for("connection c WHERE c.process IS NOT NULL AND +c.local_ip", part)?;
             near += found.len();
             ids.extend(found);
             // One's own address is in most rows; what is not in so many is somebody else's.
@@ -145,7 +162,7 @@ impl Reader {
                 break;
             }
             if last.replace(id) == Some(id) {
-                continue; // both ends of it are here
+                continue; // both ends of it are here, or it was found twice
             }
             let mut rows = statement.query([id])?;
             if let Some(row) = rows.next()? {

@@ -207,8 +207,14 @@ impl Reader {
     pub fn rare_destinations(&self, most: u32, ask: &Ask<'_>) -> Result<Answer<Rare>, StoreError> {
         let mut condition = Condition::new(Kind::Connection, &ask.filter);
         condition.register(self.connection())?;
+        let mut young: HashMap<i64, i64> = HashMap::new();
+        rollups::unindexed(self.connection(), |ip, id| {
+            let newest = young.entry(ip).or_insert(id);
+            *newest = id.max(*newest);
+        })?;
         let mut newest = self.connection().prepare(&format!(
-            "SELECT {ROW} FROM connection WHERE remote_ip = ? ORDER BY id DESC LIMIT 1"
+            "SELECT {ROW} FROM connection WHERE id = max(?2, coalesce((SELECT max(id) FROM connection_by_ip \
+             WHERE ip = ?1), -1))"
         ))?;
         let mut accepted = self.connection().prepare(&format!(
             "SELECT 1 FROM connections WHERE ({}) AND id = ?",
@@ -236,7 +242,7 @@ impl Reader {
             }
             searched.rows += 1;
             let ip = row.get(0)?;
-            let mut of_ip = newest.query([ip])?;
+            let mut of_ip = newest.query([ip, young.get(&ip).copied().unwrap_or(-1)])?;
             let newest = match of_ip.next()? {
                 Some(row) => Some(connections::read(self.connection(), &mut loader, row, Moment::Now)?.2),
                 None => None,

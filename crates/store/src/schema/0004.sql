@@ -147,15 +147,23 @@ ORDER BY c.id;
 
 DROP TABLE connection_3;
 
--- One address's history. The other end is mostly this host: only where no process is known may it be a stranger.
-CREATE INDEX connection_remote ON connection (remote_ip);
+-- The conversations of each remote address: an index, but one that is written together with the sums, in the order in
+-- which it lies; until then `tally` has what is missing. The other end is mostly this host: only where no process is known
+-- may it be a stranger, and has an index.
+CREATE TABLE connection_by_ip (
+    ip INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    PRIMARY KEY (ip, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO connection_by_ip SELECT remote_ip, id FROM connection ORDER BY remote_ip, id;
 CREATE INDEX connection_local ON connection (local_ip) WHERE process IS NULL;
 -- What lived over an hour, or ended before it began (the clock was set): a range of time that begins in the middle.
 CREATE INDEX connection_long ON connection ((id >> 20) * 1000 + ((id >> 10) & 1023) + span)
     WHERE span > 3600000000 OR span < 0;
 
-CREATE TRIGGER wire_goes_with_its_connection AFTER DELETE ON connection BEGIN
+CREATE TRIGGER all_goes_with_its_connection AFTER DELETE ON connection BEGIN
     DELETE FROM wire WHERE connection = old.id;
+    DELETE FROM connection_by_ip WHERE ip = old.remote_ip AND id = old.id;
 END;
 
 -- Sums over conversations. What was told within a minute of event time is added up in memory and comes here in one
@@ -278,8 +286,8 @@ CREATE TABLE rollup_program_ip (
     PRIMARY KEY (ip, program)
 ) STRICT, WITHOUT ROWID;
 
--- One row a batch since sums were last written: what the batch adds to them.
-CREATE TABLE tally (id INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
+-- One row a batch since sums were last written: what the batch adds to them, and to `connection_by_ip`.
+CREATE TABLE tally (id INTEGER PRIMARY KEY, entries BLOB NOT NULL, rows BLOB NOT NULL) STRICT;
 
 CREATE INDEX alert_time ON alert (time, rule, severity_number);
 

@@ -98,7 +98,6 @@ fn sums_stay_right_on_a_full_disk() {
     let ballast = folder.path().join("ballast");
     std::fs::write(&ballast, vec![0; 4 << 20]).unwrap();
     let mut writer = open(&path);
-    // Each batch is a minute of its own, so that each writes the sums.
     let batch = |number: u64| -> Vec<Entry> {
         let time = Time(NOW.0 + number as i64 * 61_000_000);
         (0..200)
@@ -120,9 +119,12 @@ fn sums_stay_right_on_a_full_disk() {
     while let Ok(written) = writer.write(&batch(batches)) {
         assert_eq!(written.rows, 200);
         batches += 1;
+        if writer.roll_up(Time(NOW.0 + batches as i64 * 61_000_000)).is_err() {
+            break;
+        }
         assert!(batches < 10_000, "the disk never filled");
     }
-    let check = |batches: u64| {
+    let check = |batches: u64, is_whole: bool| {
         let reader = Reader::open(&path).unwrap();
         assert_eq!(reader.wrong_sums().unwrap(), Vec::<String>::new());
         let minutes = reader
@@ -130,16 +132,25 @@ fn sums_stay_right_on_a_full_disk() {
             .unwrap()
             .rows;
         let total: u64 = minutes.iter().map(|row| row.total.connections).sum();
-        assert_eq!(total, batches * 200);
+        assert!(
+            total <= batches * 200 && (!is_whole || total == batches * 200),
+            "{total}"
+        );
     };
     for _ in 0..3 {
-        assert!(matches!(writer.write(&batch(batches)), Err(StoreError::Full(_))));
+        // The sums need more room than a batch: one may still fit.
+        match writer.write(&batch(batches)) {
+            Ok(_) => batches += 1,
+            Err(error) => assert!(matches!(error, StoreError::Full(_)), "{error}"),
+        }
+        let error = writer.roll_up(NOW).unwrap_err();
+        assert!(matches!(error, StoreError::Full(_)), "{error}");
     }
-    check(batches);
+    check(batches, false);
     std::fs::remove_file(&ballast).unwrap();
     writer.write(&batch(batches)).unwrap();
     batches += 1;
-    check(batches);
+    check(batches, false);
     writer.close(Time(NOW.0 + 1_000_000_000_000)).unwrap();
-    check(batches);
+    check(batches, true);
 }

@@ -115,6 +115,10 @@ fn writer() {
         say("begins write");
         writer.write(&entries).unwrap();
         say(&format!("committed {number}"));
+        if number % 4 == 1 {
+            say("begins roll");
+            writer.roll_up(time(number)).unwrap();
+        }
         if number % 3 == 2 && !keeps_all {
             let policy = Retention {
                 rollup_days: 0,
@@ -210,7 +214,7 @@ fn kill_writers(keeps_all: bool) {
     let (mut acknowledged, mut done) = (None, 0);
     for round in 0..rounds() / 2 {
         let mut child = start("kills::writer", &path, keeps_all);
-        let what = ["write", "retain", "vacuum", "checkpoint", "write", "open"][round as usize % 6];
+        let what = ["write", "retain", "vacuum", "checkpoint", "roll", "open"][round as usize % 6];
         let what = if keeps_all && what == "retain" {
             "write"
         } else {
