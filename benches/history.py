@@ -104,7 +104,7 @@ def main():
     if not options.no_duckdb:
         duckdb(options.folder, database, options.rounds)
     print(f"\npanels while {options.rate} connections a second are written, then retention of a day:", flush=True)
-    run("live", database, options.rate, options.rounds)
+    run("live", database, options.rate, 4 * options.rounds)
     run("sizes", database)
 
 

@@ -210,6 +210,7 @@ pub struct AddressHistory {
     /// The newest conversations with it, newest first. Of an address of this host those that name no process are always
     /// among them, the others as far as the search came.
     pub newest: Vec<Arc<Conversation>>,
-    /// How far the conversations of this host's own address were searched; `None` where an index told of all.
+    /// How far the conversations were searched: all of this host's own address, or those that a filter had to look at;
+    /// `None` where an index told of all.
     pub searched: Option<Searched>,
 }

@@ -89,7 +89,8 @@ fn write(path: &Path, mut world: World, count: u64, batch: u64) -> Result<()> {
     let (mut rows, mut events) = (0, 0);
     let begun = clock();
     while world.number() < count {
-        let entries: Vec<_> = world.tell(batch).into_iter().map(Entry::Event).collect();
+        let mut entries: Vec<_> = world.tell(batch).into_iter().map(Entry::Event).collect();
+        entries.extend((0..batch / 5_000).map(|place| world.alert(place)));
         events += entries.len();
         rows += cost.of(|| writer.write(&entries))?.rows;
         // What the keeper does once a minute; 300,000 connections a minute are 5,000 a second.
@@ -140,7 +141,7 @@ fn sizes(path: &Path, number: u64) -> Result<()> {
 }
 
 /// Every panel, asked again and again.
-fn panels(path: &Path, rounds: usize, stop: Option<&AtomicBool>) -> Result<()> {
+fn panels(path: &Path, rounds: usize, pause: Duration) -> Result<()> {
     let reader = Reader::open(path)?;
     let end = reader.runs(1)?.first().map_or(START, |run| run.seen);
     let day = Ask::all(end.after(Span::from_seconds(-86_400))..Time(i64::MAX / 2), 100);
@@ -204,9 +205,7 @@ fn panels(path: &Path, rounds: usize, stop: Option<&AtomicBool>) -> Result<()> {
         let mut rows = 0;
         for _ in 0..rounds {
             rows = cost.of(panel)?;
-            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                break;
-            }
+            std::thread::sleep(pause);
         }
         println!(
             "  {name:<24} {rows:>5} rows: median {:>7.2} ms, p99 {:>7.2} ms, {:>6.2} ms CPU",
@@ -381,7 +380,7 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn_scoped(scope, work)?;
-        let asked = panels(path, rounds, None);
+        let asked = panels(path, rounds, Duration::from_millis(20));
         stop.store(true, Ordering::Relaxed);
         let written = thread.join().map_err(|_| "the writer panicked")??;
         asked?;
@@ -460,9 +459,9 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("fill") => fill(path, number(2, 1_000_000)?, number(3, 10_000)?),
         Some("more") => more(path, number(2, 300_000)?, number(3, 10_000)?),
-        Some("panels") => panels(path, number(2, 100)? as usize, None),
+        Some("panels") => panels(path, number(2, 100)? as usize, Duration::ZERO),
         Some("filters") => filters(path),
-        Some("live") => live(path, number(2, 5_000)?, number(3, 100)? as usize),
+        Some("live") => live(path, number(2, 5_000)?, number(3, 400)? as usize),
         Some("export") => export(path, Path::new(arguments.get(2).ok_or(USAGE)?)),
         Some("sizes") => sizes(
             path,

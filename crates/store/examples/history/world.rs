@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use atalaya_model::connection::Traffic;
 use atalaya_model::*;
+use atalaya_store::Entry;
 
 /// The first moment of the week.
 pub(crate) const START: Time = Time(1_795_046_400_000_000);
@@ -191,6 +192,29 @@ impl World {
             }
         }
         events
+    }
+
+    /// An alert of one of thirty rules.
+    pub(crate) fn alert(&mut self, place: u64) -> Entry {
+        let index = self.chance.few((DAEMONS + TOOLS) as u64 - 1) as usize;
+        let process = self.programs[index].process.clone();
+        let finding = Finding {
+            rule: format!("rule_{}", self.chance.few(29)).into(),
+            time: self.now,
+            severity: Severity::ALL[self.chance.below(Severity::ALL.len() as u64) as usize],
+            key: process.name.clone(),
+            values: vec![("port".into(), Value::Integer(443))],
+            process: Some(process),
+            connections: vec![],
+            listener: None,
+        };
+        let alert = Alert {
+            id: (self.now.milliseconds() as u64) << 20 | self.number << 4 & 0xf_ffff | place,
+            finding,
+            techniques: vec![],
+            recurrence: 0,
+        };
+        Entry::Alert(AlertRecord::Raised(alert.into()))
     }
 
     fn owner(&mut self, events: &mut Vec<Event>) -> (usize, Arc<Process>) {

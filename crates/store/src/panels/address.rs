@@ -9,8 +9,9 @@ use atalaya_model::{Span, Time};
 use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, params_from_iter};
 
+use super::search::{PART, Part};
 use super::sums::sums;
-use super::{AddressHistory, AddressTotal, Ask, ProgramTotal};
+use super::{AddressHistory, AddressTotal, Ask, ProgramTotal, Searched};
 use crate::connections::{self, Moment, ROW};
 use crate::dictionary::raw;
 use crate::filter::Condition;
@@ -110,6 +111,10 @@ impl Reader {
             sql => format!("AND EXISTS (SELECT 1 FROM connections WHERE id = c.id AND ({sql}))"),
         };
         let mut ids = BinaryHeap::new();
+        let mut cut = Searched {
+            rows: 0,
+            complete: true,
+        };
         let ask_for = |from: &str, (low, high): (i64, i64)| {
             let sql = format!(
                 "SELECT c.id FROM {from} = ? AND c.id >= ? AND c.id < ? {accepted} ORDER BY c.id DESC LIMIT {}",
@@ -126,7 +131,25 @@ impl Reader {
             "connection_by_ip c WHERE c.ip",
             "connection c WHERE c.process IS NULL AND c.local_ip",
         ] {
-            ids.extend(ask_for(from, range)?);
+            if accepted.is_empty() {
+                ids.extend(ask_for(from, range)?);
+                continue;
+            }
+            // What a filter leaves out may be millions.
+            let (mut before, mut taken) = (range.1, 0);
+            while taken < ask.limit
+                && let Some(part) = self.part_of(from, ip, (range.0, before))?
+            {
+                let found = ask_for(from, part.ids)?;
+                taken += found.len();
+                ids.extend(found);
+                before = part.ids.0;
+                cut.rows += part.rows;
+                if (ask.is_over)() {
+                    cut.complete = self.part_of(from, ip, (range.0, before))?.is_none();
+                    break;
+                }
+            }
         }
         // What came since the index was written.
         let mut young = BinaryHeap::new();
@@ -135,23 +158,35 @@ impl Reader {
                 young.push(id);
             }
         })?;
-        let mut taken = 0;
+        let (mut taken, mut looked) = (0, 0_usize);
         while taken < ask.limit
             && let Some(id) = young.pop()
         {
+            looked += 1;
+            if !accepted.is_empty() && looked.is_multiple_of(256) && (ask.is_over)() {
+                cut.complete = false;
+                break;
+            }
             let found = ask_for("connection c WHERE c.remote_ip", (id, id + 1))?;
             taken += found.len();
             ids.extend(found);
         }
         let mut near = 0;
+        let is_over = cut.rows > 0 && (ask.is_over)();
         let searched = self.parts(ask, |part| {
             let found = ask_for("connection c WHERE c.process IS NOT NULL AND +c.local_ip", part)?;
             near += found.len();
             ids.extend(found);
             // One's own address is in most rows; what is not in so many is somebody else's.
-            Ok(near > 0 && near < ask.limit)
+            Ok(near > 0 && near < ask.limit && !is_over)
         })?;
-        history.searched = (near > 0).then_some(searched);
+        history.searched = if near > 0 {
+            Some(searched)
+        } else if cut.complete {
+            None
+        } else {
+            Some(cut)
+        };
         let ids = ids.into_sorted_vec();
         let mut statement = self
             .connection()
@@ -171,5 +206,21 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// The newest part of an address's conversations within some ids; `None` where there are none.
+    fn part_of(&self, from: &str, ip: i64, (low, high): (i64, i64)) -> Result<Option<Part>, StoreError> {
+        let sql = format!(
+            "SELECT min(id), count(*) FROM (SELECT c.id AS id FROM {from} = ?1 AND c.id >= ?2 AND c.id < ?3 \
+             ORDER BY c.id DESC LIMIT {PART})"
+        );
+        let (first, rows): (Option<i64>, i64) = self
+            .connection()
+            .prepare_cached(&sql)?
+            .query_row([ip, low, high], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(first.map(|first| Part {
+            ids: (first, high),
+            rows: rows.cast_unsigned(),
+        }))
     }
 }

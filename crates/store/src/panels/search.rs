@@ -10,7 +10,7 @@ use crate::tally::Tally;
 use crate::{Reader, StoreError, identity, rebuild};
 
 /// Rows of one part.
-const PART: i64 = 5_000;
+pub(super) const PART: i64 = 5_000;
 
 /// Entries beyond which a search is cut, as if the time were over.
 const MOST: usize = 1 << 20;
