@@ -22,6 +22,30 @@ const LIMIT: usize = 4_096;
 /// Versions of one process that the cache tells apart.
 const VERSIONS: usize = 4;
 
+/// Where an address is, as a database of such tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// ISO 3166 code of its country.
+    pub country: Option<Text>,
+    /// Number of its autonomous system.
+    pub asn: Option<u32>,
+    /// Who runs that.
+    pub organization: Option<Text>,
+}
+
+/// Tells where an address is; asked once, when it is first seen.
+pub type Locate = Arc<dyn Fn(IpAddr) -> Option<Whereabouts> + Send + Sync>;
+
+/// It, where there is one.
+#[derive(Clone, Default)]
+pub(crate) struct Locator(pub(crate) Option<Locate>);
+
+impl std::fmt::Debug for Locator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Locator" } else { "no Locator" })
+    }
+}
+
 /// A row's number and the day it was last used.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -40,6 +64,7 @@ type Versions<T> = Vec<(T, Entry)>;
 pub(crate) struct Dictionaries {
     /// The row of this boot in `boot`.
     pub(crate) boot: i64,
+    pub(crate) locator: Locator,
     texts: HashMap<Text, Entry>,
     addresses: HashMap<IpAddr, Entry>,
     executables: HashMap<(Option<Text>, Option<Text>), Entry>,
@@ -84,7 +109,11 @@ impl Dictionaries {
 
     /// Forgets what is cached: after a failed transaction, or when rows were deleted.
     pub(crate) fn forget(&mut self) {
-        *self = Self::new(self.boot);
+        let locator = std::mem::take(&mut self.locator);
+        *self = Self {
+            locator,
+            ..Self::new(self.boot)
+        };
     }
 
     /// The number of a text.
@@ -156,9 +185,25 @@ impl Dictionaries {
                 entry
             }
             None => {
+                let place = self
+                    .locator
+                    .0
+                    .as_ref()
+                    .and_then(|locate| locate(ip))
+                    .unwrap_or_default();
                 connection
-                    .prepare_cached("INSERT INTO ip (day, raw, address) VALUES (?1, ?2, ?3)")?
-                    .execute(params![day, raw, ip.to_string()])?;
+                    .prepare_cached(
+                        "INSERT INTO ip (day, raw, address, country, asn, organization) \
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    )?
+                    .execute(params![
+                        day,
+                        raw,
+                        ip.to_string(),
+                        place.country.as_deref(),
+                        place.asn,
+                        place.organization.as_deref()
+                    ])?;
                 Entry {
                     id: connection.last_insert_rowid(),
                     day,

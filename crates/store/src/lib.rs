@@ -4,9 +4,12 @@
 //! [`Reader`]s: the stored rows as events in time order ([`Reader::history`]), records that a filter matches
 //! ([`Reader::select`]), alerts with what was said of them, detectors' memory, the executables ever seen.
 //!
-//! Ids are in time order, so ranges of time are ranges of the primary key. What repeats (addresses, processes, texts)
-//! is kept once in dictionaries. The views bear the names and columns of `model::fields`. `kill -9` at any moment leaves a
-//! database that opens, with every batch whose `write` returned.
+//! Panels of a dashboard are answered from sums that are kept along (`panels`), whatever their number of rows.
+//!
+//! Ids are in time order, so ranges of time are ranges of the primary key. What repeats (addresses, processes, texts,
+//! shapes of conversations) is kept once in dictionaries. The views bear the names and columns of `model::fields`
+//! ([`views`]). `kill -9` at any moment leaves a database that opens, with every batch whose `write` returned, and with
+//! sums that are what its rows say.
 //!
 //! This room must not know: clocks (times come with events and calls), detectors, outlets, how things are shown.
 
@@ -43,6 +46,7 @@ mod wire;
 mod writer;
 
 pub use alerts::{Said, StoredAlert};
+pub use dictionary::{Locate, Whereabouts};
 pub use error::StoreError;
 pub use history::History;
 pub use maintain::{Check, TableSize, set_aside};

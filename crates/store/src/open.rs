@@ -198,6 +198,13 @@ fn migrate(connection: &mut Connection, version: i64) -> Result<(), StoreError> 
     if version == VERSION && views::kept(connection)? == wanted {
         return Ok(());
     }
+    if version > 0 && version < VERSION {
+        tracing::info!(
+            from = version,
+            to = VERSION,
+            "the database is brought up to date; this may take a minute"
+        );
+    }
     // Sorting millions of rows must not need their size of memory.
     connection.pragma_update(None, "temp_store", "FILE")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

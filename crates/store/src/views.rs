@@ -48,7 +48,7 @@ const PLAIN: [(&str, &str); 12] = [
         "SELECT i.id AS id, i.address AS address, i.raw AS address_raw, i.first_seen * 1000000 AS first_seen, \
          i.last_seen * 1000000 AS last_seen, i.connections AS connections, i.begun AS begun, \
          i.sent_bytes AS sent_bytes, i.received_bytes AS received_bytes, i.country AS country, i.asn AS asn, \
-         (SELECT value FROM text WHERE id = i.organization) AS organization FROM ip i WHERE i.connections > 0",
+         i.organization AS organization FROM ip i WHERE i.connections > 0",
     ),
     (
         "traffic_by_minute",

@@ -7,6 +7,7 @@ use atalaya_model::memory::Memory;
 use atalaya_model::{AlertRecord, Event, Text, Time};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use crate::dictionary::Locate;
 use crate::lock::Lock;
 use crate::retain::{self, Retained, Retention};
 use crate::rows::Rows;
@@ -103,6 +104,11 @@ impl Writer {
         })
     }
 
+    /// From now on, asks where an address is when it is first seen (never under `None`), and keeps the answer with it.
+    pub fn locate_with(&mut self, locate: Option<Locate>) {
+        self.rows.dictionaries.locator.0 = locate;
+    }
+
     /// Sets a database aside that turned out to be damaged, and goes on in a new one at its path. What detectors remember
     /// is taken along as far as it can be read. Gives the place of the old one.
     ///
@@ -114,7 +120,9 @@ impl Writer {
         self.connection = Connection::open_in_memory()?;
         let kept = maintain::move_aside(&self.path, now)?;
         self.options.now = now;
+        let locate = self.rows.dictionaries.locator.0.take();
         (self.connection, self.rows) = begin(&self.path, &self.options)?;
+        self.locate_with(locate);
         let remembered: Vec<_> = remembered.into_iter().map(Entry::Memory).collect();
         self.write(&remembered)?;
         Ok(kept)

@@ -78,6 +78,13 @@ fn fill(path: &Path, count: u64, batch: u64) -> Result<()> {
 
 /// The same host goes on, at the pace of ten million a week.
 fn more(path: &Path, count: u64, batch: u64) -> Result<()> {
+    let mut cost = Cost::default();
+    drop(cost.of(|| open(path, START))?);
+    println!(
+        "opened in {:.1} s; peak memory {} KiB",
+        cost.percentile(100) / 1e3,
+        status("VmHWM")
+    );
     let now = Reader::open(path)?.runs(1)?.first().map_or(START, |run| run.seen);
     write(path, World::at(now, 16.5), count, batch)
 }

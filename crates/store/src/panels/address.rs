@@ -47,7 +47,7 @@ impl Reader {
             .prepare_cached("SELECT id, connections, 0, sent_bytes, received_bytes FROM ip WHERE id = ?1")?
             .query_row([id], sums)?;
         if total.connections > 0
-            && let Some(address) = self.address_of(&mut loader, id)?
+            && let Some(address) = self.address_of(id)?
         {
             let total = total.into();
             history.ever = Some(AddressTotal { address, total });

@@ -48,10 +48,9 @@ impl Reader {
                 (self.sums(sql, hours(ask), |row| row.get(0))?, None)
             }
         };
-        let mut loader = Loader::default();
         let mut rows = Vec::new();
         for (ip, sums) in most(found, ask.limit) {
-            if let Some(address) = self.address_of(&mut loader, ip)? {
+            if let Some(address) = self.address_of(ip)? {
                 let total = sums.into();
                 rows.push(AddressTotal { address, total });
             }
@@ -256,7 +255,7 @@ impl Reader {
                     continue;
                 }
             }
-            if let Some(address) = self.address_of(&mut loader, ip)? {
+            if let Some(address) = self.address_of(ip)? {
                 rows.push(Rare {
                     address,
                     begun: uncounter(row.get(1)?),
@@ -389,7 +388,7 @@ impl Reader {
     }
 
     /// The address of a number; `None` where it is gone.
-    pub(super) fn address_of(&self, loader: &mut Loader, id: i64) -> Result<Option<Address>, StoreError> {
+    pub(super) fn address_of(&self, id: i64) -> Result<Option<Address>, StoreError> {
         let mut statement = self.connection().prepare_cached(
             "SELECT raw, first_seen, last_seen, country, asn, organization FROM ip WHERE id = ?1",
         )?;
@@ -404,7 +403,7 @@ impl Reader {
                 .map(|(first, last)| (Time::from_seconds(first), Time::from_seconds(last))),
             country: row.get::<_, Option<String>>(3)?.map(Text::from),
             asn: row.get(4)?,
-            organization: loader.text(self.connection(), row.get(5)?)?,
+            organization: row.get::<_, Option<String>>(5)?.map(Text::from),
         }))
     }
 

@@ -198,7 +198,7 @@ UPDATE process SET program = (
 );
 
 -- Remote addresses: how often, since when, and how much. `begun` counts the conversations that this host began.
--- `country`, `asn` and `organization` (a text) are of the day when the address was first seen.
+-- `country`, `asn` and `organization` are of the day when the address was first seen.
 ALTER TABLE ip ADD COLUMN first_seen INTEGER;
 ALTER TABLE ip ADD COLUMN last_seen INTEGER;
 ALTER TABLE ip ADD COLUMN connections INTEGER NOT NULL DEFAULT 0;
@@ -207,7 +207,7 @@ ALTER TABLE ip ADD COLUMN sent_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ip ADD COLUMN received_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ip ADD COLUMN country TEXT;
 ALTER TABLE ip ADD COLUMN asn INTEGER;
-ALTER TABLE ip ADD COLUMN organization INTEGER;
+ALTER TABLE ip ADD COLUMN organization TEXT;
 CREATE INDEX ip_rare ON ip (last_seen) WHERE begun BETWEEN 1 AND 3;
 
 CREATE TABLE process_use (

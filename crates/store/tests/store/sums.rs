@@ -7,7 +7,7 @@ use std::sync::Arc;
 use atalaya_model::connection::Traffic;
 use atalaya_model::filter::{Expression, parse};
 use atalaya_model::*;
-use atalaya_store::{Ask, Entry, Reader, Total, Writer};
+use atalaya_store::{Ask, Entry, Locate, Reader, Total, Whereabouts, Writer};
 use proptest::prelude::*;
 
 use crate::sample::{NOW, open};
@@ -557,5 +557,47 @@ fn wrong_sums_are_found() {
     assert!(
         wrong.iter().any(|line| line.contains("-7 and 0 bytes")),
         "{wrong:#?}"
+    );
+}
+
+#[test]
+fn an_address_is_located_when_it_is_first_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    let talk = |remote| Talk {
+        program: 1,
+        remote,
+        port: 443,
+        inbound: false,
+        started_before: false,
+        bytes: (1, 1),
+    };
+    let tell = |writer: &mut Writer, id: u64, remote: u8| {
+        let it = connection(id, NOW, talk(remote));
+        write(writer, &[Event::new(NOW, Fact::ConnectionOpened(Arc::new(it)))]);
+    };
+    tell(&mut writer, 1, 1);
+    let locate: Locate = Arc::new(|address| {
+        (address != "192.0.2.1".parse::<IpAddr>().unwrap()).then(|| Whereabouts {
+            country: Some("ES".into()),
+            asn: Some(64_500),
+            organization: Some("Example Networks".into()),
+        })
+    });
+    writer.locate_with(Some(locate));
+    tell(&mut writer, 2, 1);
+    tell(&mut writer, 3, 2);
+    writer.close(Time(NOW.0 + 1)).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let of = |last: u8| {
+        let history = reader.address_history(ip(last), &Ask::all(EVER, 1)).unwrap();
+        let address = history.ever.unwrap().address;
+        (address.country, address.asn, address.organization)
+    };
+    assert_eq!(of(1), (None, None, None), "it was seen before");
+    assert_eq!(
+        of(2),
+        (Some("ES".into()), Some(64_500), Some("Example Networks".into()))
     );
 }
