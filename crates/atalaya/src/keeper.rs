@@ -34,6 +34,8 @@ const SLICE: usize = 2_000;
 const SLICE_TIME: Span = Span(50_000);
 /// A database that is damaged again so soon is not replaced again: it is the disk.
 const ANEW: Span = Span::from_seconds(3_600);
+/// How often the log is brought into the file beside the writer.
+const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Longest pause between two tries at a full disk.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a pause is interrupted to see whether the watch ends.
@@ -128,6 +130,7 @@ impl Keeper {
             file,
             is_lost: false,
             anew: None,
+            beside: None,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -222,6 +225,7 @@ struct Work {
     is_lost: bool,
     /// When a damaged database was last replaced.
     anew: Option<Time>,
+    beside: Option<Beside>,
 }
 
 /// What the database says when somebody has removed or replaced it.
@@ -242,6 +246,7 @@ fn file_at(path: &Path) -> Option<(u64, u64)> {
 
 impl Work {
     fn run(mut self) {
+        self.beside = Some(Beside::of(&self.writer));
         let mut batch = Vec::new();
         let mut kept_house = clock::monotonic();
         let mut is_dropping = false;
@@ -262,6 +267,7 @@ impl Work {
                 break;
             }
         }
+        self.beside = None;
         if let Err(error) = self.writer.close(clock::now()) {
             tracing::warn!(%error, "the store was not closed cleanly; nothing committed is lost");
         }
@@ -413,8 +419,11 @@ impl Work {
             return None;
         }
         self.anew = Some(now);
+        // Whoever closes the old database last removes the log at its path: before the new one has its own.
+        self.beside = None;
         match self.writer.begin_anew(now) {
             Ok(kept) => {
+                self.beside = Some(Beside::of(&self.writer));
                 let kept = kept.display();
                 tracing::error!(%error, "the database is damaged: it is kept as {kept}, and a new one begins");
                 self.file = file_at(self.writer.path());
@@ -427,6 +436,51 @@ impl Work {
                 tracing::error!(%error, "a damaged database could not be set aside");
                 None
             }
+        }
+    }
+}
+
+/// The thread that brings the log into the file, so that no batch waits for it. Ends when this is dropped.
+struct Beside {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Beside {
+    /// Starts it; without it the writer does so itself.
+    fn of(writer: &Writer) -> Self {
+        let (stop, stopped) = bounded::<()>(0);
+        let thread = match writer.checkpointer() {
+            Ok(checkpointer) => std::thread::Builder::new()
+                .name("store-log".into())
+                .spawn(move || {
+                    while stopped.recv_timeout(CHECKPOINT) == Err(RecvTimeoutError::Timeout) {
+                        if let Err(error) = checkpointer.run() {
+                            tracing::debug!(%error, "the write-ahead log could not be brought into the database");
+                        }
+                    }
+                })
+                .inspect_err(|error| tracing::warn!(%error, "no thread for the store's log"))
+                .ok(),
+            Err(error) => {
+                tracing::warn!(%error, "the store's log is brought in between batches");
+                None
+            }
+        };
+        Self {
+            stop: Some(stop),
+            thread,
+        }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the store's log failed");
         }
     }
 }

@@ -58,7 +58,7 @@ pub use reader::{AlertQuery, Executable, Reader, Run, Stored};
 pub use retain::{Retained, Retention};
 pub use schema::{Column, View, views};
 pub use uses::UseQuery;
-pub use writer::{Entry, Options, Stats, Writer, Written};
+pub use writer::{Checkpointer, Entry, Options, Stats, Writer, Written};
 
 /// The schema version that this program writes.
 pub const SCHEMA_VERSION: i64 = open::VERSION;

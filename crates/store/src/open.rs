@@ -68,6 +68,15 @@ pub(crate) fn for_writing(path: &Path, cache_bytes: u64) -> Result<Connection, S
     Ok(connection)
 }
 
+/// Opens once more beside the writer, only to bring its log into the file.
+pub(crate) fn beside(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 64 << 10)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(connection)
+}
+
 /// Opens for reading only.
 pub(crate) fn for_reading(path: &Path, cache_bytes: u64) -> Result<Connection, StoreError> {
     if !path.exists() {

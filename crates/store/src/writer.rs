@@ -82,6 +82,27 @@ pub struct Writer {
     _lock: Lock,
 }
 
+/// Brings the write-ahead log into the file, beside the writer.
+#[derive(Debug)]
+pub struct Checkpointer {
+    connection: Connection,
+}
+
+impl Checkpointer {
+    /// Brings in what no reader needs any more in the log; holds up nobody. False where something is left.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] on a full or failing disk.
+    pub fn run(&self) -> Result<bool, StoreError> {
+        let (log, done): (i64, i64) =
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                    Ok((row.get(1)?, row.get(2)?))
+                })?;
+        Ok(log == done)
+    }
+}
+
 impl Writer {
     /// Opens or makes the database at `path` (file 0600, missing folders 0700), and brings it up to date. The first event begins a run; a
     /// writer of which only alerts are asked leaves no trace as a watcher.
@@ -204,6 +225,20 @@ impl Writer {
         };
         self.connection.busy_timeout(open::PATIENCE)?;
         Ok(emptied?)
+    }
+
+    /// What brings the write-ahead log into the file on another thread, every second or so, while this one writes: then no
+    /// batch waits for that. Drop it before [`Writer::begin_anew`] and before the database is moved: SQLite removes the log by
+    /// its path when the last of those who write is gone.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn checkpointer(&self) -> Result<Checkpointer, StoreError> {
+        let connection = open::beside(&self.path)?;
+        // Should it not come to it in time, the writer does it after all.
+        self.connection
+            .pragma_update(None, "wal_autocheckpoint", 64_000)?;
+        Ok(Checkpointer { connection })
     }
 
     /// Deletes what the policy does not keep, at most `slice_rows` rows of it, and gives free space back. Call again while

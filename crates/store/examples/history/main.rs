@@ -11,6 +11,7 @@ mod world;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use atalaya_model::fields::Kind;
@@ -347,6 +348,14 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
         let work = || -> std::result::Result<(Cost, Cost, Cost, u64), String> {
             let mut world = World::at(now, rate as f64);
             let mut writer = open(path, now).map_err(|error| error.to_string())?;
+            let checkpointer = writer.checkpointer().map_err(|error| error.to_string())?;
+            let (finish, finished) = std::sync::mpsc::sync_channel::<()>(0);
+            let beside = move || {
+                while finished.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                    drop(checkpointer.run());
+                }
+            };
+            let beside = std::thread::Builder::new().name("log".into()).spawn(beside);
             let (mut cost, mut keeping, mut rolling) = (Cost::default(), Cost::default(), Cost::default());
             let begun = clock();
             let mut minute = 0;
@@ -381,6 +390,8 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
                 }
             }
             let number = world.number();
+            drop(finish);
+            drop(beside.map(std::thread::JoinHandle::join));
             writer.close(world.now()).map_err(|error| error.to_string())?;
             Ok((cost, keeping, rolling, number))
         };

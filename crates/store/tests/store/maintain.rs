@@ -316,6 +316,46 @@ fn a_checkpoint_does_not_wait_for_a_reader() {
 }
 
 #[test]
+fn the_log_is_brought_in_beside_the_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    let checkpointer = writer.checkpointer().unwrap();
+    let (done, finished) = std::sync::mpsc::sync_channel::<()>(1);
+    let beside = move || {
+        let mut runs = 0;
+        while finished
+            .recv_timeout(std::time::Duration::from_millis(1))
+            .is_err()
+        {
+            checkpointer.run().unwrap();
+            runs += 1;
+        }
+        assert!(checkpointer.run().unwrap(), "nobody is in the way");
+        runs
+    };
+    let thread = std::thread::Builder::new()
+        .name("checkpoint".into())
+        .spawn(beside)
+        .unwrap();
+    for day in 0..20 {
+        talk(&mut writer, NOW.after(Span(day * DAY)), 500);
+        writer.roll_up(NOW.after(Span(day * DAY))).unwrap();
+        writer
+            .retain(Retention::new(3, 0, NOW.after(Span(day * DAY))), 500)
+            .unwrap();
+    }
+    done.send(()).unwrap();
+    assert!(thread.join().unwrap() > 0);
+    let reader = Reader::open(&path).unwrap();
+    assert!(reader.check().unwrap().is_sound());
+    // The file itself has everything: a copy of it without its log does.
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    assert_eq!(count(&copy), count(&path));
+}
+
+#[test]
 fn sums_outlive_their_rows_and_go_last_but_alerts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
