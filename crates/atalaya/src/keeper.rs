@@ -31,7 +31,7 @@ const HOUSEKEEPING: Span = Span::from_seconds(60);
 const DAY: i64 = 86_400_000_000;
 /// Rows that one slice of retention may delete, and how long it may take: batches wait for it.
 const SLICE: usize = 2_000;
-const SLICE_TIME: Span = Span(50_000);
+const SLICE_TIME: Span = Span(25_000);
 /// A database that is damaged again so soon is not replaced again: it is the disk.
 const ANEW: Span = Span::from_seconds(3_600);
 /// How often the log is brought into the file beside the writer.

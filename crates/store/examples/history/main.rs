@@ -383,7 +383,7 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
                 cost.of(|| writer.write(&entries))
                     .map_err(|error| error.to_string())?;
                 let slice = clock();
-                let is_over = || clock() - slice > 40_000_000;
+                let is_over = || clock() - slice > 25_000_000;
                 let retained = keeping.of(|| writer.retain_until(policy, 2_000, &is_over));
                 if !retained.map_err(|error| error.to_string())?.more {
                     break;
