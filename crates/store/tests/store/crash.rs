@@ -127,7 +127,7 @@ fn crash_writer() {
         if number % 7 == 3 {
             let now = Time(NOW.0 + number as i64 * 1_000_000);
             writer
-                .retain(Retention::new(0, (700 << 10) + number * (6 << 10), now), 200)
+                .retain(Retention::new(0, (900 << 10) + number * (10 << 10), now), 200)
                 .unwrap();
         }
         if number % 11 == 5 {
