@@ -143,6 +143,22 @@ pub enum Type {
     Texts,
 }
 
+impl Type {
+    /// The word that the reference pages use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "truth",
+            Self::Integer => "integer",
+            Self::Bytes => "bytes",
+            Self::Text => "text",
+            Self::Address => "address",
+            Self::Time => "time",
+            Self::Span => "span",
+            Self::Texts => "texts",
+        }
+    }
+}
+
 /// How careful one must be with a field's content when records leave the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privacy {
@@ -152,6 +168,17 @@ pub enum Privacy {
     Personal,
     /// May hold a secret in spite of redaction: command lines.
     Sensitive,
+}
+
+impl Privacy {
+    /// The word that the reference pages use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Personal => "personal",
+            Self::Sensitive => "sensitive",
+        }
+    }
 }
 
 /// One field.

@@ -64,6 +64,13 @@ impl Time {
         self.stamp().to_zoned(zone).strftime("%H:%M:%S").to_string()
     }
 
+    /// The hour within the week in the host's own time zone: 0 is Monday's first, 167 Sunday's last.
+    pub fn hour_of_week(self) -> u8 {
+        let zoned = self.stamp().to_zoned(jiff::tz::TimeZone::system());
+        let hour = i16::from(zoned.weekday().to_monday_zero_offset()) * 24 + i16::from(zoned.hour());
+        u8::try_from(hour).unwrap_or_default()
+    }
+
     /// Reads RFC 3339 (`2026-11-20T21:27:03Z`, any offset) or a local `2026-11-20[ 21:27[:03]]`.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(stamp) = text.parse::<jiff::Timestamp>() {

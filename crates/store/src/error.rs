@@ -56,11 +56,13 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
-    /// There is something where a copy should go.
-    #[error("{} exists; give another path, or remove it", path.display())]
-    Exists {
+    /// Something is where a file was to be written.
+    #[error("{} is in the way: {why}; give another name", path.display())]
+    InTheWay {
         /// The path.
         path: PathBuf,
+        /// What it is.
+        why: &'static str,
     },
     /// The system does not allow it.
     #[error("no permission for {}; run as its owner or as root, or give another path", path.display())]
@@ -79,8 +81,8 @@ pub enum StoreError {
     /// No room, or the disk failed. What was to be written is still with the caller and can be tried again.
     #[error("the disk is full or failing: {0}")]
     Full(String),
-    /// A row that cannot have been written by this program.
-    #[error("the database is damaged: {0}")]
+    /// A page that SQLite cannot read, or a row that cannot have been written by this program.
+    #[error("the database is damaged: {0} (`atalaya db check` says what survives)")]
     Corrupt(String),
     /// A filter that cannot be asked of the store.
     #[error("{0}")]
@@ -112,10 +114,10 @@ impl StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, SystemIoFailure};
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, SystemIoFailure};
         match error.sqlite_error_code() {
             Some(DiskFull | SystemIoFailure) => Self::Full(error.to_string()),
-            Some(DatabaseCorrupt) => Self::Corrupt(error.to_string()),
+            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt(error.to_string()),
             _ => Self::Sqlite(error),
         }
     }

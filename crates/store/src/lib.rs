@@ -13,11 +13,15 @@
 //!
 //! This room must not know: clocks (times come with events and calls), detectors, outlets, how things are shown.
 
+pub mod console;
+
 mod alerts;
+mod backup;
 mod codes;
 mod connections;
 mod dictionary;
 mod error;
+mod extent;
 mod extra;
 mod filter;
 mod history;
@@ -34,6 +38,7 @@ mod processes;
 mod protocols;
 mod reader;
 mod rebuild;
+mod renewal;
 mod retain;
 mod rollups;
 mod rows;
@@ -48,8 +53,9 @@ mod writer;
 pub use alerts::{Said, StoredAlert};
 pub use dictionary::{Locate, Whereabouts};
 pub use error::StoreError;
+pub use extent::Extent;
 pub use history::History;
-pub use maintain::{Check, TableSize, set_aside};
+pub use maintain::{Check, Damaged, TableSize, set_aside};
 pub use panels::{
     Address, AddressHistory, AddressTotal, Answer, Ask, MinuteTotal, PortTotal, ProcessTotal, Program,
     ProgramTotal, Rare, Reach, RuleTotal, Searched, Total,

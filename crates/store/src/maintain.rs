@@ -1,7 +1,5 @@
-//! Looking after a database: is it sound, where do its bytes go, a copy of it, and its unused space back.
+//! Looking after a database: is it sound, where do its bytes go, and its unused space back.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use atalaya_model::Time;
@@ -14,12 +12,25 @@ use crate::{Reader, StoreError, Writer, rebuild, views};
 pub struct Check {
     /// The tables that are whole, with the number of their rows.
     pub sound: Vec<(String, u64)>,
-    /// The tables that are not, each with what is wrong, at most ten lines.
-    pub damaged: Vec<(String, Vec<String>)>,
+    /// The tables that are not.
+    pub damaged: Vec<Damaged>,
     /// What is wrong with the file as a whole, at most a hundred lines.
     pub file: Vec<String>,
     /// Where the sums behind the panels are not what the rows say; empty where the rows could not be read.
     pub sums: Vec<String>,
+}
+
+/// A table that is not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// Its name.
+    pub table: String,
+    /// Rows that can still be read: those before the first and after the last damage.
+    pub rows: u64,
+    /// These are all: only an index is damaged, or a rule broken.
+    pub is_readable: bool,
+    /// What is wrong, at most ten lines.
+    pub problems: Vec<String>,
 }
 
 impl Check {
@@ -59,16 +70,25 @@ impl Reader {
                 check.sound.push((table, rows));
                 continue;
             }
-            let mut wrong = integrity(connection, &format!("'{}'", table.replace('\'', "''")), 10);
+            let mut problems = integrity(connection, &format!("'{}'", table.replace('\'', "''")), 10);
             // Reading what a damaged page holds may fail where its form is sound.
-            match rows(connection, &table) {
-                Ok(rows) if wrong.is_empty() => check.sound.push((table, rows)),
-                Ok(_) => check.damaged.push((table, wrong)),
-                Err(error) => {
-                    wrong.push(error.to_string());
-                    check.damaged.push((table, wrong));
+            let rows = match rows(connection, &table) {
+                Ok(rows) if problems.is_empty() => {
+                    check.sound.push((table, rows));
+                    continue;
                 }
-            }
+                Ok(rows) => Some(rows),
+                Err(error) => {
+                    problems.push(error.to_string());
+                    None
+                }
+            };
+            check.damaged.push(Damaged {
+                rows: rows.unwrap_or_else(|| around(connection, &table)),
+                is_readable: rows.is_some(),
+                table,
+                problems,
+            });
         }
         if check.damaged.is_empty() {
             check.sums = rebuild::differences(connection)?;
@@ -101,52 +121,6 @@ impl Reader {
         }
         sizes.sort_by_key(|size| std::cmp::Reverse(size.bytes + size.index_bytes));
         Ok(sizes)
-    }
-
-    /// Copies the database as it is now into a new file (0600), without unused space, while the watcher goes on. The file
-    /// is there whole or not at all.
-    ///
-    /// # Errors
-    /// Something is at `to` already ([`StoreError::Exists`]), no permission, a full disk.
-    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        if to.exists() {
-            return Err(StoreError::Exists { path: to.to_owned() });
-        }
-        let mut part = to.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&part)
-            .map_err(|error| StoreError::io(&part, error))?;
-        let copied = self.copy(&part).and_then(|()| {
-            File::open(&part)
-                .and_then(|file| file.sync_all())
-                .and_then(|()| std::fs::rename(&part, to))
-                .map_err(|error| StoreError::io(to, error))
-        });
-        if copied.is_err()
-            && let Err(error) = std::fs::remove_file(&part)
-        {
-            tracing::debug!(%error, "a part of a copy could not be removed");
-        }
-        copied
-    }
-
-    fn copy(&self, part: &Path) -> Result<(), StoreError> {
-        let Some(name) = part.to_str() else {
-            return Err(StoreError::Filter("the path of a copy must be UTF-8".into()));
-        };
-        let connection = self.connection();
-        // The other file is no part of this database, but SQLite does not tell them apart.
-        connection.pragma_update(None, "query_only", false)?;
-        let copied = connection.execute("VACUUM INTO ?1", [name]);
-        connection.pragma_update(None, "query_only", true)?;
-        copied?;
-        Ok(())
     }
 }
 
@@ -234,6 +208,30 @@ fn rows(connection: &Connection, table: &str) -> Result<u64, StoreError> {
         count += 1;
     }
     Ok(count)
+}
+
+/// How many rows can be read before the first and after the last damage.
+fn around(connection: &Connection, table: &str) -> u64 {
+    let table = table.replace('"', "\"\"");
+    // A table without row ids is read from its beginning only.
+    ["NOT INDEXED ORDER BY rowid", "NOT INDEXED ORDER BY rowid DESC"]
+        .map(|order| {
+            let statement = connection.prepare(&format!("SELECT * FROM main.\"{table}\" {order}"));
+            let mut statement = statement.or_else(|_| match order.ends_with("DESC") {
+                true => connection.prepare("SELECT 1 WHERE 0"),
+                false => connection.prepare(&format!("SELECT * FROM main.\"{table}\"")),
+            });
+            let mut count = 0;
+            if let Ok(statement) = &mut statement {
+                let mut rows = statement.raw_query();
+                while let Ok(Some(_)) = rows.next() {
+                    count += 1;
+                }
+            }
+            count
+        })
+        .iter()
+        .sum()
 }
 
 /// What SQLite finds wrong, in lines; its own failure is one of them.

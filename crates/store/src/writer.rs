@@ -9,9 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::dictionary::Locate;
 use crate::lock::Lock;
+use crate::renewal::{Left, log_at};
 use crate::retain::{self, Retained, Retention};
 use crate::rows::Rows;
-use crate::{StoreError, maintain, memory, open, rollups};
+use crate::{StoreError, open, rollups};
 
 /// Something to keep.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,10 +77,14 @@ pub struct Stats {
 pub struct Writer {
     pub(crate) connection: Connection,
     pub(crate) rows: Rows,
-    options: Options,
-    path: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) path: PathBuf,
     written: u64,
-    _lock: Lock,
+    /// The write-ahead log that was opened, by device and inode.
+    pub(crate) log: Option<(u64, u64)>,
+    /// What a file that was left leaves to the next one.
+    pub(crate) left: Left,
+    pub(crate) lock: Lock,
 }
 
 /// Brings the write-ahead log into the file, beside the writer.
@@ -121,32 +126,15 @@ impl Writer {
             options: options.clone(),
             path: path.to_owned(),
             written: 0,
-            _lock: lock,
+            log: log_at(path),
+            left: Left::default(),
+            lock,
         })
     }
 
     /// From now on, asks where an address is when it is first seen (never under `None`), and keeps the answer with it.
     pub fn locate_with(&mut self, locate: Option<Locate>) {
         self.rows.dictionaries.locator.0 = locate;
-    }
-
-    /// Sets a database aside that turned out to be damaged, and goes on in a new one at its path. What detectors remember
-    /// is taken along as far as it can be read. Gives the place of the old one.
-    ///
-    /// # Errors
-    /// No permission, a full disk. The writer is then of no more use.
-    pub fn begin_anew(&mut self, now: Time) -> Result<PathBuf, StoreError> {
-        let remembered = memory::read(&self.connection).unwrap_or_default();
-        // Closed before anything is moved: it would remove the new one's log.
-        self.connection = Connection::open_in_memory()?;
-        let kept = maintain::move_aside(&self.path, now)?;
-        self.options.now = now;
-        let locate = self.rows.dictionaries.locator.0.take();
-        (self.connection, self.rows) = begin(&self.path, &self.options)?;
-        self.locate_with(locate);
-        let remembered: Vec<_> = remembered.into_iter().map(Entry::Memory).collect();
-        self.write(&remembered)?;
-        Ok(kept)
     }
 
     /// The file.
@@ -321,7 +309,7 @@ impl Writer {
 }
 
 /// A connection to the database, brought up to date, and the state of a writer that has written nothing yet.
-fn begin(path: &Path, options: &Options) -> Result<(Connection, Rows), StoreError> {
+pub(crate) fn begin(path: &Path, options: &Options) -> Result<(Connection, Rows), StoreError> {
     let connection = open::for_writing(path, options.cache_bytes)?;
     connection.execute(
         "INSERT INTO boot (boot_id) VALUES (?1) ON CONFLICT (boot_id) DO NOTHING",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use atalaya_model::fields::{self, Field, Kind, Privacy, Type};
+use atalaya_model::fields::{self, Kind};
 
 const HEAD: &str = "\
 # Fields
@@ -28,27 +28,6 @@ redaction. A field that is unset is left out of JSON and empty in CSV.
 In the filter grammar `time` stands for `event.created` or `event.start`, `ip` and `port` for those of either end or of a
 listener, and `any` for the texts that a bare word is looked for in.
 ";
-
-fn type_of(field: &Field) -> &'static str {
-    match field.kind {
-        Type::Bool => "truth",
-        Type::Integer => "integer",
-        Type::Bytes => "bytes",
-        Type::Text => "text",
-        Type::Address => "address",
-        Type::Time => "time",
-        Type::Span => "span",
-        Type::Texts => "texts",
-    }
-}
-
-fn privacy_of(field: &Field) -> &'static str {
-    match field.privacy {
-        Privacy::Plain => "plain",
-        Privacy::Personal => "personal",
-        Privacy::Sensitive => "sensitive",
-    }
-}
 
 fn codes(names: &[&str]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -81,8 +60,8 @@ fn page() -> String {
             field.name,
             codes(field.aliases),
             codes(column),
-            type_of(field),
-            privacy_of(field),
+            field.kind.name(),
+            field.privacy.name(),
             field.doc,
             codes(field.sigma),
         )

@@ -1,6 +1,10 @@
 //! The store as the rest of the program uses it.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
+mod console;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod earlier;
@@ -8,6 +12,8 @@ mod earlier;
 mod filter;
 #[cfg(test)]
 mod full;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
@@ -19,7 +25,11 @@ mod opening;
 #[cfg(test)]
 mod packets;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod protocols;
+#[cfg(test)]
+mod renewal;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]
