@@ -93,7 +93,7 @@ fn cell(value: &Value) -> String {
         Value::Integer(number) => number.to_string(),
         Value::Float(number) => number.to_string(),
         Value::Bytes(bytes) => bytes.to_string(),
-        Value::Text(text) => harmless(escape::start(text, MAX_TEXT)),
+        Value::Text(text) => self::text(text),
         Value::Address(ip) => ip.to_string(),
         Value::Network(network) => network.to_string(),
         Value::Time(time) => time.rfc3339(),
@@ -103,6 +103,11 @@ fn cell(value: &Value) -> String {
             escape::start(&cells.join("; "), MAX_TEXT)
         }
     }
+}
+
+/// A text as a cell: escaped, no formula, not too long.
+pub fn text(text: &str) -> String {
+    harmless(escape::start(text, MAX_TEXT))
 }
 
 /// `'` before what a spreadsheet would take for a formula. Spaces before the sign do not stop it, so they do not here.

@@ -24,9 +24,18 @@ pub(crate) fn key(out: &mut String, name: &str) {
     out.push(':');
 }
 
-/// A string. What a terminal would act on is escaped, too.
+/// A string of a record. What a terminal would act on is escaped, too.
 pub(crate) fn text(out: &mut String, text: &str) {
-    let mut end = text.len().min(MAX_TEXT);
+    start(out, text, MAX_TEXT);
+}
+
+/// A string of any length. What a terminal would act on is escaped, too.
+pub fn whole(out: &mut String, text: &str) {
+    start(out, text, text.len());
+}
+
+fn start(out: &mut String, text: &str, most: usize) {
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -116,6 +125,9 @@ mod tests {
         let mut out = String::new();
         text(&mut out, &"é".repeat(MAX_TEXT));
         assert!(out.len() < MAX_TEXT + 8 && out.ends_with("…\""));
+        out.clear();
+        whole(&mut out, &"é".repeat(MAX_TEXT));
+        assert_eq!(out.len(), 2 * MAX_TEXT + 2);
     }
 
     proptest! {

@@ -16,7 +16,7 @@ pub mod ecs;
 pub mod escape;
 pub mod eve;
 mod identity;
-mod json;
+pub mod json;
 pub mod numbers;
 pub mod sentence;
 pub mod text;

@@ -7,7 +7,9 @@
 //! This room must not know: where state comes from, the clock (a document is handed its time), the terminal (width
 //! and colour are options), or how a sentence is worded (`format`).
 
+pub mod database;
 pub mod processes;
+pub mod query;
 pub mod snapshot;
 pub mod traffic;
 

@@ -36,6 +36,29 @@ const SPANISH: &[(&str, &str)] = &[
     ("Failed attempts", "Intentos fallidos"),
     ("more; `--limit` shows them", "más; `--limit` los muestra"),
     ("not seen", "no visto"),
+    ("whole", "entera"),
+    (
+        "rows whole, an index or a rule broken",
+        "filas enteras, un índice o una regla rota",
+    ),
+    (
+        "damaged: only these rows can be read",
+        "dañada: solo se leen estas filas",
+    ),
+    ("rows", "filas"),
+    (
+        "Sums that are not what the rows say",
+        "Sumas que no son lo que dicen las filas",
+    ),
+    ("The database is whole.", "La base de datos está entera."),
+    ("The database is damaged.", "La base de datos está dañada."),
+    ("Table", "Tabla"),
+    ("Rows", "Filas"),
+    ("Bytes", "Bytes"),
+    ("Indexes", "Índices"),
+    ("Bytes/row", "Bytes/fila"),
+    ("in the file", "en el archivo"),
+    ("of it free", "libres"),
 ];
 
 /// A label in this language: from the catalogue, else from here.
