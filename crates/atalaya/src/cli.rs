@@ -1,6 +1,8 @@
 //! The command line: verbs, flags, their help. Help, man page and completions all come from here.
 
 mod capture;
+mod database;
+mod query;
 mod replay;
 
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use atalaya_model::{Severity, Span, Tier, Time, Verdict};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use capture::{CaptureArgs, CaptureFormat};
+pub use database::{DatabaseArgs, DatabaseVerb, WhichDatabase};
+pub use query::{QueryArgs, QueryOutput};
 pub use replay::{ReplayArgs, ReplayOutput};
 
 /// Watch a host's network activity: who talks to whom, which process it is, what is odd about it and why.
@@ -100,6 +104,12 @@ Examples:
   atalaya alerts close 1862345678901248 --as false-positive --note 'backup job'
   atalaya alerts silence uncommon_port --for 2h")]
     Alerts(AlertsArgs),
+    /// Ask the history in SQL; nothing can be changed.
+    #[command(after_help = query::EXAMPLES)]
+    Query(Box<QueryArgs>),
+    /// Back up, check, measure and rebuild the database.
+    #[command(name = "db", after_help = database::EXAMPLES)]
+    Database(DatabaseArgs),
     /// Write, check and show the configuration.
     #[command(after_help = "\
 Examples:

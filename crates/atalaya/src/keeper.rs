@@ -1,7 +1,9 @@
 //! The store's thread: batches what the engine gives it, keeps the database within its limits, and outlives a full
-//! disk. What it cannot keep is counted, and told as a gap when it can write again.
+//! disk, a damaged file and one that was removed. What it cannot keep is counted, and told as a gap when it can write
+//! again.
 
-use std::os::unix::fs::MetadataExt as _;
+mod renewal;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +14,15 @@ use atalaya_host::clock;
 use atalaya_model::live::StoreStatus;
 use atalaya_model::memory::Memory;
 use atalaya_model::{Event, Fact, Gap, Ledger, Span, Stage, Time};
-use atalaya_store::{Entry, Reader, Retention, StoreError, Writer};
+use atalaya_store::{Entry, Reader, Retention, StoreError, Writer, Written};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
 use crate::config::load::Loaded;
 use crate::exit::Failure;
 use crate::paths::Places;
+
+pub use renewal::set_aside;
+use renewal::{Leaving, file_at};
 
 /// Entries that wait for the writer, at most.
 const QUEUE: usize = 65_536;
@@ -32,8 +37,6 @@ const DAY: i64 = 86_400_000_000;
 /// Rows that one slice of retention may delete, and how long it may take: batches wait for it.
 const SLICE: usize = 2_000;
 const SLICE_TIME: Span = Span(25_000);
-/// A database that is damaged again so soon is not replaced again: it is the disk.
-const ANEW: Span = Span::from_seconds(3_600);
 /// How often the log is brought into the file beside the writer.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Longest pause between two tries at a full disk.
@@ -128,9 +131,10 @@ impl Keeper {
             bytes: loaded.config.store.max_size.0,
             told: 0,
             file,
-            is_lost: false,
-            anew: None,
             beside: None,
+            leaving: None,
+            renewed: None,
+            tier: None,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -221,27 +225,19 @@ struct Work {
     told: u64,
     /// The file that is written, as it was when it was opened.
     file: Option<(u64, u64)>,
-    /// It was told that this file is no longer at its path.
-    is_lost: bool,
-    /// When a damaged database was last replaced.
-    anew: Option<Time>,
     beside: Option<Beside>,
+    /// Why this file must be left, until another is open.
+    leaving: Option<Leaving>,
+    /// When a damaged file was last left, by the monotonic clock.
+    renewed: Option<Span>,
+    /// The last change of tier: another file begins with it.
+    tier: Option<Entry>,
 }
-
-/// What the database says when somebody has removed or replaced it.
-const LOST: &str = "the database file was removed or replaced while it was in use: nothing more is kept; restart the \
-                    watch to begin another";
 
 /// A length of time in days. A part of a day counts as one: 0 would keep every age.
 fn days(keep: Span) -> u32 {
     let whole = keep.0 / DAY + i64::from(keep.0 % DAY > 0);
     u32::try_from(whole).unwrap_or(u32::MAX)
-}
-
-/// Device and inode of the file at a path.
-fn file_at(path: &Path) -> Option<(u64, u64)> {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
 }
 
 impl Work {
@@ -254,13 +250,14 @@ impl Work {
             let open = self.gather(&mut batch);
             self.write(&mut batch);
             let now = clock::monotonic();
-            let is_due = now.0 - kept_house.0 >= HOUSEKEEPING.0;
+            // A file that is left needs no care.
+            let is_due = now.0 - kept_house.0 >= HOUSEKEEPING.0 && self.leaving.is_none();
             if is_due || is_dropping {
-                is_dropping = self.drop_old(&mut batch);
+                is_dropping = self.drop_old();
             }
             if is_due {
                 kept_house = now;
-                self.roll_up(&mut batch);
+                self.roll_up();
                 self.checkpoint();
             }
             if !open && batch.is_empty() {
@@ -293,34 +290,29 @@ impl Work {
         let mut tries = 0u32;
         let mut last_tries = 0;
         while !batch.is_empty() {
-            match self.writer.write(batch) {
+            match self.try_to_write(batch) {
                 Ok(_) if file_at(self.writer.path()) != self.file => {
-                    // It went where nobody will read it.
-                    self.ledger.dropped(Stage::Store, batch.len() as u64);
-                    batch.clear();
-                    self.tell(Some(LOST));
-                    if !self.is_lost {
-                        tracing::error!(store = %self.writer.path().display(), "{LOST}");
-                        self.is_lost = true;
-                    }
+                    // It went where nobody will read it, and is written again to where somebody does.
+                    self.leaving = Some(Leaving::Gone);
                 }
                 Ok(written) => {
                     self.ledger.passed(Stage::Store, batch.len() as u64);
                     self.ledger.dropped(Stage::Store, written.refused);
+                    self.remember_tier(batch);
                     batch.clear();
                     self.mood.in_trouble.store(false, Ordering::Relaxed);
                     self.tell(None);
                     let lost = self.lost();
                     if lost > self.told {
-                        batch.push(gap(lost - self.told));
+                        batch.push(gap(
+                            lost - self.told,
+                            "the store could not keep up, or could not write",
+                        ));
                         self.told = lost;
                     }
                 }
+                Err(error) if self.must_leave(&error) => {}
                 Err(error) => {
-                    if let Some(gap) = self.replace_damaged(&error) {
-                        batch.push(gap);
-                        continue;
-                    }
                     if tries == 0 {
                         tracing::error!(%error, "the store cannot be written; trying again");
                     }
@@ -340,6 +332,12 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// Writes the batch, if need be to another file.
+    fn try_to_write(&mut self, batch: &mut Vec<Entry>) -> Result<Written, StoreError> {
+        self.renew(batch)?;
+        self.writer.write(batch)
     }
 
     fn is_closing(&self) -> bool {
@@ -383,7 +381,7 @@ impl Work {
     }
 
     /// Drops a slice of what is too old or too much. Is there more?
-    fn drop_old(&mut self, batch: &mut Vec<Entry>) -> bool {
+    fn drop_old(&mut self) -> bool {
         let policy = Retention::new(self.days, self.bytes, clock::now());
         let deadline = clock::Deadline::after(SLICE_TIME);
         let is_over = || deadline.left().is_none();
@@ -391,51 +389,23 @@ impl Work {
             Ok(retained) => retained.more,
             Err(error) => {
                 tracing::warn!(%error, "old rows could not be dropped");
-                batch.extend(self.replace_damaged(&error));
+                self.must_leave(&error);
                 false
             }
         }
     }
 
     /// Writes the sums behind the panels.
-    fn roll_up(&mut self, batch: &mut Vec<Entry>) {
+    fn roll_up(&mut self) {
         if let Err(error) = self.writer.roll_up(clock::now()) {
             tracing::warn!(%error, "the sums could not be written; trying again in a minute");
-            batch.extend(self.replace_damaged(&error));
+            self.must_leave(&error);
         }
     }
 
     fn checkpoint(&mut self) {
         if let Err(error) = self.writer.checkpoint() {
             tracing::warn!(%error, "the write-ahead log could not be brought into the database");
-        }
-    }
-
-    /// Goes on in a new file where the database is damaged. Gives the gap to tell of it.
-    fn replace_damaged(&mut self, error: &StoreError) -> Option<Entry> {
-        let now = clock::now();
-        let again = self.anew.is_some_and(|before| now.since(before).0 < ANEW.0);
-        if again || !matches!(error, StoreError::Corrupt(_)) {
-            return None;
-        }
-        self.anew = Some(now);
-        // Whoever closes the old database last removes the log at its path: before the new one has its own.
-        self.beside = None;
-        match self.writer.begin_anew(now) {
-            Ok(kept) => {
-                self.beside = Some(Beside::of(&self.writer));
-                let kept = kept.display();
-                tracing::error!(%error, "the database is damaged: it is kept as {kept}, and a new one begins");
-                self.file = file_at(self.writer.path());
-                Some(gap_of(
-                    1,
-                    &format!("the database was damaged ({error}); it is kept as {kept}"),
-                ))
-            }
-            Err(error) => {
-                tracing::error!(%error, "a damaged database could not be set aside");
-                None
-            }
         }
     }
 }
@@ -485,11 +455,8 @@ impl Drop for Beside {
     }
 }
 
-fn gap(count: u64) -> Entry {
-    gap_of(count, "the store could not keep up, or could not write")
-}
-
-fn gap_of(count: u64, reason: &str) -> Entry {
+/// What the store itself lost, as an event.
+fn gap(count: u64, reason: &str) -> Entry {
     let time: Time = clock::now();
     let reason = reason.into();
     Entry::Event(Event::new(
@@ -537,32 +504,13 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_was_removed_is_told_and_what_it_took_is_counted_as_lost() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        let now = Time::from_seconds(1_700_000_000);
-        let options = atalaya_store::Options::new(atalaya_model::Text::from("boot"), "test", now);
-        let writer = Writer::open(&path, &options).unwrap();
-        let loaded = crate::config::load::load(None, Path::new("/nonexistent"), now).unwrap();
-        let ledger = Ledger::default();
-        let keeper = Keeper::start(writer, &loaded, ledger.clone()).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        keeper.send(learning_mark(true));
-        let status = Arc::clone(&keeper.status);
-        keeper.close();
-        let error = status.lock().unwrap().error.clone();
-        assert_eq!(error.as_deref(), Some(LOST));
-        assert_eq!(ledger.lost(), 1);
-    }
-
-    #[test]
     fn a_damaged_database_is_set_aside_and_a_new_one_begins() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let now = Time::from_seconds(1_700_000_000);
         let options = atalaya_store::Options::new(atalaya_model::Text::from("boot"), "test", now);
         let mut writer = Writer::open(&path, &options).unwrap();
-        let gaps = |reason: &str| (0..400).map(|count| gap_of(count, reason)).collect::<Vec<_>>();
+        let gaps = |reason: &str| (0..400).map(|count| gap(count, reason)).collect::<Vec<_>>();
         writer.write(&gaps(&"x".repeat(400))).unwrap();
         writer.close(now).unwrap();
         // What was written last.

@@ -7,7 +7,8 @@ use atalaya::cli::{Cli, Verb, WatchArgs};
 use atalaya::exit::{Exit, Failure};
 use atalaya::terminal::Terminal;
 use atalaya::{
-    alerts, capture, cli, config, plan, processes, replay, rules, service, snapshot, status, watch,
+    alerts, capture, cli, config, database, plan, processes, query, replay, rules, service, snapshot, status,
+    watch,
 };
 use atalaya_host::clock;
 use clap::{CommandFactory as _, Parser as _};
@@ -82,6 +83,11 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
                 cli::AlertsVerb::Silence { store, .. } => &store.common,
             };
             alerts::run(&args, &load(common)?, terminal, out)
+        }
+        Some(Verb::Query(args)) => query::run(&args, &load(&args.common)?, terminal, out),
+        Some(Verb::Database(args)) => {
+            let loaded = load(&args.verb.database().common)?;
+            database::run(&args.verb, &loaded, out)
         }
         Some(Verb::Config(args)) => config::command::run(&args, out),
         Some(Verb::Service(args)) => service::run(&args, out),

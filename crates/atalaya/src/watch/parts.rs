@@ -29,7 +29,7 @@ use crate::config::load::Loaded;
 use crate::control::{self, Command};
 use crate::engine::Engine;
 use crate::exit::Failure;
-use crate::keeper::Keeper;
+use crate::keeper::{self, Keeper};
 use crate::paths::Places;
 use crate::setup::{self, VERSION};
 use crate::terminal::Terminal;
@@ -130,14 +130,14 @@ pub(super) fn start(
         Some((_, past)) => (past.memory.clone(), past.alerts.clone(), past.last_alert),
         None => Default::default(),
     };
-    let learning = plan.learn && !crate::keeper::has_learnt(&memory);
+    let learning = plan.learn && !keeper::has_learnt(&memory);
     // Opening a collector may take a while; only what is seen can be learnt.
     let learning_until = learning.then(|| clock::now().after(loaded.config.watch.learning.0));
     let keeper = store
         .map(|(writer, _)| Keeper::start(writer, &loaded, ledger.clone()))
         .transpose()?;
     if learning && let Some(keeper) = &keeper {
-        keeper.send(crate::keeper::learning_mark(true));
+        keeper.send(keeper::learning_mark(true));
     }
     let packets = plan
         .packets
@@ -254,31 +254,31 @@ fn open_store(
     loaded: &Loaded,
 ) -> Result<(Writer, Past), Failure> {
     let failed = |error: StoreError| Failure::Failed(format!("cannot use the store: {error}"));
-    match open_past(path, identity, now, loaded) {
-        Err(error @ StoreError::Corrupt(_)) => {
-            let kept = atalaya_store::set_aside(path, now).map_err(failed)?;
-            let kept = kept.display();
-            tracing::error!(%error, "the database is damaged: it is kept as {kept}, and a new one begins");
-            open_past(path, identity, now, loaded).map_err(failed)
-        }
-        opened => opened.map_err(failed),
-    }
+    let options = StoreOptions::new(
+        identity.boot.clone().unwrap_or_else(|| "unknown".into()),
+        VERSION,
+        now,
+    );
+    let opened = match open_past(path, &options, now, loaded) {
+        // A service that will not start again because of one page sees nothing.
+        Err(StoreError::Corrupt(why)) => keeper::set_aside(path, now, &why).and_then(|begin| {
+            let mut fresh = Writer::open(path, &options)?;
+            fresh.write(&begin)?;
+            fresh.close(now)?;
+            open_past(path, &options, now, loaded)
+        }),
+        opened => opened,
+    };
+    opened.map_err(failed)
 }
 
 fn open_past(
     path: &Path,
-    identity: &Identity,
+    options: &StoreOptions,
     now: Time,
     loaded: &Loaded,
 ) -> Result<(Writer, Past), StoreError> {
-    let writer = Writer::open(
-        path,
-        &StoreOptions::new(
-            identity.boot.clone().unwrap_or_else(|| "unknown".into()),
-            VERSION,
-            now,
-        ),
-    )?;
+    let writer = Writer::open(path, options)?;
     let reader = Reader::open(path)?;
     let options = &loaded.config.alerts;
     let longest = atalaya_model::Severity::ALL.map(|severity| options.cooldown_of(severity).0);

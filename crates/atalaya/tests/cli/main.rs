@@ -10,7 +10,11 @@ mod capture;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod hearsay;
+#[cfg(test)]
+mod history;
 #[cfg(test)]
 mod home;
 #[cfg(test)]
@@ -19,6 +23,8 @@ mod library;
 mod pages;
 #[cfg(test)]
 mod processes;
+#[cfg(test)]
+mod query;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
