@@ -391,3 +391,30 @@ fn sums_outlive_their_rows_and_go_last_but_alerts() {
     let reader = Reader::open(&path).unwrap();
     assert_eq!((count(&path), total(&reader)), (0, 500));
 }
+
+#[test]
+fn a_broken_index_costs_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = crate::console::story(folder.path());
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let page: i64 = database
+        .query_row(
+            "SELECT pageno FROM dbstat WHERE name = 'process_identity'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    drop(database);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let begin = (page as usize - 1) * 8_192;
+    bytes[begin..begin + 8_192].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+    let check = Reader::open(&path).unwrap().check().unwrap();
+    assert_eq!(check.damaged.len(), 1, "{check:#?}");
+    let found = &check.damaged[0];
+    assert_eq!(
+        (&*found.table, found.rows, found.is_readable),
+        ("process", 3, true)
+    );
+    assert!(!found.problems.is_empty());
+}
