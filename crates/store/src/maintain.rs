@@ -213,25 +213,22 @@ fn rows(connection: &Connection, table: &str) -> Result<u64, StoreError> {
 /// How many rows can be read before the first and after the last damage.
 fn around(connection: &Connection, table: &str) -> u64 {
     let table = table.replace('"', "\"\"");
-    // A table without row ids is read from its beginning only.
-    ["NOT INDEXED ORDER BY rowid", "NOT INDEXED ORDER BY rowid DESC"]
-        .map(|order| {
-            let statement = connection.prepare(&format!("SELECT * FROM main.\"{table}\" {order}"));
-            let mut statement = statement.or_else(|_| match order.ends_with("DESC") {
-                true => connection.prepare("SELECT 1 WHERE 0"),
-                false => connection.prepare(&format!("SELECT * FROM main.\"{table}\"")),
-            });
-            let mut count = 0;
-            if let Ok(statement) = &mut statement {
-                let mut rows = statement.raw_query();
-                while let Ok(Some(_)) = rows.next() {
-                    count += 1;
-                }
-            }
-            count
-        })
-        .iter()
-        .sum()
+    let read = |order: &str| {
+        let mut statement = connection
+            .prepare(&format!("SELECT * FROM main.\"{table}\" {order}"))
+            .ok()?;
+        let mut rows = statement.raw_query();
+        let mut count = 0;
+        while let Ok(Some(_)) = rows.next() {
+            count += 1;
+        }
+        Some(count)
+    };
+    match read("NOT INDEXED ORDER BY rowid") {
+        Some(before) => before + read("NOT INDEXED ORDER BY rowid DESC").unwrap_or(0),
+        // A table without row ids is read from its beginning only.
+        None => read("").unwrap_or(0),
+    }
 }
 
 /// What SQLite finds wrong, in lines; its own failure is one of them.
