@@ -1,10 +1,12 @@
 //! Outlets: each a thread with a bounded queue, so that none can hold up the watch or another outlet.
 
 mod console;
+mod csv;
 mod file;
 mod json;
 mod log;
 pub mod options;
+mod pace;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -17,13 +19,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use atalaya_format::Context;
+use atalaya_format::csv::watched::{self, Running};
 use atalaya_format::text::Style;
 use atalaya_model::{AlertRecord, Event, Fact, Ledger, Severity, Stage, Text, Time};
-use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded, never, tick};
 
 pub use options::{
-    ConsoleOptions, EventKind, JsonOptions, LogOptions, OutletOptions, Rotation, Shape, Suffix,
+    ConnectionsCsvOptions, ConsoleOptions, EventKind, JsonOptions, LogOptions, OutletOptions,
+    ProcessesCsvOptions, Rotation, Shape, Suffix,
 };
+use pace::Pace;
 use worker::{Render, Shared, Sink, Worker};
 
 /// Something that outlets may write.
@@ -37,7 +42,14 @@ pub enum Item {
     Quiet(Time),
     /// A finished document (one line of JSON, without its newline), for outlets that chose `snapshot`.
     Snapshot(Time, Arc<str>),
+    /// Some of the processes that lived at the time of a scan.
+    Scan(Time, Arc<[Running]>),
+    /// How the watch is, for outlets that asked to be told.
+    Status(Time, Arc<str>),
 }
+
+/// Processes in one [`Item::Scan`], at most: their rows wait in memory together.
+pub const SCAN_ROWS: usize = 256;
 
 impl Item {
     /// The time it is about.
@@ -50,7 +62,18 @@ impl Item {
                 | AlertRecord::Closed { time, .. } => *time,
             },
             Self::Event(event) => event.time,
-            Self::Quiet(time) | Self::Snapshot(time, _) => *time,
+            Self::Quiet(time)
+            | Self::Snapshot(time, _)
+            | Self::Scan(time, _)
+            | Self::Status(time, _) => *time,
+        }
+    }
+
+    /// Records in it: what is counted as written or lost.
+    fn records(&self) -> u64 {
+        match self {
+            Self::Scan(_, rows) => rows.len() as u64,
+            _ => 1,
         }
     }
 }
@@ -144,14 +167,27 @@ pub struct Outlets(Vec<Handle>);
 
 struct Handle {
     name: Text,
-    events: Vec<EventKind>,
-    heartbeat: bool,
+    wants: Wants,
     /// Its reader asked for everything: events wait for room, too, and so slow the watch down to its pace.
     waits: bool,
     queue: Sender<Item>,
     finished: Receiver<()>,
     shared: Arc<Shared>,
     ledger: Ledger,
+}
+
+/// What an outlet takes.
+#[derive(Debug, Default)]
+struct Wants {
+    alerts: bool,
+    events: Vec<EventKind>,
+    /// Of those events only beginnings and ends.
+    ends_only: bool,
+    heartbeat: bool,
+    /// How often it wants every process.
+    scans: Pace,
+    /// How often it wants to be told how the watch is.
+    status: Pace,
 }
 
 /// Items that wait for one outlet, at most.
@@ -182,6 +218,12 @@ impl Outlets {
         if let Some(json) = &options.json {
             outlets.add_json(json, surroundings)?;
         }
+        if let Some(csv) = &options.processes_csv {
+            outlets.add_processes_csv(csv, surroundings)?;
+        }
+        if let Some(csv) = &options.connections_csv {
+            outlets.add_connections_csv(csv, surroundings)?;
+        }
         Ok(outlets)
     }
 
@@ -202,9 +244,14 @@ impl Outlets {
         };
         self.start(Start {
             name: "console".into(),
-            events: console.events,
-            heartbeat: options.heartbeat && !console.json,
+            wants: Wants {
+                alerts: true,
+                events: console.events,
+                heartbeat: options.heartbeat && !console.json,
+                ..Wants::default()
+            },
             waits: console.json,
+            pace: None,
             minimum_severity: options.minimum_severity,
             choose: console.choose,
             render,
@@ -219,12 +266,17 @@ impl Outlets {
         options: &LogOptions,
         surroundings: &Surroundings,
     ) -> Result<(), OutletError> {
-        let sink = open_file(&name, &options.file, &options.rotate, surroundings)?;
+        let sink = open_file(&name, &options.file, &options.rotate, None, surroundings)?;
         self.start(Start {
             name,
-            events: options.events.clone(),
-            heartbeat: false,
+            wants: Wants {
+                alerts: true,
+                events: options.events.clone(),
+                status: Pace::every(options.status.0),
+                ..Wants::default()
+            },
             waits: false,
+            pace: None,
             minimum_severity: options.minimum_severity,
             choose: None,
             render: Box::new(log::Lines::new(surroundings.context.language, options.verbose)),
@@ -236,16 +288,70 @@ impl Outlets {
     fn add_json(&mut self, options: &JsonOptions, surroundings: &Surroundings) -> Result<(), OutletError> {
         self.start(Start {
             name: "json".into(),
-            events: options.events.clone(),
-            heartbeat: false,
+            wants: Wants {
+                alerts: true,
+                events: options.events.clone(),
+                ..Wants::default()
+            },
             waits: false,
+            pace: None,
             minimum_severity: options.minimum_severity,
             choose: None,
             render: match options.shape {
                 Shape::Ecs => Box::new(json::Ecs(surroundings.context.clone())),
                 Shape::Basic => Box::new(json::Basic),
             },
-            sink: open_file("json", &options.file, &options.rotate, surroundings)?,
+            sink: open_file("json", &options.file, &options.rotate, None, surroundings)?,
+            surroundings,
+        })
+    }
+
+    fn add_processes_csv(
+        &mut self,
+        options: &ProcessesCsvOptions,
+        surroundings: &Surroundings,
+    ) -> Result<(), OutletError> {
+        let header = watched::header(&watched::PROCESSES);
+        let name = "processes_csv";
+        self.start(Start {
+            name: name.into(),
+            wants: Wants {
+                scans: Pace::every(options.interval.0),
+                ..Wants::default()
+            },
+            waits: false,
+            pace: None,
+            minimum_severity: Severity::Info,
+            choose: None,
+            render: Box::new(csv::Processes),
+            sink: open_file(name, &options.file, &options.rotate, Some(header), surroundings)?,
+            surroundings,
+        })
+    }
+
+    fn add_connections_csv(
+        &mut self,
+        options: &ConnectionsCsvOptions,
+        surroundings: &Surroundings,
+    ) -> Result<(), OutletError> {
+        let header = watched::header(&watched::CONNECTIONS);
+        let name = "connections_csv";
+        self.start(Start {
+            name: name.into(),
+            wants: Wants {
+                events: vec![EventKind::Connection, EventKind::Listener],
+                ends_only: true,
+                ..Wants::default()
+            },
+            waits: false,
+            pace: u64::try_from(options.interval.0.0)
+                .ok()
+                .filter(|micros| *micros > 0)
+                .map(Duration::from_micros),
+            minimum_severity: Severity::Info,
+            choose: None,
+            render: Box::new(csv::Connections),
+            sink: open_file(name, &options.file, &options.rotate, Some(header), surroundings)?,
             surroundings,
         })
     }
@@ -260,6 +366,8 @@ impl Outlets {
             queue: items,
             render: start.render,
             sink: start.sink,
+            is_paced: start.pace.is_some(),
+            pace: start.pace.map_or_else(never, tick),
             minimum_severity: start.minimum_severity,
             choose: start.choose,
             shared: shared.clone(),
@@ -279,8 +387,7 @@ impl Outlets {
         }
         self.0.push(Handle {
             name,
-            events: start.events,
-            heartbeat: start.heartbeat,
+            wants: start.wants,
             waits: start.waits,
             queue,
             finished,
@@ -309,7 +416,31 @@ impl Outlets {
     pub fn want_snapshots(&self) -> bool {
         self.0
             .iter()
-            .any(|handle| handle.events.contains(&EventKind::Snapshot))
+            .any(|handle| handle.wants.events.contains(&EventKind::Snapshot))
+    }
+
+    /// Does any outlet want every process now? Asked once, it is not due again until its interval has passed.
+    pub fn want_scan(&mut self, now: Time) -> bool {
+        let handles = self.0.iter_mut();
+        handles.fold(false, |due, handle| handle.wants.scans.is_due(now) || due)
+    }
+
+    /// Tells the outlets whose turn it is how the watch is.
+    pub fn tell_status(&mut self, now: Time, line: impl Fn() -> String) {
+        let mut item = None;
+        for handle in &mut self.0 {
+            if handle.wants.status.is_due(now) {
+                let item = item.get_or_insert_with(|| Item::Status(now, line().into()));
+                handle.send(item.clone());
+            }
+        }
+    }
+
+    /// Tells every outlet that is told how the watch is, whether it is due or not.
+    pub fn tell_at_once(&self, now: Time, line: &str) {
+        for handle in self.0.iter().filter(|handle| handle.wants.status.is_some()) {
+            handle.send(Item::Status(now, line.into()));
+        }
     }
 
     /// How every outlet is.
@@ -348,9 +479,10 @@ impl Outlets {
 
 struct Start<'a> {
     name: Text,
-    events: Vec<EventKind>,
-    heartbeat: bool,
+    wants: Wants,
     waits: bool,
+    /// How often lines are written; `None` for at once.
+    pace: Option<Duration>,
     minimum_severity: Severity,
     choose: Option<Choose>,
     render: Box<dyn Render>,
@@ -360,21 +492,27 @@ struct Start<'a> {
 
 impl Handle {
     fn wants(&self, item: &Item) -> bool {
+        let wants = &self.wants;
         match item {
-            Item::Alert(_) => true,
-            Item::Event(event) => self.events.iter().any(|kind| kind.includes(event)),
-            Item::Quiet(_) => self.heartbeat,
-            Item::Snapshot(..) => self.events.contains(&EventKind::Snapshot),
+            Item::Alert(_) => wants.alerts,
+            Item::Event(event) => {
+                wants.events.iter().any(|kind| kind.includes(event)) && (!wants.ends_only || is_end(event))
+            }
+            Item::Quiet(_) => wants.heartbeat,
+            Item::Snapshot(..) => wants.events.contains(&EventKind::Snapshot),
+            Item::Scan(..) => wants.scans.is_some(),
+            Item::Status(..) => wants.status.is_some(),
         }
     }
 
     fn send(&self, item: Item) {
-        self.ledger.received(Stage::Outlet, 1);
+        let records = item.records();
+        self.ledger.received(Stage::Outlet, records);
         let share = patience(&item);
         let may_wait = (share.is_none() || self.waits) && !self.shared.stuck.load(Ordering::Relaxed);
         if !may_wait && share.is_some_and(|share| self.queue.len() * 8 >= QUEUE * share) {
             // What room there is left is for what matters more.
-            self.lose_one();
+            self.lose(records);
             return;
         }
         let sent = match self.queue.try_send(item) {
@@ -397,14 +535,22 @@ impl Handle {
             }
         };
         if !sent {
-            self.lose_one();
+            self.lose(records);
         }
     }
 
-    fn lose_one(&self) {
-        self.shared.lost.fetch_add(1, Ordering::Relaxed);
-        self.ledger.dropped(Stage::Outlet, 1);
+    fn lose(&self, records: u64) {
+        self.shared.lost.fetch_add(records, Ordering::Relaxed);
+        self.ledger.dropped(Stage::Outlet, records);
     }
+}
+
+/// Does something begin or end with this event?
+const fn is_end(event: &Event) -> bool {
+    !matches!(
+        event.fact,
+        Fact::ConnectionUpdated(_) | Fact::ListenerUpdated(_) | Fact::ProcessUpdated(_)
+    )
 }
 
 /// Up to how many eighths of the queue an item may still be added; `None` for those that are shed last: alerts, gaps,
@@ -413,7 +559,8 @@ fn patience(item: &Item) -> Option<usize> {
     let event = match item {
         Item::Event(event) => event,
         Item::Alert(_) => return None,
-        Item::Quiet(_) | Item::Snapshot(..) => return Some(8),
+        Item::Quiet(_) | Item::Snapshot(..) | Item::Status(..) => return Some(8),
+        Item::Scan(..) => return Some(7),
     };
     match event.fact {
         Fact::ConnectionUpdated(_) | Fact::ProcessUpdated(_) | Fact::ListenerUpdated(_) => Some(4),
@@ -439,10 +586,12 @@ fn open_file(
     outlet: &str,
     file: &str,
     rotation: &Rotation,
+    header: Option<String>,
     surroundings: &Surroundings,
 ) -> Result<Box<dyn Sink>, OutletError> {
     let template = file_path(file, &surroundings.folder, &surroundings.context.host_name);
     let mut file = file::LogFile::new(template, rotation.clone());
+    file.begin_with(header);
     if let Err(source) = file.open(surroundings.now).map(|_| ())
         && !matches!(
             source.kind(),

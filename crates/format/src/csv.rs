@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use atalaya_model::Value;
 use atalaya_model::fields::{self, Field, Kind, Record};
 
+pub mod watched;
+
 use crate::escape;
 
 /// Longest text in a cell, in characters.

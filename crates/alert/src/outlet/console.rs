@@ -42,6 +42,7 @@ impl Render for Lines {
                 }
             }
             Item::Snapshot(_, document) => document.to_string(),
+            Item::Scan(..) | Item::Status(..) => return,
         };
         out.push_str(&line);
         out.push('\n');

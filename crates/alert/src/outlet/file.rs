@@ -17,6 +17,8 @@ pub(super) struct LogFile {
     /// With `{host}` filled in, `{date}` not.
     template: PathBuf,
     rotation: Rotation,
+    /// The first line of every file.
+    header: Option<String>,
     current: Option<Current>,
 }
 
@@ -29,6 +31,8 @@ struct Current {
     born: Time,
     /// Device and inode: somebody may move or remove the file under us.
     identity: (u64, u64),
+    /// It may end in half a line.
+    is_torn: bool,
 }
 
 impl LogFile {
@@ -37,8 +41,14 @@ impl LogFile {
         Self {
             template,
             rotation,
+            header: None,
             current: None,
         }
+    }
+
+    /// Every file is a table and begins with this line. One that begins otherwise is put aside.
+    pub(super) fn begin_with(&mut self, header: Option<String>) {
+        self.header = header;
     }
 
     /// Where lines of this time go.
@@ -60,22 +70,34 @@ impl LogFile {
             .is_none_or(|current| current.path != path || current.is_astray())
         {
             let changed_name = self.current.take().is_some_and(|current| current.path != path);
-            let current = Current::open(path, time)?;
+            let mut current = Current::open(path, time)?;
             let path = current.path.clone();
+            let belongs = current.belongs_to(self.header.as_deref())?;
+            if !belongs && self.rotation.keep == 0 {
+                return Err(io::Error::other("it holds another table; move it away"));
+            }
             self.current = Some(current);
+            if !belongs {
+                self.rotate(time)?;
+                self.current = Some(Current::open(path.clone(), time)?);
+            }
             if changed_name {
                 self.prune(&path)?;
             }
         }
-        match &mut self.current {
-            Some(current) => Ok(&mut current.file),
-            None => Err(io::ErrorKind::NotFound.into()),
+        let Some(current) = &mut self.current else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        if let Some(header) = self.header.as_deref().filter(|_| current.length == 0) {
+            current.append(header.as_bytes())?;
         }
+        Ok(&mut current.file)
     }
 
     fn is_due(&self, adding: usize, time: Time) -> bool {
+        let empty = self.header.as_ref().map_or(0, String::len) as u64;
         self.current.as_ref().is_some_and(|current| {
-            current.length > 0
+            current.length > empty
                 && (current.length.saturating_add(adding as u64) > self.rotation.size.0
                     || time.since(current.born) >= self.rotation.age.0)
         })
@@ -173,15 +195,11 @@ impl Sink for LogFile {
         let Some(current) = &mut self.current else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        if let Err(error) = current.file.write_all(lines) {
-            // A disk that fills up takes half a line: cut it off, or the next line would be glued to it.
-            if current.file.set_len(current.length).is_err() {
-                self.current = None;
-            }
-            return Err(error);
+        let appended = current.append(lines);
+        if appended.is_err() && current.is_torn {
+            self.current = None;
         }
-        current.length += lines.len() as u64;
-        Ok(())
+        appended
     }
 
     fn place(&self) -> String {
@@ -197,7 +215,7 @@ impl Current {
         {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
@@ -209,12 +227,8 @@ impl Current {
         if !metadata.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
-        let mut length = metadata.len();
-        if length > 0 && !ends_in_newline(&file, length)? {
-            // A crash left half a line; it stays, on a line of its own.
-            file.write_all(b"\n")?;
-            length += 1;
-        }
+        let length = metadata.len();
+        let is_torn = length > 0 && !ends_in_newline(&file, length)?;
         let created = metadata.created().or_else(|_| metadata.modified()).ok();
         let born = created
             .and_then(|created| created.duration_since(UNIX_EPOCH).ok())
@@ -227,7 +241,41 @@ impl Current {
             length,
             born,
             identity: (metadata.dev(), metadata.ino()),
+            is_torn,
         })
+    }
+
+    /// Does the file go on as a table with this header? One that a crash left torn is mended first: of a log, half a
+    /// line stays, on a line of its own; of a table it goes, for an open quote in it would swallow what follows.
+    fn belongs_to(&mut self, header: Option<&str>) -> io::Result<bool> {
+        use std::os::unix::fs::FileExt;
+        let Some(header) = header else {
+            if std::mem::take(&mut self.is_torn) {
+                self.append(b"\n")?;
+            }
+            return Ok(true);
+        };
+        let mut first = vec![0; header.len().min(usize::try_from(self.length).unwrap_or(usize::MAX))];
+        self.file.read_exact_at(&mut first, 0)?;
+        if !header.as_bytes().starts_with(&first) {
+            return Ok(false);
+        }
+        if std::mem::take(&mut self.is_torn) {
+            self.length = whole_lines(&self.file, self.length)?;
+            self.file.set_len(self.length)?;
+        }
+        Ok(true)
+    }
+
+    /// Writes all of it, or nothing.
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(lines);
+        match written {
+            Ok(()) => self.length += lines.len() as u64,
+            // A disk that fills up takes half a line: cut it off, or the next line would be glued to it.
+            Err(_) => self.is_torn = self.file.set_len(self.length).is_err(),
+        }
+        written
     }
 
     /// Was the file moved or removed under us? One that was emptied in place (`copytruncate`) is as long as it is.
@@ -245,6 +293,23 @@ fn ends_in_newline(file: &File, length: u64) -> io::Result<bool> {
     let mut last = [0];
     file.read_exact_at(&mut last, length - 1)?;
     Ok(last == *b"\n")
+}
+
+/// How much of a file of this length are whole lines.
+fn whole_lines(file: &File, length: u64) -> io::Result<u64> {
+    use std::os::unix::fs::FileExt;
+    let mut buffer = vec![0; 64 << 10];
+    let mut end = length;
+    while end > 0 {
+        let begin = end.saturating_sub(buffer.len() as u64);
+        let part = &mut buffer[..usize::try_from(end - begin).unwrap_or(0)];
+        file.read_exact_at(part, begin)?;
+        if let Some(newline) = part.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(begin + newline as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

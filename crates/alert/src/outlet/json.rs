@@ -15,7 +15,7 @@ impl Render for Ecs {
         match item {
             Item::Alert(record) => ecs::alert_record(out, record, &self.0),
             Item::Event(event) => ecs::event(out, event, &self.0),
-            Item::Quiet(_) => return,
+            Item::Quiet(_) | Item::Scan(..) | Item::Status(..) => return,
             Item::Snapshot(_, document) => out.push_str(document),
         }
         out.push('\n');

@@ -1,6 +1,7 @@
 //! Lines for a log file that people read later.
 
 use atalaya_format::catalogue::Language;
+use atalaya_format::escape;
 use atalaya_format::text::{Style, details, event, log_line};
 use atalaya_model::AlertRecord;
 
@@ -43,7 +44,14 @@ impl Render for Lines {
                 let date = local.split(' ').next().unwrap_or_default();
                 out.push_str(&format!("{date} {line}\n"));
             }
-            Item::Quiet(_) => {}
+            Item::Status(time, said) => {
+                let head = match self.style.language {
+                    Language::English => "STATUS",
+                    Language::Spanish => "ESTADO",
+                };
+                out.push_str(&format!("{} [{head}] {}\n", time.local(), escape::text(said)));
+            }
+            Item::Quiet(_) | Item::Scan(..) => {}
             Item::Snapshot(_, document) => {
                 out.push_str(document);
                 out.push('\n');

@@ -21,6 +21,26 @@ pub struct OutletOptions {
     /// A JSON Lines file for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<JsonOptions>,
+    /// A CSV table of processes: every one that lives, at each interval, whether it uses the network or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes_csv: Option<ProcessesCsvOptions>,
+    /// A CSV table of connections: a row when one opens, and a row when it closes; listeners, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_csv: Option<ConnectionsCsvOptions>,
+}
+
+impl OutletOptions {
+    /// Every file that is written, with the table that names it.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let logs = self.log.iter().map(|log| ("outlets.log", &log.file));
+        let more = self.logs.iter().map(|log| ("outlets.logs", &log.file));
+        let json = self.json.iter().map(|json| ("outlets.json", &json.file));
+        let processes = self.processes_csv.iter();
+        let processes = processes.map(|csv| ("outlets.processes_csv", &csv.file));
+        let connections = self.connections_csv.iter();
+        let connections = connections.map(|csv| ("outlets.connections_csv", &csv.file));
+        logs.chain(more).chain(json).chain(processes).chain(connections)
+    }
 }
 
 /// The table `[outlets.console]`.
@@ -60,6 +80,8 @@ pub struct LogOptions {
     pub events: Vec<EventKind>,
     /// Write the details of each alert: numbers, examples, recommendation.
     pub verbose: bool,
+    /// How often a line says how the watch is, and one more when it ends; never where it is 0s.
+    pub status: Period,
     /// When the file is put aside, and how many are kept.
     pub rotate: Rotation,
 }
@@ -71,6 +93,7 @@ impl Default for LogOptions {
             minimum_severity: Severity::Low,
             events: Vec::new(),
             verbose: true,
+            status: Period::seconds(0),
             rotate: Rotation::default(),
         }
     }
@@ -101,6 +124,52 @@ impl Default for JsonOptions {
             shape: Shape::Ecs,
             minimum_severity: Severity::Info,
             events: Vec::new(),
+            rotate: Rotation::default(),
+        }
+    }
+}
+
+/// The table `[outlets.processes_csv]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessesCsvOptions {
+    /// The file. A relative path is in the program's log folder; `{host}` and, in the file's name, `{date}` are
+    /// filled in.
+    pub file: String,
+    /// Time between two scans.
+    pub interval: Period,
+    /// When the file is put aside, and how many are kept.
+    pub rotate: Rotation,
+}
+
+impl Default for ProcessesCsvOptions {
+    fn default() -> Self {
+        Self {
+            file: "processes.csv".into(),
+            interval: Period::seconds(120),
+            rotate: Rotation::default(),
+        }
+    }
+}
+
+/// The table `[outlets.connections_csv]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectionsCsvOptions {
+    /// The file. A relative path is in the program's log folder; `{host}` and, in the file's name, `{date}` are
+    /// filled in.
+    pub file: String,
+    /// How often the rows are written. What happens is seen when it happens, and the rows have its own time.
+    pub interval: Period,
+    /// When the file is put aside, and how many are kept.
+    pub rotate: Rotation,
+}
+
+impl Default for ConnectionsCsvOptions {
+    fn default() -> Self {
+        Self {
+            file: "connection_events.csv".into(),
+            interval: Period::seconds(10),
             rotate: Rotation::default(),
         }
     }

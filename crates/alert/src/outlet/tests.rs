@@ -25,7 +25,7 @@ impl Render for Plain {
                 _ => panic!("a renderer with a fault"),
             },
             Item::Event(event) => writeln!(out, "{}", event.fact.kind()),
-            Item::Quiet(_) | Item::Snapshot(..) => Ok(()),
+            _ => Ok(()),
         }
         .unwrap();
     }
@@ -56,7 +56,7 @@ impl Memory {
     }
 }
 
-fn surroundings(ledger: &Ledger, on_trouble: OnTrouble) -> Surroundings {
+pub(super) fn surroundings(ledger: &Ledger, on_trouble: OnTrouble) -> Surroundings {
     Surroundings {
         folder: PathBuf::new(),
         context: Context {
@@ -72,7 +72,7 @@ fn surroundings(ledger: &Ledger, on_trouble: OnTrouble) -> Surroundings {
     }
 }
 
-fn calm(ledger: &Ledger) -> Surroundings {
+pub(super) fn calm(ledger: &Ledger) -> Surroundings {
     surroundings(ledger, Arc::new(|trouble| panic!("{trouble:?}")))
 }
 
@@ -80,9 +80,13 @@ fn start(sink: Box<dyn Sink>, events: &[EventKind], surroundings: &Surroundings)
     let mut outlets = Outlets::default();
     let start = Start {
         name: "test".into(),
-        events: events.to_vec(),
-        heartbeat: false,
+        wants: Wants {
+            alerts: true,
+            events: events.to_vec(),
+            ..Wants::default()
+        },
         waits: false,
+        pace: None,
         minimum_severity: Severity::Medium,
         choose: None,
         render: Box::new(Plain),
@@ -123,7 +127,7 @@ fn gap() -> Item {
     Item::Event(Arc::new(Event::new(NOW, Fact::Gap(gap))))
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn an_outlet_gets_what_it_chose_and_repeats_follow_their_alert() {
@@ -354,8 +358,8 @@ fn all_outlets(verbose: bool) -> OutletOptions {
             verbose,
             ..LogOptions::default()
         }),
-        logs: Vec::new(),
         json: Some(JsonOptions::default()),
+        ..OutletOptions::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atalaya_model::{AlertRecord, Ledger, Severity, Stage, Text, Time};
 use crossbeam_channel::{Receiver, after, never, select};
@@ -73,6 +73,8 @@ const BATCH_BYTES: usize = 64 << 10;
 /// Bytes kept while the sink is in trouble, at most. Lines beyond are lost and counted; other lines than alerts are
 /// lost already at half of it.
 const BACKLOG_BYTES: usize = 4 << 20;
+/// Bytes that wait for their turn, about; more are written before it.
+const HELD_BYTES: usize = 1 << 20;
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 /// Alerts whose severity is remembered, so that counts of repeats go where the alert went.
@@ -84,6 +86,10 @@ pub(super) struct Worker {
     pub(super) queue: Receiver<Item>,
     pub(super) render: Box<dyn Render>,
     pub(super) sink: Box<dyn Sink>,
+    /// Ticks when lines are written; never where they are written at once.
+    pub(super) pace: Receiver<Instant>,
+    /// Lines wait for the next tick.
+    pub(super) is_paced: bool,
     pub(super) minimum_severity: Severity,
     pub(super) choose: Option<Choose>,
     pub(super) shared: Arc<Shared>,
@@ -93,11 +99,11 @@ pub(super) struct Worker {
     pub(super) told: VecDeque<u64>,
 }
 
-/// Records that wait to be written, with the length of each.
+/// Items that wait to be written, each with its length and number of records.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     text: String,
-    lengths: VecDeque<usize>,
+    lengths: VecDeque<(usize, u64)>,
     time: Time,
 }
 
@@ -109,20 +115,23 @@ impl Worker {
         let mut in_trouble = false;
         loop {
             let mut closed = false;
-            let mut due = !in_trouble;
+            let mut ticked = false;
+            let mut retried = false;
             select! {
                 recv(self.queue) -> item => match item {
                     Ok(item) => self.take(&item),
                     Err(_) => closed = true,
                 },
-                recv(retry) -> _ => due = true,
+                recv(self.pace) -> _ => ticked = true,
+                recv(retry) -> _ => retried = true,
             }
             while self.backlog.text.len() < BATCH_BYTES
                 && let Ok(item) = self.queue.try_recv()
             {
                 self.take(&item);
             }
-            if due || closed {
+            let is_time = !self.is_paced || ticked || self.backlog.text.len() >= HELD_BYTES;
+            if closed || retried || (is_time && !in_trouble) {
                 match self.write() {
                     Ok(()) if in_trouble => {
                         in_trouble = false;
@@ -145,14 +154,14 @@ impl Worker {
                 break;
             }
         }
-        self.lose(self.backlog.lengths.len() as u64);
+        self.lose(self.backlog.lengths.iter().map(|(_, records)| records).sum());
     }
 
     /// Renders an item onto the backlog.
     fn take(&mut self, item: &Item) {
         if !self.is_wanted(item) {
             // Left out by choice: no loss, and dealt with.
-            self.ledger.passed(Stage::Outlet, 1);
+            self.ledger.passed(Stage::Outlet, item.records());
             return;
         }
         let is_alert = matches!(item, Item::Alert(_));
@@ -162,7 +171,7 @@ impl Worker {
             BACKLOG_BYTES / 2
         };
         if self.backlog.text.len() >= room {
-            self.lose(1);
+            self.lose(item.records());
             return;
         }
         let before = self.backlog.text.len();
@@ -175,12 +184,13 @@ impl Worker {
             self.shared
                 .last_error
                 .set(Some("a record could not be rendered".into()));
-            self.lose(1);
+            self.lose(item.records());
         } else if self.backlog.text.len() > before {
-            self.backlog.lengths.push_back(self.backlog.text.len() - before);
+            let length = self.backlog.text.len() - before;
+            self.backlog.lengths.push_back((length, item.records()));
             self.backlog.time = item.time();
         } else {
-            self.ledger.passed(Stage::Outlet, 1);
+            self.ledger.passed(Stage::Outlet, item.records());
         }
     }
 
@@ -211,21 +221,21 @@ impl Worker {
 
     fn write(&mut self) -> io::Result<()> {
         while !self.backlog.text.is_empty() {
-            let mut records = 0;
-            let mut length = 0;
-            for record in &self.backlog.lengths {
-                if records > 0 && length + record > BATCH_BYTES {
+            let (mut items, mut records, mut length) = (0, 0, 0);
+            for (bytes, count) in &self.backlog.lengths {
+                if items > 0 && length + bytes > BATCH_BYTES {
                     break;
                 }
-                records += 1;
-                length += record;
+                items += 1;
+                records += count;
+                length += bytes;
             }
             self.sink
                 .write(&self.backlog.text.as_bytes()[..length], self.backlog.time)?;
             self.backlog.text.drain(..length);
-            self.backlog.lengths.drain(..records);
-            self.shared.written.fetch_add(records as u64, Ordering::Relaxed);
-            self.ledger.passed(Stage::Outlet, records as u64);
+            self.backlog.lengths.drain(..items);
+            self.shared.written.fetch_add(records, Ordering::Relaxed);
+            self.ledger.passed(Stage::Outlet, records);
         }
         self.backlog.text.shrink_to(2 * BATCH_BYTES);
         Ok(())

@@ -209,6 +209,75 @@ fn half_a_line_of_a_crash_does_not_swallow_the_next() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "whole\nhal\nnext\n");
 }
 
+/// A table with the columns `a` and `b`.
+fn table(path: PathBuf, rotation: Rotation) -> LogFile {
+    let mut file = LogFile::new(path, rotation);
+    file.begin_with(Some("a,b\n".into()));
+    file
+}
+
+#[test]
+fn every_file_of_a_table_has_its_header_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let mut file = table(path.clone(), rotation(12, 2, Suffix::Number));
+    for row in ["1,1\n", "2,2\n", "3,3\n"] {
+        file.write(row.as_bytes(), NOW).unwrap();
+    }
+    // A second start goes on where the first ended.
+    let mut file = table(path.clone(), rotation(12, 2, Suffix::Number));
+    file.write(b"4,4\n", NOW).unwrap();
+    file.write(b"5,5\n", NOW).unwrap();
+    let expected = [
+        ("a.csv", "a,b\n5,5\n"),
+        ("a.csv.1", "a,b\n3,3\n4,4\n"),
+        ("a.csv.2", "a,b\n1,1\n2,2\n"),
+    ];
+    assert_eq!(content(folder.path()), pairs(&expected));
+    // Nothing but a header is never put aside, however old.
+    fs::write(&path, "a,b\n").unwrap();
+    let mut file = table(path.clone(), rotation(12, 2, Suffix::Number));
+    let later = NOW.after(Span::from_seconds(900_000_000));
+    file.write(b"6,6\n", later).unwrap();
+    assert_eq!(content(folder.path())[0].1, "a,b\n6,6\n");
+    assert_eq!(content(folder.path()).len(), 3);
+}
+
+#[test]
+fn another_table_in_the_way_is_put_aside_and_never_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let foreign = "Timestamp,PID\n1,\"half";
+    fs::write(&path, foreign).unwrap();
+    let error = table(path.clone(), rotation(100, 0, Suffix::Number)).write(b"1,1\n", NOW);
+    assert!(error.unwrap_err().to_string().contains("it holds another table"));
+    assert_eq!(content(folder.path()), pairs(&[("a.csv", foreign)]));
+    table(path, rotation(100, 3, Suffix::Number))
+        .write(b"1,1\n", NOW)
+        .unwrap();
+    let expected = [("a.csv", "a,b\n1,1\n"), ("a.csv.1", foreign)];
+    assert_eq!(content(folder.path()), pairs(&expected));
+}
+
+#[test]
+fn half_a_row_of_a_crash_is_taken_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let long = format!("a,b\n1,1\n2,\"{}", "x".repeat(200_000));
+    for (left, kept) in [("a,b\n1,1\n2,\"ope", "a,b\n1,1\n"), ("a,", "a,b\n"), (&long, "a,b\n1,1\n")] {
+        fs::write(&path, left).unwrap();
+        let mut file = table(path.clone(), Rotation::default());
+        file.write(b"9,9\n", NOW).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}9,9\n"));
+    }
+    // One that was emptied in place gets its header again.
+    let mut file = table(path.clone(), Rotation::default());
+    file.write(b"1,1\n", NOW).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    file.write(b"2,2\n", NOW).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a,b\n2,2\n");
+}
+
 /// A mounted tmpfs of 64 KiB, unmounted when dropped.
 pub(in crate::outlet) struct TinyDisk(tempfile::TempDir);
 
