@@ -62,10 +62,9 @@ impl Item {
                 | AlertRecord::Closed { time, .. } => *time,
             },
             Self::Event(event) => event.time,
-            Self::Quiet(time)
-            | Self::Snapshot(time, _)
-            | Self::Scan(time, _)
-            | Self::Status(time, _) => *time,
+            Self::Quiet(time) | Self::Snapshot(time, _) | Self::Scan(time, _) | Self::Status(time, _) => {
+                *time
+            }
         }
     }
 

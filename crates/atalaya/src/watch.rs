@@ -7,6 +7,7 @@ mod parts;
 mod recording;
 pub(crate) mod reload;
 mod run;
+mod scan;
 mod status;
 
 use std::path::PathBuf;

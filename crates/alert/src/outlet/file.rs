@@ -255,7 +255,12 @@ impl Current {
             }
             return Ok(true);
         };
-        let mut first = vec![0; header.len().min(usize::try_from(self.length).unwrap_or(usize::MAX))];
+        let mut first = vec![
+            0;
+            header
+                .len()
+                .min(usize::try_from(self.length).unwrap_or(usize::MAX))
+        ];
         self.file.read_exact_at(&mut first, 0)?;
         if !header.as_bytes().starts_with(&first) {
             return Ok(false);

@@ -33,7 +33,11 @@ impl Pace {
         }
         // Intervals count from one another, not from when somebody asked, but none is made up for.
         let planned = next.after(every);
-        self.next = Some(if planned > now && planned <= latest { planned } else { latest });
+        self.next = Some(if planned > now && planned <= latest {
+            planned
+        } else {
+            latest
+        });
         true
     }
 }

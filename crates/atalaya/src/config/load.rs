@@ -92,12 +92,8 @@ fn prepare(mut config: Config, path: Option<PathBuf>, name: &str, now: Time) -> 
             }
         }
     }
-    let outlets = &config.outlets;
-    let logs = outlets.log.iter().map(|log| ("outlets.log", &log.file));
-    let more = outlets.logs.iter().map(|log| ("outlets.logs", &log.file));
-    let json = outlets.json.iter().map(|json| ("outlets.json", &json.file));
     let mut files = HashSet::new();
-    for (table, file) in logs.chain(more).chain(json) {
+    for (table, file) in config.outlets.files() {
         if file.trim().is_empty() {
             problems.push(problem(
                 name,
@@ -109,6 +105,26 @@ fn prepare(mut config: Config, path: Option<PathBuf>, name: &str, now: Time) -> 
                 name,
                 format!("{table}.file: `{file}` is the file of another outlet, too"),
                 "give each outlet a file of its own",
+            ));
+        }
+    }
+    let outlets = &config.outlets;
+    let tables = [
+        outlets
+            .processes_csv
+            .as_ref()
+            .map(|csv| ("outlets.processes_csv", csv.interval)),
+        outlets
+            .connections_csv
+            .as_ref()
+            .map(|csv| ("outlets.connections_csv", csv.interval)),
+    ];
+    for (table, interval) in tables.into_iter().flatten() {
+        if interval.0.0 < 1_000_000 {
+            problems.push(problem(
+                name,
+                format!("{table}.interval is shorter than 1s"),
+                "10s for connections and 120s for processes are good choices",
             ));
         }
     }
@@ -229,6 +245,14 @@ mod tests {
             (
                 "outlets.json.file = \"a\"\noutlets.log.file = \"a\"",
                 "the file of another outlet",
+            ),
+            (
+                "outlets.processes_csv.file = \"a\"\noutlets.log.file = \"a\"",
+                "the file of another outlet",
+            ),
+            (
+                "outlets.processes_csv.interval = \"100ms\"",
+                "outlets.processes_csv.interval is shorter than 1s",
             ),
             ("detect.blocklisted_address.files = [\"none.txt\"]", "none.txt"),
             ("[[allow]]\nrule = \"no_such_rule\"", "no_such_rule"),

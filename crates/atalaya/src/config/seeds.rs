@@ -1,7 +1,9 @@
 //! Configurations that make Atalaya behave like one of the five tools it grew out of: their thresholds, intervals and
 //! file names. What they lack (processes' hashes, explanations, history) comes on top.
 
-use atalaya_alert::outlet::options::{EventKind, JsonOptions, LogOptions, Shape};
+use atalaya_alert::outlet::options::{
+    ConnectionsCsvOptions, EventKind, JsonOptions, LogOptions, ProcessesCsvOptions, Shape,
+};
 use atalaya_detect::lists::Network;
 use atalaya_model::Severity;
 use atalaya_model::setting::Period;
@@ -44,10 +46,11 @@ pub const fn about(seed: Seed) -> &'static str {
              53, 80 and 443, told in alertas_red.log in the folder where the watch is started."
         }
         Seed::S2 => {
-            "Like S2, the local monitoring suite: new processes, changed hashes, odd paths and listening ports, and \
-             every connection opened or closed, in two general logs in the folder where the watch is started. That \
-             suite's two tables, monitor_seguridad_local_procesos.csv and network_connection_events.csv, cannot be \
-             written yet; the history in the store has their rows."
+            "Like S2, the local monitoring suite: every process every two minutes in \
+             monitor_seguridad_local_procesos.csv, every connection opened or closed in \
+             network_connection_events.csv, new processes, changed hashes, odd paths and listening ports in two \
+             general logs, all in the folder where the watch is started. `atalaya verify processes` and `atalaya \
+             verify network` read both tables, that suite's own, too. Its route traces come later."
         }
         Seed::S3 => {
             "Like S3, Network Monitor: its five rules, its ports, its thresholds, a look every 30 seconds.\n\
@@ -95,7 +98,7 @@ fn connection_monitor(config: &mut Config) {
     config.outlets.log = Some(log("alertas_red.log"));
 }
 
-/// Every process and every connection opened or closed, hashes, suspicious paths, two general logs.
+/// Every process and every connection opened or closed, hashes, suspicious paths: two tables, two general logs.
 fn monitoring_suite(config: &mut Config) {
     nothing(config);
     config.watch.interval = Period::seconds(10);
@@ -105,15 +108,25 @@ fn monitoring_suite(config: &mut Config) {
     config.detect.unusual_listener.enabled = true;
     config.outlets.log = Some(LogOptions {
         minimum_severity: Severity::Info,
-        events: vec![EventKind::Process, EventKind::Gap],
+        events: vec![EventKind::Process, EventKind::Gap, EventKind::Tier],
+        status: Period::seconds(120),
         ..log("monitor_seguridad_local_general.log")
     });
     // Its alerts are in the other one; this one tells what the network did.
     config.outlets.logs = vec![LogOptions {
         minimum_severity: Severity::Critical,
         events: vec![EventKind::Connection, EventKind::Listener, EventKind::Gap],
+        status: Period::seconds(10),
         ..log("network_monitor_general.log")
     }];
+    config.outlets.processes_csv = Some(ProcessesCsvOptions {
+        file: "monitor_seguridad_local_procesos.csv".to_owned(),
+        ..ProcessesCsvOptions::default()
+    });
+    config.outlets.connections_csv = Some(ConnectionsCsvOptions {
+        file: "network_connection_events.csv".to_owned(),
+        ..ConnectionsCsvOptions::default()
+    });
 }
 
 /// Five rules at the end of each look, a look every 30 seconds.
@@ -195,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn s2_keeps_two_logs_and_owns_that_its_tables_are_missing() {
+    fn s2_writes_its_four_files() {
         let config = like(Seed::S2);
         let wanted = [
             "changed_executable",
@@ -210,12 +223,16 @@ mod tests {
         assert_eq!(processes.minimum_severity, Severity::Info);
         assert_eq!(file(network), "network_monitor_general.log");
         assert!(network.events.contains(&EventKind::Connection));
-        for table in [
-            "monitor_seguridad_local_procesos.csv",
-            "network_connection_events.csv",
-        ] {
-            assert!(about(Seed::S2).contains(table));
-        }
+        assert_eq!(processes.status, Period::seconds(120));
+        let (table, events) = (
+            config.outlets.processes_csv.unwrap(),
+            config.outlets.connections_csv.unwrap(),
+        );
+        assert_eq!(table.file, "monitor_seguridad_local_procesos.csv");
+        assert_eq!(table.interval, Period::seconds(120));
+        assert_eq!(events.file, "network_connection_events.csv");
+        assert_eq!(events.interval, Period::seconds(10));
+        assert!(about(Seed::S2).contains("Its route traces come later."));
     }
 
     #[test]

@@ -91,6 +91,8 @@ fn with_examples(config: &Config) -> Config {
         });
     }
     full.outlets.json.get_or_insert_with(JsonOptions::default);
+    full.outlets.processes_csv.get_or_insert_with(Default::default);
+    full.outlets.connections_csv.get_or_insert_with(Default::default);
     if full.alerts.cooldown_by_severity.is_empty() {
         let hours = [(Severity::Info, 24), (Severity::High, 4)];
         full.alerts.cooldown_by_severity = hours

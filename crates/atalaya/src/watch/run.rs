@@ -17,7 +17,7 @@ use crossbeam_channel::{Sender, never, select};
 
 use super::losses::Losses;
 use super::parts::{Collected, Parts, Signal};
-use super::{Plan, status};
+use super::{Plan, scan, status};
 use crate::control::{self, Command, Subscriber};
 use crate::engine::Output;
 use crate::exit::{Exit, Failure};
@@ -35,6 +35,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const SLOW_LOOK: Span = Span::from_seconds(60);
 /// How often the store is told that time passes.
 const KEEP_TICK: Span = Span::from_seconds(30);
+/// The first scan waits so long: what runs already is being hashed meanwhile.
+const SETTLED: Span = Span::from_seconds(5);
 /// Subscribers at a time.
 const MAX_SUBSCRIBERS: usize = 16;
 
@@ -237,6 +239,24 @@ impl Watch {
         if self.parts.outlets.want_snapshots() {
             self.send_snapshot(time);
         }
+        if time.since(self.parts.began).0 >= SETTLED.0 {
+            self.scan(time);
+        }
+        self.tell_outlets(time);
+    }
+
+    /// Sends every process to the table of processes, where its turn has come.
+    fn scan(&mut self, time: Time) {
+        if self.parts.outlets.want_scan(time) {
+            scan::send(self.parts.engine.tracker(), time, &self.parts.outlets);
+        }
+    }
+
+    /// Tells the logs that asked for it how the watch is.
+    fn tell_outlets(&mut self, time: Time) {
+        let mut outlets = std::mem::take(&mut self.parts.outlets);
+        outlets.tell_status(time, || status::line(&self.plan, &self.parts, &self.counts));
+        self.parts.outlets = outlets;
     }
 
     fn look_failed(&mut self, error: &str) {
@@ -486,8 +506,11 @@ impl Watch {
             // Alerts that came after the last look, such as those that waited for a hash, are in a document, too.
             self.send_snapshot(clock::now());
         }
+        // A watch that ends before its first scan makes it now.
+        self.scan(clock::now());
         self.parts.terminal.status("");
         let summary = status::summary(&self.plan, &self.parts, &self.counts);
+        self.parts.outlets.tell_at_once(clock::now(), &summary);
         let Parts {
             outlets,
             keeper,

@@ -171,3 +171,77 @@ fn two_logs_have_each_their_own_events() {
     let processes = fs::read_to_string(home.path("monitor_seguridad_local_general.log")).unwrap();
     assert!(!processes.contains("connection opened"), "{processes}");
 }
+
+/// The rows of a table by their header's names.
+fn rows(text: &str) -> Vec<std::collections::HashMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_second_seed_writes_its_four_files() {
+    let home = Home::new();
+    let seed = home.run(&["config", "init", "--like", "s2"]);
+    let config = home.write("s2.toml", &seed.out);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let watch = |home: &Home| {
+        home.run(&[
+            "watch",
+            "--config",
+            &config,
+            "--tier",
+            "poll",
+            "--no-store",
+            "--interval",
+            "200ms",
+            "--duration",
+            "1s",
+            "--quiet",
+        ])
+    };
+    let stream = TcpStream::connect(address).unwrap();
+    let ran = watch(&home);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let read = |name: &str| fs::read_to_string(home.path(name)).unwrap();
+    let own = std::process::id().to_string();
+    let processes = rows(&read("monitor_seguridad_local_procesos.csv"));
+    let mine = processes.iter().find(|row| row["pid"] == own).unwrap();
+    assert!(mine["path"].contains("/cli-"), "{mine:?}");
+    assert!(
+        mine["connections"].contains(&format!("tcp {} (LISTEN)", address)),
+        "{mine:?}"
+    );
+    // Processes without any socket are in it, too.
+    assert!(processes.iter().any(|row| row["connection_count"] == "0"));
+    let events = rows(&read("network_connection_events.csv"));
+    let port = address.port().to_string();
+    let opened =
+        |row: &&std::collections::HashMap<String, String>| row["event"] == "opened" && row["pid"] == own;
+    let about = events.iter().filter(opened);
+    let about: Vec<_> = about
+        .filter(|row| [&row["local_port"], &row["remote_port"]].contains(&&port))
+        .collect();
+    let states: Vec<_> = about.iter().map(|row| row["state"].as_str()).collect();
+    assert!(
+        states.contains(&"LISTEN") && states.contains(&"ESTABLISHED"),
+        "{events:?}"
+    );
+    for log in [
+        "monitor_seguridad_local_general.log",
+        "network_monitor_general.log",
+    ] {
+        let text = read(log);
+        assert!(text.contains("[STATUS] tier poll  connections "), "{text}");
+        assert!(
+            text.lines().last().unwrap().contains("[STATUS] watched for "),
+            "{text}"
+        );
+    }
+    // A second start appends to the same tables.
+    drop(stream);
+    watch(&home);
+    let table = read("monitor_seguridad_local_procesos.csv");
+    assert_eq!(table.matches("timestamp,pid,").count(), 1);
+    assert!(rows(&table).len() > processes.len());
+}

@@ -153,7 +153,8 @@ fn row(
 
 /// The user's name, or else the number.
 fn user(name: Option<&Text>, id: Option<u32>) -> Option<Value> {
-    name.map(Value::from).or_else(|| Some(id?.to_string().as_str().into()))
+    name.map(Value::from)
+        .or_else(|| Some(id?.to_string().as_str().into()))
 }
 
 /// `tcp 192.0.2.5:40000 -> 203.0.113.9:443 (ESTABLISHED); tcp 0.0.0.0:22 (LISTEN); and 3 more`.
@@ -173,7 +174,9 @@ fn sockets(running: &Running) -> String {
 
 fn push(out: &mut String, values: &[Option<Value>]) {
     let cells = values.iter();
-    out.push_str(&line(cells.map(|value| value.as_ref().map(cell).unwrap_or_default())));
+    out.push_str(&line(
+        cells.map(|value| value.as_ref().map(cell).unwrap_or_default()),
+    ));
 }
 
 fn line(cells: impl IntoIterator<Item = String>) -> String {

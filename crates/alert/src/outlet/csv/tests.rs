@@ -61,7 +61,9 @@ fn written(items: &[Item]) -> [String; 3] {
 
 /// What a line of a table says after a column's name.
 fn cells(table: &str) -> Vec<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(table.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(table.as_bytes());
     let rows = reader.records().map(Result::unwrap);
     rows.map(|row| row.iter().map(str::to_owned).collect()).collect()
 }
@@ -98,8 +100,17 @@ fn a_connection_is_a_row_when_it_opens_and_one_when_it_closes() {
     assert_eq!(
         rows[1][7..],
         [
-            "192.0.2.10", "50544", "203.0.113.9", "4444", "ESTABLISHED", "0", "0", "1000", "outbound",
-            "unknown", ""
+            "192.0.2.10",
+            "50544",
+            "203.0.113.9",
+            "4444",
+            "ESTABLISHED",
+            "0",
+            "0",
+            "1000",
+            "outbound",
+            "unknown",
+            ""
         ]
     );
     assert_eq!(rows[2][1], "opened");
@@ -170,7 +181,10 @@ fn rows_wait_for_their_interval_and_the_log_says_how_the_watch_is() {
     outlets.close(PATIENCE);
     assert_eq!(fs::read_to_string(&table).unwrap().lines().count(), 2);
     let log = fs::read_to_string(&log).unwrap();
-    assert_eq!(log.lines().next().unwrap(), format!("{} [STATUS] all is\\nwell", NOW.local()));
+    assert_eq!(
+        log.lines().next().unwrap(),
+        format!("{} [STATUS] all is\\nwell", NOW.local())
+    );
     assert!(log.ends_with(" [STATUS] over\n"), "{log}");
 }
 

@@ -264,7 +264,11 @@ fn half_a_row_of_a_crash_is_taken_off() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
     let long = format!("a,b\n1,1\n2,\"{}", "x".repeat(200_000));
-    for (left, kept) in [("a,b\n1,1\n2,\"ope", "a,b\n1,1\n"), ("a,", "a,b\n"), (&long, "a,b\n1,1\n")] {
+    for (left, kept) in [
+        ("a,b\n1,1\n2,\"ope", "a,b\n1,1\n"),
+        ("a,", "a,b\n"),
+        (&long, "a,b\n1,1\n"),
+    ] {
         fs::write(&path, left).unwrap();
         let mut file = table(path.clone(), Rotation::default());
         file.write(b"9,9\n", NOW).unwrap();
@@ -273,7 +277,12 @@ fn half_a_row_of_a_crash_is_taken_off() {
     // One that was emptied in place gets its header again.
     let mut file = table(path.clone(), Rotation::default());
     file.write(b"1,1\n", NOW).unwrap();
-    File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
     file.write(b"2,2\n", NOW).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "a,b\n2,2\n");
 }
