@@ -420,8 +420,12 @@ impl Outlets {
 
     /// Does any outlet want every process now? Asked once, it is not due again until its interval has passed.
     pub fn want_scan(&mut self, now: Time) -> bool {
-        let handles = self.0.iter_mut();
-        handles.fold(false, |due, handle| handle.wants.scans.is_due(now) || due)
+        let mut due = false;
+        for handle in &mut self.0 {
+            // Each is asked: one that is due now is not due again at once.
+            due |= handle.wants.scans.is_due(now);
+        }
+        due
     }
 
     /// Tells the outlets whose turn it is how the watch is.

@@ -4,6 +4,7 @@ mod capture;
 mod database;
 mod query;
 mod replay;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub use capture::{CaptureArgs, CaptureFormat};
 pub use database::{DatabaseArgs, DatabaseVerb, WhichDatabase};
 pub use query::{QueryArgs, QueryOutput};
 pub use replay::{ReplayArgs, ReplayOutput};
+pub use verify::{DocumentOutput, VerifyArgs, VerifyVerb, VerifyWhat};
 
 /// Watch a host's network activity: who talks to whom, which process it is, what is odd about it and why.
 #[derive(Debug, Parser)]
@@ -95,6 +97,9 @@ pub enum Verb {
     /// Write packets to a file, with the process of each; filter and convert captures.
     #[command(after_help = capture::EXAMPLES)]
     Capture(Box<CaptureArgs>),
+    /// Verify what was written down: are programs what their names say, who talks to whom.
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(Box<VerifyArgs>),
     /// List, explain, acknowledge and close alerts.
     #[command(after_help = "\
 Examples:

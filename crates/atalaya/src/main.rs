@@ -8,7 +8,7 @@ use atalaya::exit::{Exit, Failure};
 use atalaya::terminal::Terminal;
 use atalaya::{
     alerts, capture, cli, config, database, plan, processes, query, replay, rules, service, snapshot, status,
-    watch,
+    verify, watch,
 };
 use atalaya_host::clock;
 use clap::{CommandFactory as _, Parser as _};
@@ -73,6 +73,12 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
         Some(Verb::Replay(args)) => {
             let loaded = load(&args.common)?;
             replay::run(&args, loaded, terminal, out)
+        }
+        Some(Verb::Verify(args)) => {
+            let what = match &args.verb {
+                cli::VerifyVerb::Processes(what) | cli::VerifyVerb::Network { what, .. } => what,
+            };
+            verify::run(&args, &load(&what.common)?, terminal, out)
         }
         Some(Verb::Capture(args)) => capture::run(&args, load(&args.common)?),
         Some(Verb::Alerts(args)) => {

@@ -8,6 +8,7 @@
 mod english;
 mod spanish;
 mod terms;
+mod verify;
 
 use atalaya_model::{Evidence, Finding, Value};
 
@@ -138,11 +139,15 @@ pub fn who(finding: &Finding, language: Language) -> String {
 pub fn term(english: &str, language: Language) -> &str {
     match language {
         Language::English => english,
-        Language::Spanish => terms::SPANISH
-            .iter()
+        Language::Spanish => spanish_terms()
             .find(|(key, _)| *key == english)
             .map_or(english, |(_, spanish)| spanish),
     }
+}
+
+/// Every term with its Spanish.
+fn spanish_terms() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    terms::SPANISH.iter().chain(verify::SPANISH)
 }
 
 #[cfg(test)]

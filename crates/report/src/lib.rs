@@ -12,6 +12,7 @@ pub mod processes;
 pub mod query;
 pub mod snapshot;
 pub mod traffic;
+pub mod verify;
 
 pub use snapshot::{Snapshot, Statistics};
 pub use traffic::Traffic;

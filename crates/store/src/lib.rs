@@ -24,6 +24,7 @@ mod error;
 mod extent;
 mod extra;
 mod filter;
+mod grouped;
 mod history;
 mod identity;
 mod listeners;
@@ -54,6 +55,7 @@ pub use alerts::{Said, StoredAlert};
 pub use dictionary::{Locate, Whereabouts};
 pub use error::StoreError;
 pub use extent::Extent;
+pub use grouped::{SeenProcess, Sum, SumOf};
 pub use history::History;
 pub use maintain::{Check, Damaged, TableSize, set_aside};
 pub use panels::{

@@ -34,6 +34,8 @@ mod snapshot;
 #[cfg(test)]
 mod verbs;
 #[cfg(test)]
+mod verify;
+#[cfg(test)]
 mod watching;
 #[cfg(test)]
 mod wrong_captures;

@@ -183,7 +183,7 @@ fn line(cells: impl IntoIterator<Item = String>) -> String {
     let mut writer = ::csv::WriterBuilder::new()
         .buffer_capacity(1 << 10)
         .from_writer(Vec::new());
-    let written = writer.write_record(cells.into_iter());
+    let written = writer.write_record(cells);
     // Memory takes everything, and every cell is text.
     let bytes = written.ok().and_then(|()| writer.into_inner().ok());
     bytes

@@ -13,6 +13,8 @@ mod filter;
 #[cfg(test)]
 mod full;
 #[cfg(test)]
+mod grouped;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod kills;
