@@ -133,7 +133,9 @@ fn a_scan_is_a_row_for_each_process_whatever_its_name() {
     let rows: Arc<[Running]> = Arc::from([
         Running {
             process: Arc::new(hostile),
-            connections: vec![Arc::new(connection()); 200],
+            connections: std::iter::repeat_with(|| Arc::new(connection()))
+                .take(200)
+                .collect(),
             listeners: vec![listener()],
             count: 201,
         },
