@@ -109,7 +109,7 @@ fn s1_writes_alertas_red_log_and_knows_safe_ports() {
 }
 
 #[test]
-fn s2_writes_its_logs() {
+fn s2_writes_its_logs_and_tables() {
     let Some(mut seed) = Seed::start("s2", |text| text, &[]) else {
         return;
     };
@@ -121,6 +121,23 @@ fn s2_writes_its_logs() {
         log.lines().all(|line| line.starts_with("20")),
         "a line without its time: {log}"
     );
+    // The event is written when its interval is over, the process with the first scan.
+    let events = seed.written("network_connection_events.csv", ",/dev/shm/odd,");
+    let row = events.lines().find(|row| row.contains(",/dev/shm/odd,")).unwrap();
+    assert!(
+        row.contains(",opened,") && row.contains(",198.51.100.2,443,"),
+        "{row}"
+    );
+    let processes = seed.written("monitor_seguridad_local_procesos.csv", ",/dev/shm/odd,");
+    let row = processes
+        .lines()
+        .find(|row| row.contains(",/dev/shm/odd,"))
+        .unwrap();
+    let has_digest = row
+        .split(',')
+        .any(|cell| cell.len() == 64 && cell.bytes().all(|b| b.is_ascii_hexdigit()));
+    assert!(has_digest, "{row}");
+    assert!(row.contains("198.51.100.2:443"), "{row}");
 }
 
 #[test]

@@ -186,6 +186,10 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
         "{0} avistamientos son de formas de ejecución para las que no hubo sitio; no están en las listas",
     ),
     (
+        "{0} sightings were counted without their command lines: there was no room for so many different ones",
+        "{0} avistamientos se contaron sin su línea de comandos: no hubo sitio para tantas distintas",
+    ),
+    (
         "{0} rows are of programs that there was no room for; they are not in the lists",
         "{0} filas son de programas para los que no hubo sitio; no están en las listas",
     ),

@@ -168,6 +168,10 @@ impl Network {
         let mut left_out = sources.left_out;
         let notes = [
             (
+                self.programs.shortened,
+                "{0} sightings were counted without their command lines: there was no room for so many different ones",
+            ),
+            (
                 self.programs.beyond,
                 "{0} rows are of programs that there was no room for; they are not in the lists",
             ),

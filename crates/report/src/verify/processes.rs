@@ -82,6 +82,10 @@ impl Processes {
         let notes = [
             (self.nameless, "{0} sightings without a name were left out"),
             (
+                self.programs.shortened,
+                "{0} sightings were counted without their command lines: there was no room for so many different ones",
+            ),
+            (
                 self.programs.beyond,
                 "{0} sightings are of ways to run that there was no room for; they are not in the lists",
             ),

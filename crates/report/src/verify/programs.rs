@@ -6,8 +6,11 @@ use foldhash::{HashMap, HashMapExt as _};
 use super::columns::decoded;
 use super::counts::Volume;
 
-/// Bytes of all ways that are kept; of further ones only their number is known.
-const MOST_BYTES: usize = 64 << 20;
+/// Bytes of all ways that are kept, roughly. Further ones are kept without their command lines, which differ most; what
+/// there is no room for even so is only counted.
+const MOST_BYTES: usize = 192 << 20;
+/// The same, with those without command lines.
+const MOST_BYTES_IN_ALL: usize = 256 << 20;
 /// Longest text that is kept, in bytes.
 const MAX_TEXT: usize = 4 << 10;
 /// Longest example of connections, in characters.
@@ -51,6 +54,8 @@ pub(super) struct Programs {
     pub(super) ways: Vec<Way>,
     bytes: usize,
     key: Vec<u8>,
+    /// Sightings that were counted without their command lines.
+    pub(super) shortened: u64,
     /// Sightings of ways that there was no room for.
     pub(super) beyond: u64,
 }
@@ -65,35 +70,53 @@ impl Programs {
 
     /// Counts a sighting, and gives the place of its way; `None` where there is no room for another one.
     pub(super) fn add(&mut self, facts: &Facts<'_>, volume: &Volume) -> Option<usize> {
+        let whole = self.place(facts, MOST_BYTES);
+        let place = whole.or_else(|| {
+            let place = self.place(
+                &Facts {
+                    command_line: b"",
+                    ..*facts
+                },
+                MOST_BYTES_IN_ALL,
+            );
+            self.shortened += u64::from(place.is_some());
+            self.beyond += u64::from(place.is_none());
+            place
+        })?;
+        self.count(place, facts, volume)
+    }
+
+    /// The place of a way; `None` where it is a new one and this many bytes are taken.
+    fn place(&mut self, facts: &Facts<'_>, most: usize) -> Option<usize> {
         self.key.clear();
         for part in [facts.name, facts.path, facts.command_line, facts.sha256] {
             let part = &part[..part.len().min(MAX_TEXT)];
             self.key.extend((part.len() as u32).to_le_bytes());
             self.key.extend(part);
         }
-        let place = match self.places.get(&self.key[..]) {
-            Some(place) => *place,
-            None => {
-                if self.bytes >= MOST_BYTES {
-                    self.beyond += 1;
-                    return None;
-                }
-                self.bytes += 2 * self.key.len() + size_of::<Way>() + 64;
-                self.places.insert(self.key.as_slice().into(), self.ways.len());
-                self.ways.push(Way {
-                    name: text(facts.name).unwrap_or_default(),
-                    path: text(facts.path),
-                    command_line: text(facts.command_line),
-                    sha256: text(facts.sha256).map(|digest| digest.to_ascii_lowercase().into()),
-                    pid: None,
-                    user: None,
-                    connections: None,
-                    is_packaged: facts.is_packaged,
-                    volume: Volume::default(),
-                });
-                self.ways.len() - 1
-            }
-        };
+        if let Some(place) = self.places.get(&self.key[..]) {
+            return Some(*place);
+        }
+        if self.bytes >= most {
+            return None;
+        }
+        self.bytes += 2 * self.key.len() + size_of::<Way>() + 64;
+        self.places.insert(self.key.as_slice().into(), self.ways.len());
+        self.ways.push(Way {
+            name: text(facts.name).unwrap_or_default(),
+            path: text(facts.path),
+            command_line: text(facts.command_line),
+            sha256: text(facts.sha256).map(|digest| digest.to_ascii_lowercase().into()),
+            pid: None,
+            user: None,
+            connections: None,
+            is_packaged: facts.is_packaged,
+            volume: Volume::default(),
+        });
+        Some(self.ways.len() - 1)
+    }
+
+    fn count(&mut self, place: usize, facts: &Facts<'_>, volume: &Volume) -> Option<usize> {
         let way = self.ways.get_mut(place)?;
         way.volume.add(volume);
         way.pid = way.pid.or(facts.pid);
@@ -193,14 +216,27 @@ mod tests {
     fn there_is_an_end_to_what_is_kept() {
         let mut programs = Programs::new();
         let long = "x".repeat(10_000);
-        for number in 0..20_000 {
-            programs.add(&facts(&format!("/{number}"), &long, ""), &once());
+        // As if nearly all the room were taken.
+        programs.bytes = MOST_BYTES - 20_000;
+        for number in 0..10 {
+            programs.add(&facts("/bin/sh", &format!("{number} {long}"), "aa"), &once());
         }
-        assert!(programs.bytes < MOST_BYTES + 20_000 && programs.beyond > 10_000);
-        assert_eq!(programs.ways.len() as u64 + programs.beyond, 20_000);
+        assert_eq!(
+            (programs.ways.len(), programs.shortened, programs.beyond),
+            (4, 7, 0)
+        );
         assert_eq!(
             programs.ways[0].command_line.as_deref().map(str::len),
             Some(MAX_TEXT)
+        );
+        assert_eq!(programs.ways[3].command_line, None);
+        assert_eq!(programs.ways[3].volume.connections, 7);
+        programs.bytes = MOST_BYTES_IN_ALL;
+        assert_eq!(programs.add(&facts("/tmp/sh", "sh", "bb"), &once()), None);
+        assert_eq!(programs.add(&facts("/bin/sh", "sh", "aa"), &once()), Some(3));
+        assert_eq!(
+            (programs.ways.len(), programs.shortened, programs.beyond),
+            (4, 8, 1)
         );
     }
 
