@@ -81,13 +81,10 @@ impl Plan {
             .clone()
             .unwrap_or_else(|| Places::of_this_user().logs);
         let file = |name: &str| folder.join(name).display().to_string();
-        let outlets = &config.outlets;
-        let logs = outlets.log.iter().chain(&outlets.logs);
-        let logs = logs.map(|log| ("log".to_owned(), file(&log.file)));
-        let json = outlets
-            .json
-            .iter()
-            .map(|json| ("json".to_owned(), file(&json.file)));
+        let files = config.outlets.files().map(|(table, name)| {
+            let outlet = table.trim_start_matches("outlets.").replace("logs", "log");
+            (outlet, file(name))
+        });
         let console = ("console".to_owned(), "standard output".to_owned());
         let not_seen = tier.limits;
         let limits = not_seen.iter().cloned().chain(privileges.limits(&program));
@@ -120,7 +117,7 @@ impl Plan {
                 .collect(),
             blocklist_entries: loaded.lists.blocklist.len(),
             allow_entries: loaded.allow.len(),
-            outlets: std::iter::once(console).chain(logs).chain(json).collect(),
+            outlets: std::iter::once(console).chain(files).collect(),
             warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
         })
     }
