@@ -71,6 +71,28 @@ impl Time {
         u8::try_from(hour).unwrap_or_default()
     }
 
+    /// The next time after this one at which the host's clocks show `minute` minutes after midnight; with a `weekday` (0 is
+    /// Monday) only on that day. Where clocks are put forward over it, it is as much later.
+    pub fn next_at(self, minute: u16, weekday: Option<u8>) -> Self {
+        let zone = jiff::tz::TimeZone::system();
+        let mut date = self.stamp().to_zoned(zone.clone()).date();
+        let (hour, minute) = ((minute / 60 % 24) as i8, (minute % 60) as i8);
+        // The day itself, and a week after it at most; one more for days that a zone leaves out.
+        for _ in 0..=8 {
+            let is_day = weekday.is_none_or(|day| date.weekday().to_monday_zero_offset() == (day % 7) as i8);
+            let zoned = date.at(hour, minute, 0, 0).to_zoned(zone.clone());
+            if let Some(time) = zoned.ok().map(|zoned| Self(zoned.timestamp().as_microsecond()))
+                && is_day
+                && time > self
+            {
+                return time;
+            }
+            let Ok(next) = date.tomorrow() else { break };
+            date = next;
+        }
+        self.after(Span::from_seconds(86_400))
+    }
+
     /// Reads RFC 3339 (`2026-11-20T21:27:03Z`, any offset) or a local `2026-11-20[ 21:27[:03]]`.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
@@ -156,6 +178,20 @@ mod tests {
             Some(Time::from_seconds(1_763_674_023))
         );
         assert_eq!(Time::parse("yesterday-ish"), None);
+    }
+
+    #[test]
+    fn the_next_time_by_the_clock() {
+        // Whatever the zone: a day later, at the same time by the clock.
+        let now = Time::parse("2026-11-21T06:30").unwrap();
+        let shown = |minute, weekday| now.next_at(minute, weekday).local();
+        assert_eq!(shown(7 * 60, None), "2026-11-21 07:00:00");
+        assert_eq!(shown(6 * 60 + 30, None), "2026-11-22 06:30:00");
+        assert_eq!(shown(0, None), "2026-11-22 00:00:00");
+        // It is a Saturday.
+        assert_eq!(shown(7 * 60, Some(5)), "2026-11-21 07:00:00");
+        assert_eq!(shown(6 * 60, Some(5)), "2026-11-28 06:00:00");
+        assert_eq!(shown(7 * 60, Some(0)), "2026-11-23 07:00:00");
     }
 
     #[test]

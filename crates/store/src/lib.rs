@@ -43,7 +43,9 @@ mod renewal;
 mod retain;
 mod rollups;
 mod rows;
+mod said;
 mod schema;
+mod seen;
 mod shape;
 mod tally;
 mod uses;
@@ -64,6 +66,7 @@ pub use panels::{
 };
 pub use reader::{AlertQuery, Executable, Reader, Run, Stored};
 pub use retain::{Retained, Retention};
+pub use said::{Spoken, Subject};
 pub use schema::{Column, View, views};
 pub use uses::UseQuery;
 pub use writer::{Checkpointer, Entry, Options, Stats, Writer, Written};

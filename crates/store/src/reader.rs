@@ -272,7 +272,7 @@ impl Reader {
         Ok(runs)
     }
 
-    fn ids(
+    pub(crate) fn ids(
         &self,
         kind: Kind,
         condition: &str,
@@ -293,7 +293,12 @@ impl Reader {
     }
 
     /// The whole record of a row; `None` where it went meanwhile.
-    fn record(&self, loader: &mut Loader, kind: Kind, id: i64) -> Result<Option<Stored>, StoreError> {
+    pub(crate) fn record(
+        &self,
+        loader: &mut Loader,
+        kind: Kind,
+        id: i64,
+    ) -> Result<Option<Stored>, StoreError> {
         let connection = &self.connection;
         let table = match kind {
             Kind::Protocol => return Ok(None),

@@ -63,7 +63,7 @@ impl Reader {
     }
 
     /// Tells the parts of the range, newest first, until there are no more, `tell` has enough, or the time is over.
-    pub(super) fn parts(
+    pub(crate) fn parts(
         &self,
         ask: &Ask<'_>,
         mut tell: impl FnMut((i64, i64)) -> Result<bool, StoreError>,

@@ -388,7 +388,7 @@ impl Reader {
     }
 
     /// The address of a number; `None` where it is gone.
-    pub(super) fn address_of(&self, id: i64) -> Result<Option<Address>, StoreError> {
+    pub(crate) fn address_of(&self, id: i64) -> Result<Option<Address>, StoreError> {
         let mut statement = self.connection().prepare_cached(
             "SELECT raw, first_seen, last_seen, country, asn, organization FROM ip WHERE id = ?1",
         )?;
@@ -429,7 +429,7 @@ impl Reader {
 }
 
 /// The sums in the columns 1 to 4 of a row.
-pub(super) fn sums(row: &Row<'_>) -> rusqlite::Result<Sums> {
+pub(crate) fn sums(row: &Row<'_>) -> rusqlite::Result<Sums> {
     Ok(Sums {
         connections: row.get(1)?,
         failed: row.get(2)?,

@@ -39,6 +39,8 @@ mod round_trip;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+mod seen;
+#[cfg(test)]
 mod sums;
 #[cfg(test)]
 mod uses;

@@ -82,7 +82,7 @@ fn talk() -> Talk {
 }
 
 /// Facts before, within and after the batch in which their conversation ends, and one of a conversation never told.
-fn story(path: &std::path::Path) -> Vec<Event> {
+pub(crate) fn story(path: &std::path::Path) -> Vec<Event> {
     let at = |offset: i64| Time(NOW.0 + offset);
     let it = Arc::new(connection(5, NOW, talk()));
     let unknown = Arc::new(connection(99, NOW, talk()));
