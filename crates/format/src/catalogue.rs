@@ -6,6 +6,7 @@
 //! is missing is shown as `?name?`.
 
 mod english;
+mod report;
 mod spanish;
 mod terms;
 mod verify;
@@ -147,7 +148,7 @@ pub fn term(english: &str, language: Language) -> &str {
 
 /// Every term with its Spanish.
 fn spanish_terms() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    terms::SPANISH.iter().chain(verify::SPANISH)
+    terms::SPANISH.iter().chain(verify::SPANISH).chain(report::SPANISH)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! and colour are options), or how a sentence is worded (`format`).
 
 pub mod database;
+pub mod document;
 pub mod processes;
 pub mod query;
 pub mod snapshot;
