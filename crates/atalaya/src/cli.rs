@@ -3,6 +3,7 @@
 mod capture;
 mod database;
 mod query;
+mod documents;
 mod replay;
 mod verify;
 
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use capture::{CaptureArgs, CaptureFormat};
 pub use database::{DatabaseArgs, DatabaseVerb, WhichDatabase};
 pub use query::{QueryArgs, QueryOutput};
+pub use documents::{DiffArgs, DocumentFormat, Place, ReportArgs, TimelineArgs, TimesArgs};
 pub use replay::{ReplayArgs, ReplayOutput};
 pub use verify::{DocumentOutput, VerifyArgs, VerifyVerb, VerifyWhat};
 
@@ -115,6 +117,15 @@ Examples:
     /// Back up, check, measure and rebuild the database.
     #[command(name = "db", after_help = database::EXAMPLES)]
     Database(DatabaseArgs),
+    /// Say how this host did in a time: what happened, what is new, what was not seen. One HTML file, or others.
+    #[command(after_help = documents::REPORT_EXAMPLES)]
+    Report(Box<ReportArgs>),
+    /// Tell everything known of a process, file, address or name, in order.
+    #[command(after_help = documents::TIMELINE_EXAMPLES)]
+    Timeline(Box<TimelineArgs>),
+    /// Compare two times, or two hosts: executables, listeners and destinations that are new, gone or changed.
+    #[command(after_help = documents::DIFF_EXAMPLES)]
+    Diff(Box<DiffArgs>),
     /// Write, check and show the configuration.
     #[command(after_help = "\
 Examples:
@@ -593,14 +604,14 @@ pub struct RulesArgs {
     pub output: Output,
 }
 
-fn span(text: &str) -> Result<Span, String> {
+pub(crate) fn span(text: &str) -> Result<Span, String> {
     match Span::parse(text) {
         Some(span) if span.0 > 0 => Ok(span),
         _ => Err("write a number above 0 and a unit, such as 250ms, 10s, 5m, 2h, 7d".to_owned()),
     }
 }
 
-fn moment(text: &str) -> Result<Moment, String> {
+pub(crate) fn moment(text: &str) -> Result<Moment, String> {
     let at = Time::parse(text).map(Moment::At);
     at.or_else(|| Span::parse(text).map(Moment::Ago)).ok_or_else(|| {
         "write how long ago (30m, 24h, 7d) or when (2026-11-20, 2026-11-20T21:00, with Z or an offset for another zone)"

@@ -7,6 +7,7 @@ pub mod check;
 pub mod command;
 pub mod load;
 pub mod packets;
+pub mod reports;
 pub mod seeds;
 pub mod template;
 
@@ -17,6 +18,7 @@ use atalaya_alert::{AlertOptions, Allow};
 use atalaya_model::setting::{Period, Size};
 use ipnet::IpNet;
 use packets::Packets;
+use reports::Reports;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub alerts: AlertOptions,
     /// Where alerts and events are written.
     pub outlets: OutletOptions,
+    /// Reports that a watch writes by itself.
+    pub report: Reports,
     /// The detectors; each has `enabled` and its thresholds.
     pub detect: atalaya_detect::Options,
     /// What is known and need not be told. Each `[[allow]]` names at least one of process, port, destination, rule.

@@ -9,7 +9,7 @@ use atalaya_model::Severity;
 pub enum Exit {
     /// Done; nothing of high or critical severity was found.
     Clean = 0,
-    /// Done; at least one high or critical alert was found (for `watch`, with `--fail-on`).
+    /// Done; at least one high or critical alert was found (for `watch`, with `--fail-on`); for `diff`, a difference.
     Found = 1,
     /// The command line or the configuration is wrong; nothing was done.
     Usage = 2,

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod database;
+pub mod documents;
 pub mod engine;
 pub mod exit;
 pub mod keeper;

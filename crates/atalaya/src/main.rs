@@ -7,8 +7,7 @@ use atalaya::cli::{Cli, Verb, WatchArgs};
 use atalaya::exit::{Exit, Failure};
 use atalaya::terminal::Terminal;
 use atalaya::{
-    alerts, capture, cli, config, database, plan, processes, query, replay, rules, service, snapshot, status,
-    verify, watch,
+    alerts, capture, cli, config, database, documents, plan, processes, query, replay, rules, service, snapshot, status, verify, watch,
 };
 use atalaya_host::clock;
 use clap::{CommandFactory as _, Parser as _};
@@ -95,6 +94,9 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             let loaded = load(&args.verb.database().common)?;
             database::run(&args.verb, &loaded, out)
         }
+        Some(Verb::Report(args)) => documents::report::run(&args, &load(&args.common)?, terminal, out),
+        Some(Verb::Timeline(args)) => documents::timeline::run(&args, &load(&args.common)?, terminal, out),
+        Some(Verb::Diff(args)) => documents::diff::run(&args, &load(&args.common)?, terminal, out),
         Some(Verb::Config(args)) => config::command::run(&args, out),
         Some(Verb::Service(args)) => service::run(&args, out),
         Some(Verb::Rules(args)) => rules::run(&args, out),

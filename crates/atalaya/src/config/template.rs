@@ -13,6 +13,7 @@ use schemars::Schema;
 use serde_json::Value;
 
 use super::Config;
+use super::reports::{At, Weekly};
 use crate::paths::Places;
 
 /// Lines longer than this are wrapped where they are comments or lists.
@@ -80,6 +81,14 @@ fn with_examples(config: &Config) -> Config {
     full.watch.log_folder.get_or_insert(places.logs);
     let recordings = places.store.with_file_name("packets");
     full.packets.recorder.folder.get_or_insert(recordings);
+    let reports = places.store.with_file_name("reports");
+    full.report.folder.get_or_insert(reports);
+    full.report.daily.get_or_insert(At { minute: 7 * 60 });
+    let monday = Weekly {
+        weekday: 0,
+        at: At { minute: 7 * 60 },
+    };
+    full.report.weekly.get_or_insert(monday);
     full.store.path.get_or_insert(places.store);
     full.control.socket.get_or_insert(places.socket);
     full.outlets.log.get_or_insert_with(LogOptions::default);

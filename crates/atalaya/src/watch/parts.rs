@@ -27,6 +27,7 @@ use super::reload::Sources;
 use crate::cli::TierChoice;
 use crate::config::load::Loaded;
 use crate::control::{self, Command};
+use crate::documents::Schedule;
 use crate::engine::Engine;
 use crate::exit::Failure;
 use crate::keeper::{self, Keeper};
@@ -73,6 +74,7 @@ pub(super) struct Parts {
     pub(super) ask: Sender<Signal>,
     pub(super) outlets: Outlets,
     pub(super) keeper: Option<Keeper>,
+    pub(super) reports: Option<Schedule>,
     pub(super) identity: Identity,
     pub(super) language: Language,
     pub(super) terminal: Terminal,
@@ -177,6 +179,7 @@ pub(super) fn start(
             })
             .ok()
     });
+    let reports = Schedule::start(&loaded.config, plan.store.as_deref(), language);
     let tier_report = collector.report();
     let mut engine = setup::engine(
         loaded,
@@ -213,6 +216,7 @@ pub(super) fn start(
         ask,
         outlets,
         keeper,
+        reports,
         identity,
         language,
         terminal,

@@ -19,6 +19,7 @@ use super::losses::Losses;
 use super::parts::{Collected, Parts, Signal};
 use super::{Plan, scan, status};
 use crate::control::{self, Command, Subscriber};
+use crate::documents::Schedule;
 use crate::engine::Output;
 use crate::exit::{Exit, Failure};
 use crate::setup::context;
@@ -375,6 +376,8 @@ impl Watch {
                 let response = match outlets {
                     Ok(outlets) => {
                         std::mem::replace(&mut self.parts.outlets, outlets).close(FAREWELL);
+                        self.parts.reports =
+                            Schedule::start(&loaded.config, self.plan.store.as_deref(), self.parts.language);
                         self.parts.engine.reconfigure(*loaded);
                         tracing::info!("the configuration was read again");
                         Response::Done("the configuration was read again".into())
@@ -514,10 +517,14 @@ impl Watch {
         let Parts {
             outlets,
             keeper,
+            reports,
             served,
             ..
         } = self.parts;
         drop(served);
+        if let Some(reports) = reports {
+            reports.close();
+        }
         outlets.close(FAREWELL);
         if let Some(keeper) = keeper {
             keeper.close();

@@ -12,6 +12,8 @@ mod configuration;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod hearsay;
 #[cfg(test)]
 mod history;
