@@ -2,8 +2,8 @@
 
 mod capture;
 mod database;
-mod query;
 mod documents;
+mod query;
 mod replay;
 mod verify;
 
@@ -14,8 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use capture::{CaptureArgs, CaptureFormat};
 pub use database::{DatabaseArgs, DatabaseVerb, WhichDatabase};
-pub use query::{QueryArgs, QueryOutput};
 pub use documents::{DiffArgs, DocumentFormat, Place, ReportArgs, TimelineArgs, TimesArgs};
+pub use query::{QueryArgs, QueryOutput};
 pub use replay::{ReplayArgs, ReplayOutput};
 pub use verify::{DocumentOutput, VerifyArgs, VerifyVerb, VerifyWhat};
 

@@ -7,7 +7,8 @@ use atalaya::cli::{Cli, Verb, WatchArgs};
 use atalaya::exit::{Exit, Failure};
 use atalaya::terminal::Terminal;
 use atalaya::{
-    alerts, capture, cli, config, database, documents, plan, processes, query, replay, rules, service, snapshot, status, verify, watch,
+    alerts, capture, cli, config, database, documents, plan, processes, query, replay, rules, service,
+    snapshot, status, verify, watch,
 };
 use atalaya_host::clock;
 use clap::{CommandFactory as _, Parser as _};

@@ -148,7 +148,10 @@ pub fn term(english: &str, language: Language) -> &str {
 
 /// Every term with its Spanish.
 fn spanish_terms() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    terms::SPANISH.iter().chain(verify::SPANISH).chain(report::SPANISH)
+    terms::SPANISH
+        .iter()
+        .chain(verify::SPANISH)
+        .chain(report::SPANISH)
 }
 
 #[cfg(test)]
