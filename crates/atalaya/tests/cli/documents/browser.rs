@@ -28,8 +28,10 @@ fn look(home: &Home, store: &str) -> Vec<u8> {
     let words = ["report", "--store", store, "--to", "report.html", "--lang", "en"];
     let ran = run(home, &[&words[..], &SECOND_DAY].concat());
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-    let mut command = home.command("chromium");
+    // A browser that hangs shall not keep the tests.
+    let mut command = home.command("timeout");
     command
+        .args(["120", "chromium"])
         .args([
             "--headless",
             "--no-sandbox",
