@@ -8,9 +8,7 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
     ("What is new", "Novedades"),
     ("Method", "Método"),
     ("Details", "Detalles"),
-    ("None.", "Nada."),
     ("as a table", "en una tabla"),
-    ("{0} of {1}", "{0} de {1}"),
     (
         "Made from what the store kept; nothing was looked up elsewhere. Byte units are decimal. Times are those of this \
          computer's time zone.",
@@ -200,7 +198,6 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
     ),
     ("Timeline", "Cronología"),
     // Columns.
-    ("What", "Qué"),
     ("What happened", "Qué pasó"),
     ("Last", "Última"),
     ("First", "Primera"),
@@ -210,15 +207,11 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
     ("Failed", "Fallidas"),
     ("Protocol and port", "Protocolo y puerto"),
     ("Program", "Programa"),
-    ("Address", "Dirección"),
     ("Country", "País"),
     ("Network", "Red"),
     ("Addresses", "Direcciones"),
-    ("Path", "Ruta"),
     ("SHA-256 now", "SHA-256 ahora"),
     ("SHA-256 before", "SHA-256 antes"),
-    ("First seen", "Visto por primera vez"),
-    ("Port", "Puerto"),
     ("Ended", "Fin"),
     ("Reachable", "Alcanzable"),
     ("Since", "Desde"),
