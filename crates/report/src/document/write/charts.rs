@@ -8,9 +8,9 @@ use atalaya_format::catalogue::{Language, term};
 use atalaya_format::{escape, numbers};
 use atalaya_model::{Severity, Span, Time, Value};
 
-use super::html::escaped;
 use super::shown;
 use crate::document::{Lane, Point, Series, Table};
+use atalaya_format::escape::html as escaped;
 
 /// Width of every chart; its text is 12 units high.
 const WIDTH: f64 = 960.0;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::snapshot::labels::label as word;
 use atalaya_format::catalogue::Language;
+use atalaya_format::escape::html as escaped;
 use atalaya_model::{Severity, Value};
 
 use super::style::{HASH, SHEET};
@@ -241,20 +242,4 @@ fn class(column: &Column, value: Option<&Value>) -> String {
         Some(severity) => format!(" class=\"{name} {}\"", severity.name()),
         None => format!(" class=\"{name}\""),
     }
-}
-
-/// Text as HTML: what has a meaning there is written as an entity.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::snapshot::labels::label;
 use atalaya_format::catalogue::term;
+use atalaya_format::escape::html as escaped;
 use atalaya_model::Value;
 
 use super::{Labels, about, origin, said, shown, title};
@@ -139,20 +140,4 @@ fn class(shape: Shape, value: Option<&Value>) -> String {
         _ => return String::new(),
     };
     format!(" class=\"{name}\"")
-}
-
-/// Text as HTML: what has a meaning there is written as an entity.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
