@@ -90,13 +90,17 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             };
             alerts::run(&args, &load(common)?, terminal, out)
         }
-        Some(Verb::Query(args)) => query::run(&args, &load(&args.common)?, terminal, out),
+        Some(Verb::Query(args)) => query::run(&args, &load(&args.database.common)?, terminal, out),
         Some(Verb::Database(args)) => {
             let loaded = load(&args.verb.database().common)?;
             database::run(&args.verb, &loaded, out)
         }
-        Some(Verb::Report(args)) => documents::report::run(&args, &load(&args.common)?, terminal, out),
-        Some(Verb::Timeline(args)) => documents::timeline::run(&args, &load(&args.common)?, terminal, out),
+        Some(Verb::Report(args)) => {
+            documents::report::run(&args, &load(&args.database.common)?, terminal, out)
+        }
+        Some(Verb::Timeline(args)) => {
+            documents::timeline::run(&args, &load(&args.database.common)?, terminal, out)
+        }
         Some(Verb::Diff(args)) => documents::diff::run(&args, &load(&args.common)?, terminal, out),
         Some(Verb::Config(args)) => config::command::run(&args, out),
         Some(Verb::Service(args)) => service::run(&args, out),

@@ -52,7 +52,7 @@ pub fn run(
     if args.schema {
         return print_schema(args, out);
     }
-    let store = crate::keeper::path(args.store.as_deref(), loaded, &places);
+    let store = crate::keeper::path(args.database.store.as_deref(), loaded, &places);
     let (question, given) = match &args.saved {
         Some(name) => (saved::find(&folder, name)?, &args.words[..]),
         None => typed(&args.words)?,

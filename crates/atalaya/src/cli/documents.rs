@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use atalaya_model::Span;
 use clap::{Args, ValueEnum};
 
-use super::{CommonArgs, Moment, moment, span};
+use super::{CommonArgs, Moment, WhichDatabase, moment, span};
 
 /// What `report --help` shows last.
 pub(super) const REPORT_EXAMPLES: &str = "\
@@ -113,12 +113,9 @@ pub struct TimesArgs {
 /// Flags of `report`.
 #[derive(Clone, Debug, Args)]
 pub struct ReportArgs {
-    /// Flags that most verbs share.
+    /// Which database.
     #[command(flatten)]
-    pub common: CommonArgs,
-    /// The database; default as in the configuration.
-    #[arg(long, value_name = "FILE")]
-    pub store: Option<PathBuf>,
+    pub database: WhichDatabase,
     /// The time; the last 24 hours, where nothing is said.
     #[command(flatten)]
     pub times: TimesArgs,
@@ -133,15 +130,12 @@ pub struct ReportArgs {
 /// Flags of `timeline`.
 #[derive(Clone, Debug, Args)]
 pub struct TimelineArgs {
-    /// Flags that most verbs share.
+    /// Which database.
     #[command(flatten)]
-    pub common: CommonArgs,
+    pub database: WhichDatabase,
     /// A process id, a path, a SHA-256, an address, a network (CIDR), a domain, or the name of a process.
     #[arg(value_name = "PROCESS|IP|NAME")]
     pub subject: String,
-    /// The database; default as in the configuration.
-    #[arg(long, value_name = "FILE")]
-    pub store: Option<PathBuf>,
     /// The time; everything that is kept, where nothing is said.
     #[command(flatten)]
     pub times: TimesArgs,

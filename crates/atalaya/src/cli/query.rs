@@ -1,11 +1,9 @@
 //! Flags of `query`.
 
-use std::path::PathBuf;
-
 use atalaya_model::Span;
 use clap::{Args, ValueEnum};
 
-use super::CommonArgs;
+use super::WhichDatabase;
 
 /// What `--help` shows last.
 pub(super) const EXAMPLES: &str = "\
@@ -27,12 +25,9 @@ then is written).";
 /// Flags of `query`.
 #[derive(Clone, Debug, Args)]
 pub struct QueryArgs {
-    /// Flags that most verbs share.
+    /// Which database.
     #[command(flatten)]
-    pub common: CommonArgs,
-    /// The database; default as in the configuration.
-    #[arg(long, value_name = "FILE")]
-    pub store: Option<PathBuf>,
+    pub database: WhichDatabase,
     /// One `SELECT`, or `-` for standard input; then values of its parameters, as `name=value`.
     #[arg(value_name = "SQL|NAME=VALUE")]
     pub words: Vec<String>,

@@ -41,8 +41,8 @@ pub fn run(
     }
     let now = clock::now();
     let range = range(&args.times, Some(USUAL), now)?;
-    let language = setup::language(args.common.lang);
-    let opened = open(args.store.as_deref(), loaded)?;
+    let language = setup::language(args.database.common.lang);
+    let opened = open(args.database.store.as_deref(), loaded)?;
     let limit = args.limit as usize;
     let document = make(&opened, range, now, (limit, language), &loaded.config).map_err(super::failed)?;
     let format = format.unwrap_or(DocumentFormat::Html);

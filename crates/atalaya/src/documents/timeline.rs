@@ -29,8 +29,8 @@ pub fn run(
     let file = file(&args.times)?;
     let now = clock::now();
     let range = range(&args.times, None, now)?;
-    let language = setup::language(args.common.lang);
-    let opened = open(args.store.as_deref(), loaded)?;
+    let language = setup::language(args.database.common.lang);
+    let opened = open(args.database.store.as_deref(), loaded)?;
     let deadline = clock::Deadline::after(args.patience);
     let question = Question {
         subject,
