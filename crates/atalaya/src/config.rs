@@ -9,18 +9,20 @@ pub mod load;
 pub mod packets;
 pub mod reports;
 pub mod seeds;
+pub mod store;
 pub mod template;
 
 use std::path::PathBuf;
 
 use atalaya_alert::outlet::OutletOptions;
 use atalaya_alert::{AlertOptions, Allow};
-use atalaya_model::setting::{Period, Size};
+use atalaya_model::setting::Period;
 use ipnet::IpNet;
 use packets::Packets;
 use reports::Reports;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use store::Store;
 
 /// Atalaya's configuration. Every key is optional; an unknown one is an error. Lengths of time are written "10s",
 /// "5m", "2h", "7d"; sizes "64 MB", "1 GiB".
@@ -101,32 +103,6 @@ impl Default for Collect {
             hashes: true,
             packages: true,
             redact: true,
-        }
-    }
-}
-
-/// The table `[store]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Store {
-    /// Keep history.
-    pub enabled: bool,
-    /// The database. Default: /var/lib/atalaya/atalaya.db as root, else ~/.local/share/atalaya/atalaya.db.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathBuf>,
-    /// Rows older than this are dropped; alerts last.
-    pub keep: Period,
-    /// Above this size the oldest rows are dropped; alerts last.
-    pub max_size: Size,
-}
-
-impl Default for Store {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            path: None,
-            keep: Period::seconds(30 * 86_400),
-            max_size: Size(2_000_000_000),
         }
     }
 }

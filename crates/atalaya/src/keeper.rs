@@ -14,10 +14,11 @@ use atalaya_host::clock;
 use atalaya_model::live::StoreStatus;
 use atalaya_model::memory::Memory;
 use atalaya_model::{Event, Fact, Gap, Ledger, Span, Stage, Time};
-use atalaya_store::{Entry, Reader, Retention, StoreError, Writer, Written};
+use atalaya_store::{Entry, Reader, StoreError, Writer, Written};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
 use crate::config::load::Loaded;
+use crate::config::store::Store;
 use crate::exit::Failure;
 use crate::paths::Places;
 
@@ -32,8 +33,6 @@ const BATCH: usize = 8_192;
 const GATHER: Duration = Duration::from_millis(250);
 /// How often old rows are dropped and the log is brought into the file.
 const HOUSEKEEPING: Span = Span::from_seconds(60);
-/// Microseconds.
-const DAY: i64 = 86_400_000_000;
 /// Rows that one slice of retention may delete, and how long it may take: batches wait for it.
 const SLICE: usize = 2_000;
 const SLICE_TIME: Span = Span(25_000);
@@ -117,7 +116,6 @@ impl Keeper {
             rows: 0,
             error: None,
         }));
-        let keep = loaded.config.store.keep.0;
         let file = file_at(writer.path());
         let (sender, receiver) = bounded(QUEUE);
         let mood = Arc::new(Mood::default());
@@ -127,8 +125,7 @@ impl Keeper {
             mood: Arc::clone(&mood),
             status: Arc::clone(&status),
             ledger: ledger.clone(),
-            days: days(keep),
-            bytes: loaded.config.store.max_size.0,
+            policy: loaded.config.store.clone(),
             told: 0,
             file,
             beside: None,
@@ -219,8 +216,8 @@ struct Work {
     status: Arc<Mutex<StoreStatus>>,
     mood: Arc<Mood>,
     ledger: Ledger,
-    days: u32,
-    bytes: u64,
+    /// What is kept.
+    policy: Store,
     /// Losses that a gap has told of.
     told: u64,
     /// The file that is written, as it was when it was opened.
@@ -232,12 +229,6 @@ struct Work {
     renewed: Option<Span>,
     /// The last change of tier: another file begins with it.
     tier: Option<Entry>,
-}
-
-/// A length of time in days. A part of a day counts as one: 0 would keep every age.
-fn days(keep: Span) -> u32 {
-    let whole = keep.0 / DAY + i64::from(keep.0 % DAY > 0);
-    u32::try_from(whole).unwrap_or(u32::MAX)
 }
 
 impl Work {
@@ -382,7 +373,7 @@ impl Work {
 
     /// Drops a slice of what is too old or too much. Is there more?
     fn drop_old(&mut self) -> bool {
-        let policy = Retention::new(self.days, self.bytes, clock::now());
+        let policy = self.policy.retention(clock::now());
         let deadline = clock::Deadline::after(SLICE_TIME);
         let is_over = || deadline.left().is_none();
         match self.writer.retain_until(policy, SLICE, &is_over) {
@@ -493,14 +484,6 @@ mod tests {
         fn drop(&mut self) {
             drop(Command::new("umount").arg("-l").arg(self.0).status());
         }
-    }
-
-    #[test]
-    fn less_than_a_day_is_not_for_ever() {
-        assert_eq!(days(Span::from_seconds(3_600)), 1);
-        assert_eq!(days(Span::from_seconds(86_400)), 1);
-        assert_eq!(days(Span::from_seconds(86_401)), 2);
-        assert_eq!(days(Span(0)), 0);
     }
 
     #[test]

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use atalaya_detect::registry::ENTRIES;
-use atalaya_format::escape;
+use atalaya_format::{escape, numbers};
+use atalaya_host::clock;
 use atalaya_host::collector::Options as CollectorOptions;
 use atalaya_host::privileges::Privileges;
 use atalaya_model::tier::Limit;
 use atalaya_model::{Tier, TierReport};
+use atalaya_store::Retention;
 use serde::Serialize;
 
 use crate::cli::{Output, WatchArgs};
@@ -41,6 +43,8 @@ pub struct Plan {
     pub learning: f64,
     /// The database, and whether it exists.
     pub store: Option<(String, bool)>,
+    /// How long the database keeps what, and how large it may become.
+    pub kept: Option<Kept>,
     /// The control socket.
     pub socket: Option<String>,
     /// Detectors: name, enabled.
@@ -53,6 +57,54 @@ pub struct Plan {
     pub outlets: Vec<(String, String)>,
     /// What is not wrong enough to refuse.
     pub warnings: Vec<String>,
+}
+
+/// What a database keeps: days by kind, 0 for every age.
+#[derive(Debug, Serialize)]
+pub struct Kept {
+    /// Connections, processes, listeners, gaps.
+    pub days: u32,
+    /// What was said in connections.
+    pub protocol_days: u32,
+    /// Alerts.
+    pub alert_days: u32,
+    /// Rollups, addresses, programs.
+    pub rollup_days: u32,
+    /// Bytes, at most; 0 for any size.
+    pub max_size: u64,
+}
+
+impl From<Retention> for Kept {
+    fn from(policy: Retention) -> Self {
+        Self {
+            days: policy.days,
+            protocol_days: policy.protocol_days,
+            alert_days: policy.alert_days,
+            rollup_days: policy.rollup_days,
+            max_size: policy.bytes,
+        }
+    }
+}
+
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let days = |days: u32| match days {
+            0 => "for ever".to_owned(),
+            days => format!("{days} d"),
+        };
+        write!(
+            f,
+            "connections {}, protocols {}, alerts {}, rollups {}; ",
+            days(self.days),
+            days(self.protocol_days),
+            days(self.alert_days),
+            days(self.rollup_days),
+        )?;
+        match self.max_size {
+            0 => f.write_str("of any size"),
+            bytes => write!(f, "at most {}", numbers::bytes(bytes)),
+        }
+    }
 }
 
 impl Plan {
@@ -110,6 +162,10 @@ impl Plan {
                 0.0
             },
             store: watch.store.as_deref().map(|path| (shown(path), path.exists())),
+            kept: watch
+                .store
+                .is_some()
+                .then(|| config.store.retention(clock::now()).into()),
             socket: watch.socket.as_deref().map(shown),
             detectors: ENTRIES
                 .iter()
@@ -172,6 +228,9 @@ impl Plan {
             Some((path, true)) => writeln!(out, "store           {} (exists)", escape::text(path))?,
             Some((path, false)) => writeln!(out, "store           {} (would be made)", escape::text(path))?,
             None => writeln!(out, "store           none")?,
+        }
+        if let Some(kept) = &self.kept {
+            writeln!(out, "history         {kept}")?;
         }
         let socket = self.socket.as_deref().unwrap_or("none");
         writeln!(out, "control socket  {}", escape::text(socket))?;

@@ -135,6 +135,9 @@ fn prepare(mut config: Config, path: Option<PathBuf>, name: &str, now: Time) -> 
             "1s is a good choice",
         ));
     }
+    for (what, hint) in config.store.mistakes() {
+        problems.push(problem(name, what.to_owned(), hint));
+    }
     let rules: Vec<&str> = registry::ENTRIES.iter().map(|entry| entry.id).collect();
     let (allow, complaints) = AllowList::compile(&config.allow, name, now, &rules);
     for complaint in complaints {
@@ -255,6 +258,11 @@ mod tests {
                 "outlets.processes_csv.interval is shorter than 1s",
             ),
             ("detect.blocklisted_address.files = [\"none.txt\"]", "none.txt"),
+            (
+                "store.keep_protocols = \"60d\"",
+                "store.keep_protocols is longer than store.keep",
+            ),
+            ("store.keep_rollups = \"-1d\"", "`-1d` is not a length of time"),
             ("[[allow]]\nrule = \"no_such_rule\"", "no_such_rule"),
         ] {
             let problems = loaded(text).unwrap_err();

@@ -90,6 +90,10 @@ fn with_examples(config: &Config) -> Config {
     };
     full.report.weekly.get_or_insert(monday);
     full.store.path.get_or_insert(places.store);
+    let months = |count: i64| Period::seconds(count * 30 * 86_400);
+    full.store.keep_protocols.get_or_insert(months(1));
+    full.store.keep_alerts.get_or_insert(months(1));
+    full.store.keep_rollups.get_or_insert(months(4));
     full.control.socket.get_or_insert(places.socket);
     full.outlets.log.get_or_insert_with(LogOptions::default);
     if full.outlets.logs.is_empty() {

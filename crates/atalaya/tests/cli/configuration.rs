@@ -223,3 +223,26 @@ fn gather(value: &Value, references: &mut Vec<String>) {
         _ => {}
     }
 }
+
+#[test]
+fn a_plan_tells_what_is_kept_and_ages_that_contradict_each_other_are_refused() {
+    let home = Home::new();
+    let store = "[store]\nkeep = \"7d\"\nkeep_protocols = \"2d\"\nkeep_alerts = \"0s\"\nmax_size = \"0\"\n";
+    let file = home.write("own.toml", store);
+    let plan = home.run(&["plan", "--config", &file]);
+    let line =
+        "\nhistory         connections 7 d, protocols 2 d, alerts for ever, rollups 28 d; of any size\n";
+    assert!(plan.out.contains(line), "{}", plan.out);
+    let without = home.run(&["watch", "--plan", "--no-store", "--config", &file]);
+    assert!(!without.out.contains("\nhistory "), "{}", without.out);
+    let file = home.write(
+        "bad.toml",
+        "[store]\nkeep = \"7d\"\nkeep_protocols = \"8d\"\nkeep_rollups = \"6d\"\n",
+    );
+    let ran = home.run(&["config", "check", "--config", &file]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+    for words in ["keep_protocols is longer", "keep_rollups is shorter"] {
+        assert!(ran.err.contains(words), "{}", ran.err);
+    }
+    assert_eq!(ran.err.matches("hint: ").count(), 2, "{}", ran.err);
+}

@@ -193,6 +193,7 @@ fn a_plan_touches_nothing() {
         .json()[0];
     assert_eq!(forced["tier"]["tier"], "poll", "{forced}");
     assert_eq!(plan["interval"], 1.0);
+    assert_eq!(plan["kept"]["rollup_days"], 120, "{plan}");
     let after = format!("{:?}", std::fs::read_dir(home.path("")).unwrap().count());
     assert_eq!(before, after);
 }
