@@ -17,7 +17,7 @@ pub use database::{DatabaseArgs, DatabaseVerb, WhichDatabase};
 pub use documents::{DiffArgs, DocumentFormat, Place, ReportArgs, TimelineArgs, TimesArgs};
 pub use query::{QueryArgs, QueryOutput};
 pub use replay::{ReplayArgs, ReplayOutput};
-pub use verify::{DocumentOutput, VerifyArgs, VerifyVerb, VerifyWhat};
+pub use verify::{VerifyArgs, VerifyVerb, VerifyWhat};
 
 /// Watch a host's network activity: who talks to whom, which process it is, what is odd about it and why.
 #[derive(Debug, Parser)]

@@ -1,9 +1,10 @@
-//! `atalaya report`, `timeline` and `diff`: questions to the store, answered as documents.
+//! `atalaya report`, `timeline`, `diff` and `verify`: questions answered as documents.
 
 pub mod diff;
 pub mod report;
 mod scheduled;
 pub mod timeline;
+pub mod verify;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

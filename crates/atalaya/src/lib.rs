@@ -30,7 +30,6 @@ pub mod snapshot;
 pub mod status;
 pub mod talk;
 pub mod terminal;
-pub mod verify;
 pub mod watch;
 
 pub use monitor::Monitor;

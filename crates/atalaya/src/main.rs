@@ -8,7 +8,7 @@ use atalaya::exit::{Exit, Failure};
 use atalaya::terminal::Terminal;
 use atalaya::{
     alerts, capture, cli, config, database, documents, plan, processes, query, replay, rules, service,
-    snapshot, status, verify, watch,
+    snapshot, status, watch,
 };
 use atalaya_host::clock;
 use clap::{CommandFactory as _, Parser as _};
@@ -78,7 +78,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             let what = match &args.verb {
                 cli::VerifyVerb::Processes(what) | cli::VerifyVerb::Network { what, .. } => what,
             };
-            verify::run(&args, &load(&what.common)?, terminal, out)
+            documents::verify::run(&args, &load(&what.common)?, terminal, out)
         }
         Some(Verb::Capture(args)) => capture::run(&args, load(&args.common)?),
         Some(Verb::Alerts(args)) => {

@@ -1,15 +1,15 @@
 //! Answers as documents: a verdict, numbers, what is new, what was not seen, and tables with charts, all as plain values.
 //!
 //! [`report`] says how a host did in a time, [`timeline`] what is known of one thing, [`diff`] what changed between two
-//! times or hosts. Each asks the store once and gives a [`Document`]; [`write`] makes HTML, Markdown, text, JSON or CSV of
-//! it. Texts in a document are as the watched programs chose them: every writer escapes them for its own format.
+//! times or hosts, [`verify`](crate::verify) whether programs are what their names say. Each gives a [`Document`]; [`write`]
+//! makes HTML, Markdown, text, JSON or CSV of it. Texts in a document are as the watched programs chose them: every writer escapes them for its own format.
 
 pub mod diff;
 mod news;
 pub mod report;
 mod series;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod timeline;
 mod unseen;
 pub mod write;
@@ -23,9 +23,9 @@ use atalaya_model::{Severity, Span, Text, Time, Value};
 pub enum Shape {
     /// A few words, as somebody else chose them.
     Word,
-    /// A word of ours, which the catalogue has in other languages.
+    /// A word or sentence of ours, or a list of them, which the catalogue has in other languages.
     Term,
-    /// An address, path, digest or rule: in a typeface of fixed width.
+    /// An address, path, digest or command line: in a typeface of fixed width.
     Code,
     /// A number, to the right.
     Number,
@@ -52,7 +52,7 @@ pub struct Column {
     pub shape: Shape,
 }
 
-const fn column(name: &'static str, label: &'static str, shape: Shape) -> Column {
+pub(crate) const fn column(name: &'static str, label: &'static str, shape: Shape) -> Column {
     Column { name, label, shape }
 }
 
@@ -88,16 +88,43 @@ pub struct Table {
     /// What people read above it.
     pub title: &'static str,
     /// What must be known to read it right; empty where nothing must.
-    pub about: &'static str,
+    pub about: Said,
     /// Its columns.
     pub columns: &'static [Column],
     /// Its rows, a value for each column.
     pub rows: Vec<Vec<Option<Value>>>,
     /// How many rows there are in all, where that is known; only the first ones may be here.
     pub total: Option<u64>,
+    /// Rows that are alike in so many columns, the first ones, belong together: they stand under one heading.
+    pub group: usize,
 }
 
 impl Table {
+    /// A table that needs no explanation.
+    pub const fn new(
+        name: &'static str,
+        title: &'static str,
+        columns: &'static [Column],
+        rows: Vec<Vec<Option<Value>>>,
+        total: Option<u64>,
+    ) -> Self {
+        Self {
+            name,
+            title,
+            about: Said::plain(""),
+            columns,
+            rows,
+            total,
+            group: 0,
+        }
+    }
+
+    /// With what must be known to read it right.
+    pub fn about(mut self, about: Said) -> Self {
+        self.about = about;
+        self
+    }
+
     /// The place of a column.
     pub fn place(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
@@ -183,17 +210,28 @@ pub struct Number {
     pub value: Value,
 }
 
+impl Number {
+    /// A count.
+    pub(crate) fn count(name: &'static str, label: &'static str, count: u64) -> Self {
+        Self {
+            name,
+            label,
+            value: count.into(),
+        }
+    }
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// Its name in JSON: `report`, `timeline`, `diff`.
+    /// Its name in JSON: `report`, `timeline`, `diff`, `verify.processes`, `verify.network`.
     pub kind: &'static str,
     /// What people read above it.
     pub title: Said,
-    /// Where it comes from: the host, the database.
+    /// Where it comes from: the host, the database, the tables.
     pub source: Text,
-    /// The time that it is about.
-    pub range: Range<Time>,
+    /// The time that it is about, where that is known.
+    pub range: Option<Range<Time>>,
     /// When it was made.
     pub made: Time,
     /// The version of the program that made it.
@@ -222,10 +260,10 @@ impl Document {
     }
 }
 
-fn text(text: Option<&Text>) -> Option<Value> {
+pub(crate) fn text(text: Option<&Text>) -> Option<Value> {
     text.map(Value::from)
 }
 
-fn number(number: u64) -> Option<Value> {
+pub(crate) fn number(number: u64) -> Option<Value> {
     Some(Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
 }

@@ -1,14 +1,13 @@
 //! What a monitor wrote down, verified: are programs what their names say, and who talks to whom?
 //!
 //! In: rows, from CSV tables (ours, or another monitor's in English or Spanish, see [`tables`]) or from the store
-//! ([`stored`]). Out: a [`Document`] of typed lists, written as text, JSON, CSV or HTML. Rows are read once, in any
-//! number; what is kept of them has limits, and what there was no room for is counted and told.
+//! ([`stored`]). Out: a [`Document`]. Rows are read once, in any number; what is kept of them has limits, and what there
+//! was no room for is counted and told.
 
 mod cells;
 mod columns;
 mod commands;
 mod counts;
-mod document;
 mod network;
 mod paths;
 mod processes;
@@ -18,19 +17,20 @@ mod stored;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod write;
 
-use atalaya_model::{Severity, Text, Value};
+use std::collections::BTreeSet;
+
+use atalaya_model::{Severity, Text, Time, Value};
 use ipnet::IpNet;
 
-pub use document::{Column, Document, List, Note, Shape};
 pub use network::Network;
 pub use paths::SuspiciousPaths;
 pub use processes::Processes;
 pub use records::{MAX_COLUMNS, MAX_ROW, TableError};
 pub use stored::{stored_network, stored_processes};
 pub use tables::{InputError, read_network, read_processes};
-pub use write::{Labels, write_csv, write_html, write_json, write_text};
+
+use crate::document::{Document, Number, Said, Section, Table};
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -58,26 +58,97 @@ impl Options {
     }
 }
 
-/// What was read.
+/// What was read, when, by what.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Files, or the database.
     pub names: Vec<Text>,
     /// What was left out of them.
-    pub left_out: Vec<Note>,
+    pub left_out: Vec<Said>,
+    /// When it is.
+    pub made: Time,
+    /// The version of this program.
+    pub version: Text,
 }
 
-/// The worst severity that stands in the lists.
-fn worst(lists: &[List]) -> Option<Severity> {
-    let severities = lists.iter().flat_map(|list| {
-        let place = list
-            .columns
-            .iter()
-            .position(|column| column.shape == Shape::Severity);
-        list.rows.iter().filter_map(move |row| match row.get(place?)? {
-            Some(Value::Text(name)) => Severity::from_name(name),
-            _ => None,
-        })
-    });
-    severities.max()
+/// What was found, before it is a document.
+struct Found {
+    kind: &'static str,
+    title: &'static str,
+    /// First and last of what was read.
+    times: Option<(Time, Time)>,
+    numbers: Vec<Number>,
+    tables: Vec<Table>,
+}
+
+impl Found {
+    /// As a document; of `notes` those whose number is not 0.
+    fn document(
+        self,
+        options: &Options,
+        sources: Sources,
+        notes: &[(u64, &'static str)],
+        more: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Document {
+        let (worst, verdict) = verdict(&self.tables);
+        let told = notes.iter().filter(|(count, _)| *count > 0);
+        let told = told.map(|(count, sentence)| Said::new(sentence, vec![(*count).into()]));
+        let names: Vec<&str> = sources.names.iter().map(|name| &**name).collect();
+        let mut method = vec![
+            ("Read", Value::from(names.join(", "))),
+            ("Made at", Value::Time(sources.made)),
+            ("Program", Value::from(format!("atalaya {}", sources.version))),
+            ("Rare up to", options.rare.into()),
+        ];
+        method.extend(more);
+        Document {
+            kind: self.kind,
+            title: Said::plain(self.title),
+            source: names.join(", ").into(),
+            range: self.times.map(|(first, last)| first..last),
+            made: sources.made,
+            version: sources.version,
+            worst,
+            verdict,
+            numbers: self.numbers,
+            news: Vec::new(),
+            unseen: sources.left_out.into_iter().chain(told).collect(),
+            sections: self.tables.into_iter().map(Section::from).collect(),
+            method,
+        }
+    }
+}
+
+/// The worst severity that stands in the tables, and of which processes.
+fn verdict(tables: &[Table]) -> (Option<Severity>, Said) {
+    let mut worst = None;
+    let mut names = BTreeSet::new();
+    for table in tables {
+        for row in 0..table.rows.len() {
+            let severity = match table.value(row, "severity") {
+                Some(Value::Text(name)) => Severity::from_name(name),
+                _ => None,
+            };
+            if severity > worst {
+                worst = severity;
+                names.clear();
+            }
+            if severity == worst
+                && let Some(Value::Text(name)) = table.value(row, "process")
+            {
+                names.insert(name.clone());
+            }
+        }
+    }
+    let Some(severity) = worst else {
+        return (None, Said::plain("Nothing stands out."));
+    };
+    let count = Value::from(names.len() as u64);
+    let names = Value::List(names.iter().map(Value::from).collect());
+    let said = match severity {
+        Severity::Critical | Severity::High => Said::new("Needs a look: {0}.", vec![names]),
+        Severity::Medium | Severity::Low => Said::new("Nothing urgent. The most unusual: {0}", vec![names]),
+        Severity::Info => Said::new("Nothing but remarks, on {0} processes.", vec![count]),
+    };
+    (worst, said)
 }

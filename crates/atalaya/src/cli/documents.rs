@@ -1,4 +1,4 @@
-//! Flags of `report`, `timeline` and `diff`.
+//! Flags of `report`, `timeline` and `diff`, and those that `verify` shares with them.
 
 use std::path::PathBuf;
 
@@ -50,6 +50,7 @@ pub enum DocumentFormat {
     /// One file for a browser, a printer, a mail.
     Html,
     /// For tickets and wikis.
+    #[value(alias = "md")]
     Markdown,
     /// For terminals.
     Text,
@@ -108,6 +109,17 @@ pub struct TimesArgs {
     /// Until this time; or write to this file instead of standard output.
     #[arg(long, value_name = "TIME|FILE", value_parser = place)]
     pub to: Vec<Place>,
+}
+
+impl TimesArgs {
+    /// Is any time named?
+    pub fn names_a_time(&self) -> bool {
+        let named = [self.from, self.until];
+        self.last.is_some() || named.iter().any(Option::is_some) || {
+            let mut places = self.to.iter();
+            places.any(|place| matches!(place, Place::Time(_)))
+        }
+    }
 }
 
 /// Flags of `report`.

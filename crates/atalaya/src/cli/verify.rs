@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
-use super::{CommonArgs, Moment, moment};
+use super::{CommonArgs, DocumentFormat, TimesArgs};
 
 /// What `--help` shows last.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   atalaya verify processes                       programs that are not what their names say, from the store
   atalaya verify processes --since 7d --rare 1
-  atalaya verify processes processes.csv --output html > processes.html
+  atalaya verify processes processes.csv --to processes.html
   atalaya verify network                         who talks to whom, what is rare, what listens
   atalaya verify network connection_events.csv --internal 203.0.113.0/24
   atalaya verify network network_connection_events.csv --lang es --suspicious-path /srv/drop/
@@ -58,12 +58,9 @@ pub struct VerifyWhat {
     /// The database; default as in the configuration.
     #[arg(long, value_name = "FILE", conflicts_with = "files")]
     pub store: Option<PathBuf>,
-    /// Of the store, from this time on: a span back (`7d`) or a time (`2026-11-20T21:00`).
-    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "files")]
-    pub since: Option<Moment>,
-    /// Of the store, until this time.
-    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "files")]
-    pub until: Option<Moment>,
+    /// Of the store, the time; everything that is kept, where nothing is said.
+    #[command(flatten)]
+    pub times: TimesArgs,
     /// What was seen so often or less is rare.
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub rare: u64,
@@ -73,21 +70,7 @@ pub struct VerifyWhat {
     /// At most so many rows of each list; 0 for all.
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: usize,
-    /// How to write.
-    #[arg(long, short, value_enum, default_value_t)]
-    pub output: DocumentOutput,
-}
-
-/// How to write a document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DocumentOutput {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
-    /// For spreadsheets.
-    Csv,
-    /// For a browser, in one file.
-    Html,
+    /// How to write; default by the name of the file, else text.
+    #[arg(long, short, value_enum)]
+    pub output: Option<DocumentFormat>,
 }

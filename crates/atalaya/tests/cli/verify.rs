@@ -45,12 +45,13 @@ fn a_replaced_program_is_told_in_both_languages_with_status_1() {
         "{}",
         spanish.out
     );
+    assert!(spanish.out.contains("Hay que mirar: cron."), "{}", spanish.out);
     // From a pipe, and with nothing odd in it.
     let calm = HEADER.to_owned() + &row("sshd", "/usr/sbin/sshd", 'c').repeat(9);
     let ran = home.run_with(&["verify", "processes", "-"], calm.as_bytes());
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
-        ran.out.contains("standard input") && ran.out.contains("nothing that stands out"),
+        ran.out.contains("standard input") && ran.out.contains("Nothing stands out."),
         "{}",
         ran.out
     );
@@ -62,12 +63,14 @@ fn every_output_tells_the_same() {
     let table = home.write("procesos.csv", &replaced());
     let run = |output: &str| home.run(&["verify", "processes", &table, "--output", output]);
     let json = run("json");
-    assert_eq!((json.code, json.out.lines().count()), (1, 1));
-    let value = &json.json()[0];
+    assert_eq!(json.code, 1);
+    let value: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(value["kind"], "verify.processes");
-    assert_eq!(value["worst"], "high");
-    assert_eq!(value["summary"]["sightings"], 14);
-    let rows = value["lists"]["variations"]["rows"].as_array().unwrap();
+    assert_eq!(value["verdict"]["severity"], "high");
+    assert_eq!(value["verdict"]["sentence"], "Needs a look: cron.");
+    assert_eq!(value["numbers"]["sightings"], 14);
+    assert_eq!(value["method"]["read"], table);
+    let rows = value["tables"]["variations"]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0]["differs"], serde_json::json!(["sha256"]));
     assert_eq!(
@@ -76,14 +79,40 @@ fn every_output_tells_the_same() {
     );
     let csv = run("csv");
     let mut reader = csv::Reader::from_reader(csv.out.as_bytes());
-    assert_eq!(&reader.headers().unwrap()[0], "list");
+    assert_eq!(&reader.headers().unwrap()[0], "section");
     let lists: Vec<String> = reader.records().map(|row| row.unwrap()[0].to_owned()).collect();
     assert_eq!(lists, ["variations", "variations", "rare"]);
     let html = run("html");
     assert!(html.out.starts_with("<!doctype html>") && html.out.trim_end().ends_with("</html>"));
-    assert!(html.out.contains("<td class=\"high\">HIGH</td>"), "{}", html.out);
+    assert!(
+        html.out
+            .contains("<span class=\"severity high\">HIGH</span> <span>cron</span>"),
+        "{}",
+        html.out
+    );
+    let markdown = run("md");
+    assert!(
+        markdown.out.starts_with("# Verification of processes\n")
+            && markdown
+                .out
+                .contains("| HIGH | cron | SHA-256 | the same path, another content | 2 |"),
+        "{}",
+        markdown.out
+    );
+    // The ending of a file's name says how it is written.
+    let ran = home.run(&["verify", "processes", &table, "--to", "page.html"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    let page = std::fs::read_to_string(home.path("page.html")).unwrap();
+    assert!(
+        page.contains("default-src 'none'") && page.contains("HIGH"),
+        "{page}"
+    );
     for forbidden in ["<script", "http://", "https://", "src=", "@import", "url("] {
-        assert!(!html.out.contains(forbidden), "{forbidden}");
+        // A pattern of the page's own is no request.
+        assert!(
+            !html.out.replace("url(#hatch)", "").contains(forbidden),
+            "{forbidden}"
+        );
     }
 }
 
@@ -126,6 +155,8 @@ fn a_file_that_cannot_be_read_costs_only_itself() {
     for wrong in [
         vec!["verify", "network", "--internal", "10.0.0.0/99"],
         vec!["verify", "processes", "--since", "1h", &table],
+        vec!["verify", "processes", "--last", "1h", &table],
+        vec!["verify", "processes", "--to", "2h", &table],
         vec!["verify", "processes", "--since", "1h", "--until", "2h"],
         vec!["verify"],
     ] {
@@ -163,7 +194,8 @@ fn the_ranges_and_folders_of_flags_and_configuration_count() {
         "json",
     ]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let lists = &ran.json()[0]["lists"];
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    let lists = &document["tables"];
     let scopes: Vec<_> = lists["scopes"]["rows"]
         .as_array()
         .unwrap()
@@ -212,14 +244,14 @@ fn what_a_watch_wrote_is_verified_from_its_tables_and_its_store() {
     let json = |arguments: &[&str]| {
         let ran = home.run(&[&["verify"], arguments, &["--output", "json", "--limit", "0"]].concat());
         assert!([0, 1].contains(&ran.code), "{ran:?}");
-        ran.json().remove(0)
+        serde_json::from_str::<Value>(&ran.out).unwrap()
     };
     for from in [
         vec!["network", "connection_events.csv"],
         vec!["network", "--store", "a.db"],
     ] {
         let document = json(&from);
-        let lists = &document["lists"];
+        let lists = &document["tables"];
         let has_port = |list: &str| {
             let rows = lists[list]["rows"].as_array().unwrap();
             rows.iter().any(|row| row["port"] == port)
@@ -234,7 +266,7 @@ fn what_a_watch_wrote_is_verified_from_its_tables_and_its_store() {
         vec!["processes", "--store", "a.db"],
     ] {
         let document = json(&from);
-        let names = document["summary"]["processes"].as_u64().unwrap();
+        let names = document["numbers"]["processes"].as_u64().unwrap();
         assert!(names > 1, "{from:?}: {document:#}");
     }
     // A table is read by other programs, too.

@@ -4,11 +4,17 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
     ("Verification of processes", "Verificación de procesos"),
     ("Verification of network use", "Verificación del uso de la red"),
     ("Read", "Leído"),
-    ("Period", "Periodo"),
-    ("Worst", "Lo peor"),
-    ("nothing that stands out", "nada que destaque"),
-    ("None.", "Nada."),
-    ("Left out", "Omitido"),
+    ("Nothing stands out.", "Nada destaca."),
+    ("Needs a look: {0}.", "Hay que mirar: {0}."),
+    (
+        "Nothing but remarks, on {0} processes.",
+        "Solo observaciones, sobre {0} procesos.",
+    ),
+    ("Nothing in: {0}.", "Nada en: {0}."),
+    (
+        "Seen so often or less is rare",
+        "Raro es lo visto, como mucho, tantas veces",
+    ),
     ("{0} of {1}", "{0} de {1}"),
     // The whole.
     ("Sightings", "Avistamientos"),

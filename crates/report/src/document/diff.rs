@@ -117,7 +117,7 @@ pub fn diff(before: &Side<'_>, after: &Side<'_>, question: &Question) -> Result<
             vec![Value::from(&before.name), Value::from(&after.name)],
         ),
         source: after.name.clone(),
-        range: after.range.clone(),
+        range: Some(after.range.clone()),
         made: question.now,
         version: question.version.clone(),
         worst: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use atalaya_model::{Listener, Text, Time, Transport, Value};
 use atalaya_store::{AddressTotal, Ask, Executable, Reader, StoreError};
 
-use super::{Column, Shape, Table, column, number, text};
+use super::{Column, Said, Shape, Table, column, number, text};
 
 /// Rows of one kind that are compared, at most.
 pub(super) const MOST: usize = 100_000;
@@ -115,26 +115,27 @@ pub(super) fn executables_table(
     found: &[Executable],
     limit: usize,
 ) -> Table {
-    Table {
+    Table::new(
         name,
         title,
-        about: "",
-        columns: EXECUTABLES,
-        rows: found.iter().take(limit).map(|it| executable(it).into()).collect(),
-        total: Some(found.len() as u64),
-    }
+        EXECUTABLES,
+        found.iter().take(limit).map(|it| executable(it).into()).collect(),
+        Some(found.len() as u64),
+    )
 }
 
 /// A table of replaced executables.
 pub(super) fn changed_table(found: &[Changed], limit: usize) -> Table {
-    Table {
-        name: "changed_executables",
-        title: "Executables with another content",
-        about: "The same path with another SHA-256 than before: an update, or a replaced program.",
-        columns: CHANGED,
-        rows: found.iter().take(limit).map(Changed::row).collect(),
-        total: Some(found.len() as u64),
-    }
+    Table::new(
+        "changed_executables",
+        "Executables with another content",
+        CHANGED,
+        found.iter().take(limit).map(Changed::row).collect(),
+        Some(found.len() as u64),
+    )
+    .about(Said::plain(
+        "The same path with another SHA-256 than before: an update, or a replaced program.",
+    ))
 }
 
 /// From where a listener can be reached.
@@ -247,15 +248,8 @@ pub(super) fn listeners_table<'a>(
             number(it.sockets),
         ]
     });
-    Table {
-        name,
-        title,
-        about: "One row a service: protocol, port, reach and program; without a port: datagram sockets on ports that the \
-                system chose.",
-        columns: LISTENERS,
-        rows: rows.collect(),
-        total: Some(found.count() as u64),
-    }
+    Table::new(name, title, LISTENERS, rows.collect(), Some(found.count() as u64)).about(Said::plain("One row a service: protocol, port, reach and program; without a port: datagram sockets on ports that the \
+                system chose."))
 }
 
 pub(super) const DESTINATIONS: &[Column] = &[
@@ -294,14 +288,11 @@ pub(super) fn destinations_table(
             Some(Value::Bytes(it.total.sent_bytes)),
         ]);
     }
-    Ok(Table {
-        name,
-        title,
-        about: "Counted over all that is kept, the most bytes first.",
-        columns: DESTINATIONS,
-        rows,
-        total: Some(total),
-    })
+    Ok(
+        Table::new(name, title, DESTINATIONS, rows, Some(total)).about(Said::plain(
+            "Counted over all that is kept, the most bytes first.",
+        )),
+    )
 }
 
 /// The name in the newest conversation with an address, and the program that exchanged most bytes with it.

@@ -110,31 +110,15 @@ pub fn report(reader: &Reader, question: &Question) -> Result<Document, StoreErr
     let programs = facts.programs.iter().filter(|row| row.program.is_some()).count() as u64;
     let (worst, verdict) = verdict(&facts, question, alerts);
     let numbers = vec![
-        Number {
-            name: "alerts",
-            label: "alerts",
-            value: whole(alerts),
-        },
-        Number {
-            name: "connections",
-            label: "connections",
-            value: whole(connections),
-        },
+        Number::count("alerts", "alerts", alerts),
+        Number::count("connections", "connections", connections),
         Number {
             name: "bytes",
             label: "received and sent",
             value: Value::Bytes(all_bytes.0.saturating_add(all_bytes.1)),
         },
-        Number {
-            name: "programs",
-            label: "programs on the network",
-            value: whole(programs),
-        },
-        Number {
-            name: "destinations",
-            label: "destinations",
-            value: whole(facts.destinations),
-        },
+        Number::count("programs", "programs on the network", programs),
+        Number::count("destinations", "destinations", facts.destinations),
     ];
     let mut sections = vec![
         Section {
@@ -163,7 +147,7 @@ pub fn report(reader: &Reader, question: &Question) -> Result<Document, StoreErr
         kind: "report",
         title: Said::new("Network activity of {0}", vec![Value::from(&question.source)]),
         source: question.source.clone(),
-        range: range.clone(),
+        range: Some(range.clone()),
         made: question.now,
         version: question.version.clone(),
         worst,
@@ -271,14 +255,16 @@ fn traffic_table(range: &Range<Time>, minutes: &[atalaya_store::MinuteTotal]) ->
             Some(Value::Bytes(point.sent_bytes)),
         ]
     };
-    Table {
-        name: "traffic",
-        title: "Traffic by time",
-        about: "Payload bytes, in the minute in which they were told.",
-        columns: TRAFFIC,
-        rows: points.into_iter().map(row).collect(),
-        total: Some(total),
-    }
+    Table::new(
+        "traffic",
+        "Traffic by time",
+        TRAFFIC,
+        points.into_iter().map(row).collect(),
+        Some(total),
+    )
+    .about(Said::plain(
+        "Payload bytes, in the minute in which they were told.",
+    ))
 }
 
 /// What is new, as tables and as sentences for the summary.

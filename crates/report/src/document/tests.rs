@@ -2,6 +2,7 @@
 
 use atalaya_format::catalogue::Language;
 
+use super::Document;
 use crate::snapshot::labels::label;
 
 /// The sources of documents, without their tests.
@@ -18,6 +19,10 @@ const SOURCES: &[&str] = &[
     include_str!("write/html.rs"),
     include_str!("write/markdown.rs"),
     include_str!("write/text.rs"),
+    include_str!("../verify.rs"),
+    include_str!("../verify/network.rs"),
+    include_str!("../verify/network/lists.rs"),
+    include_str!("../verify/processes.rs"),
 ];
 
 /// What people do not read in words, and what both languages write alike.
@@ -36,25 +41,37 @@ fn literal(source: &str) -> Option<(String, &str)> {
     Some((text, &rest[end.0 + 1..]))
 }
 
+fn has_spanish(text: &str) {
+    let spanish = label(Box::leak(text.to_owned().into_boxed_str()), Language::Spanish);
+    assert!(spanish != text || ALIKE.contains(&text), "no Spanish for: {text}");
+}
+
+/// Fails where a word of the document has no Spanish.
+pub(crate) fn speaks_spanish(document: &Document) {
+    let said = [&document.title, &document.verdict].into_iter();
+    let said = said.chain(&document.news).chain(&document.unseen);
+    let tables = document.sections.iter().map(|section| &section.table);
+    let of_tables = tables.flat_map(|table| {
+        let labels = table.columns.iter().map(|column| column.label);
+        labels.chain([table.title, table.about.sentence])
+    });
+    said.map(|said| said.sentence)
+        .chain(of_tables)
+        .chain(document.numbers.iter().map(|number| number.label))
+        .chain(document.method.iter().map(|(label, _)| *label))
+        .for_each(has_spanish);
+}
+
 #[test]
 fn every_word_has_its_spanish() {
     let mut seen = 0;
     let mut check = |text: &str| {
         seen += 1;
-        let spanish = label(Box::leak(text.to_owned().into_boxed_str()), Language::Spanish);
-        assert!(spanish != text || ALIKE.contains(&text), "no Spanish for: {text}");
+        has_spanish(text);
     };
     for source in SOURCES {
         let source = source.split("#[cfg(test)]").next().unwrap();
-        for marker in [
-            "Said::new(",
-            "Said::plain(",
-            "word(\n",
-            "word(\"",
-            " title: \"",
-            " about: \"",
-            " label: \"",
-        ] {
+        for marker in ["Said::new(", "Said::plain(", "word(\n", "word(\"", " label: \""] {
             for (place, _) in source.match_indices(marker) {
                 let after = &source[place..];
                 // A sentence that a variable holds has been found where it is written.
@@ -67,6 +84,24 @@ fn every_word_has_its_spanish() {
         for (place, _) in source.match_indices(" column(\"") {
             let (_, after) = literal(&source[place..]).unwrap();
             check(&literal(after).unwrap().0);
+        }
+        for marker in [
+            "Table::new(",
+            "_table(",
+            "Number::count(",
+            "destinations(",
+            "ranking(",
+        ] {
+            for (place, _) in source.match_indices(marker) {
+                // Its name comes first, and then what people read; where variables hold them, others are checked.
+                let call = &source[place + marker.len()..];
+                let (name, after) = match literal(call) {
+                    Some(found) if call.trim_start().starts_with('"') => found,
+                    _ => continue,
+                };
+                assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+                check(&literal(after).unwrap().0);
+            }
         }
         for (place, _) in source.match_indices("    say(\n") {
             check(&literal(&source[place..]).unwrap().0);

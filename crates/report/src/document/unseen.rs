@@ -59,14 +59,13 @@ pub(super) fn unwatched_table(ranges: &[Range<Time>], limit: usize) -> Table {
             Some(Value::Span(range.end.since(range.start))),
         ]
     });
-    Table {
-        name: "unwatched",
-        title: "When nobody watched",
-        about: "",
-        columns: UNWATCHED,
-        rows: rows.collect(),
-        total: Some(ranges.len() as u64),
-    }
+    Table::new(
+        "unwatched",
+        "When nobody watched",
+        UNWATCHED,
+        rows.collect(),
+        Some(ranges.len() as u64),
+    )
 }
 
 const GAPS: &[Column] = &[
@@ -113,14 +112,9 @@ pub(super) fn gaps_table(gaps: &[Gap], limit: usize) -> Table {
                 Some(Value::Time(*last)),
             ]
         });
-    Table {
-        name: "gaps",
-        title: "Losses",
-        about: "What was counted as lost, by stage and reason; 0 where only the fact is known.",
-        columns: GAPS,
-        rows: rows.collect(),
-        total: Some(found.len() as u64),
-    }
+    Table::new("gaps", "Losses", GAPS, rows.collect(), Some(found.len() as u64)).about(Said::plain(
+        "What was counted as lost, by stage and reason; 0 where only the fact is known.",
+    ))
 }
 
 const TIERS: &[Column] = &[
@@ -154,14 +148,16 @@ pub(super) fn tiers_table(tiers: &[(Time, TierReport)], limit: usize) -> Table {
             joined(limits),
         ]
     });
-    Table {
-        name: "tiers",
-        title: "How it was seen",
-        about: "The way of observing, from the best to the least: ebpf, events, poll.",
-        columns: TIERS,
-        rows: rows.collect(),
-        total: Some(tiers.len() as u64),
-    }
+    Table::new(
+        "tiers",
+        "How it was seen",
+        TIERS,
+        rows.collect(),
+        Some(tiers.len() as u64),
+    )
+    .about(Said::plain(
+        "The way of observing, from the best to the least: ebpf, events, poll.",
+    ))
 }
 
 /// What the reader must know of it first.

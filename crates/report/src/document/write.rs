@@ -31,7 +31,11 @@ fn shown(column: &Column, value: Option<&Value>, language: Language) -> String {
     let Some(value) = value else { return String::new() };
     match (column.shape, value) {
         (Shape::Severity, Value::Text(name)) => term(name, language).to_uppercase(),
-        (Shape::Term, Value::Text(word)) => term(word, language).to_owned(),
+        (Shape::Term, Value::List(words)) => {
+            let words: Vec<_> = words.iter().map(|it| term_of(it, language)).collect();
+            words.join(", ")
+        }
+        (Shape::Term, word) => term_of(word, language),
         (Shape::Number, Value::Integer(number)) if column.name == "port" || column.name == "pid" => {
             number.to_string()
         }
@@ -49,8 +53,21 @@ fn shown(column: &Column, value: Option<&Value>, language: Language) -> String {
     }
 }
 
+/// A word of ours; what is the name of a column somewhere is called by its label.
+fn term_of(value: &Value, language: Language) -> String {
+    let name = plain(value);
+    let label = match name.as_str() {
+        "sha256" => "SHA-256",
+        "path" => "Path",
+        "command_line" => "Command line",
+        "process" => "Process",
+        other => other,
+    };
+    escape::start(term(label, language), MAX_CELL)
+}
+
 /// A value as it is.
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Bool(truth) => truth.to_string(),
         Value::Integer(number) => number.to_string(),
@@ -119,9 +136,9 @@ fn title(table: &Table, language: Language) -> String {
     }
 }
 
-/// The columns that say anything, with their places: those in the row, and those under it.
-fn columns(table: &Table) -> (Vec<usize>, Vec<usize>) {
-    let said = (0..table.columns.len()).filter(|place| {
+/// The columns from a place on that say anything, with their places: those in the row, and those under it.
+fn columns(table: &Table, from: usize) -> (Vec<usize>, Vec<usize>) {
+    let said = (from..table.columns.len()).filter(|place| {
         let mut values = table
             .rows
             .iter()
@@ -131,9 +148,38 @@ fn columns(table: &Table) -> (Vec<usize>, Vec<usize>) {
     said.partition(|place| table.columns[*place].shape != Shape::Under)
 }
 
-/// The time that a document is about, and where it comes from.
+/// What stands above rows that belong together, a part a column: `HIGH`, `cron`, `Differs in: SHA-256` …; the first row of
+/// each group has it.
+fn group(table: &Table, row: usize, language: Language) -> Option<Vec<String>> {
+    let values = |row: usize| table.rows.get(row).and_then(|values| values.get(..table.group));
+    let own = values(row).filter(|own| !own.is_empty())?;
+    if row > 0 && values(row - 1) == Some(own) {
+        return None;
+    }
+    let part = |(column, value): (&Column, &Option<Value>)| {
+        let text = shown(column, value.as_ref(), language);
+        match (column.shape, value) {
+            // Some things say themselves what they are.
+            (Shape::Severity | Shape::Word, _) | (Shape::Term, Some(Value::Text(_))) => text,
+            _ => format!("{}: {text}", word(column.label, language)),
+        }
+    };
+    Some(table.columns.iter().zip(own).map(part).collect())
+}
+
+/// The tables in which nothing stands, in one sentence.
+fn empty(document: &super::Document, language: Language) -> Option<String> {
+    let tables = document.sections.iter().map(|section| &section.table);
+    let empty = tables.filter(|table| table.rows.is_empty());
+    let titles: Vec<&str> = empty.map(|table| word(table.title, language)).collect();
+    (!titles.is_empty()).then(|| word("Nothing in: {0}.", language).replace("{0}", &titles.join("; ")))
+}
+
+/// What the document is about in time.
 fn origin(document: &super::Document) -> String {
-    let range = &document.range;
+    let Some(range) = &document.range else {
+        return document.made.local();
+    };
     let start = range.start.0.max(0);
     let end = range.end.min(document.made);
     if start == 0 {

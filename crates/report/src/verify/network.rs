@@ -8,9 +8,9 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::commands::Commands;
 use super::counts::{Counts, Volume};
-use super::document::{Document, Note};
 use super::programs::{Facts, Programs};
-use super::{Options, Sources};
+use super::{Found, Options, Sources};
+use crate::document::{Document, Number};
 
 mod lists;
 
@@ -165,7 +165,6 @@ impl Network {
     /// What was found.
     pub fn finish(self, sources: Sources) -> Document {
         let lists = lists::all(&self);
-        let mut left_out = sources.left_out;
         let notes = [
             (
                 self.programs.shortened,
@@ -181,33 +180,36 @@ impl Network {
             ),
             (self.more_listeners, "{0} listeners were left out"),
         ];
-        left_out.extend(Note::of_counts(&notes));
-        let count = |number: u64| Value::from(number);
+        let bytes = |name, label, bytes| Number {
+            name,
+            label,
+            value: Value::Bytes(bytes),
+        };
         let named = lists::by_name(&self.programs.ways).len() as u64;
-        let mut summary = vec![("rows", "Rows", count(self.rows))];
+        let mut numbers = vec![Number::count("rows", "Rows", self.rows)];
         if self.opened + self.closed > 0 {
-            summary.push(("opened", "Opened", count(self.opened)));
-            summary.push(("closed", "Closed", count(self.closed)));
+            numbers.push(Number::count("opened", "Opened", self.opened));
+            numbers.push(Number::count("closed", "Closed", self.closed));
         }
-        summary.extend([
-            ("connections", "Connections", count(self.total.connections)),
-            ("sent_bytes", "Sent", Value::Bytes(self.total.sent)),
-            ("received_bytes", "Received", Value::Bytes(self.total.received)),
-            ("processes", "Process names", count(named)),
-            ("addresses", "Remote addresses", count(self.addresses.len())),
-            ("endpoints", "Remote endpoints", count(self.endpoints.len())),
-            ("listeners", "Listeners", count(self.listeners.len() as u64)),
+        numbers.extend([
+            Number::count("connections", "Connections", self.total.connections),
+            bytes("sent_bytes", "Sent", self.total.sent),
+            bytes("received_bytes", "Received", self.total.received),
+            Number::count("processes", "Process names", named),
+            Number::count("addresses", "Remote addresses", self.addresses.len()),
+            Number::count("endpoints", "Remote endpoints", self.endpoints.len()),
+            Number::count("listeners", "Listeners", self.listeners.len() as u64),
         ]);
-        Document {
+        let internal = self.options.internal.iter().copied().map(Value::Network);
+        let method = [("Networks of one's own", Value::List(internal.collect()))];
+        let found = Found {
             kind: "verify.network",
             title: "Verification of network use",
-            sources: sources.names,
             times: self.total.times(),
-            summary,
-            worst: super::worst(&lists),
-            lists,
-            left_out,
-        }
+            numbers,
+            tables: lists,
+        };
+        found.document(&self.options, sources, &notes, method)
     }
 
     /// Where an address is, for this report.

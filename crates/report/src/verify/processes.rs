@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use atalaya_model::{Severity, Text, Time, Value};
 
 use super::counts::Volume;
-use super::document::{Column, Document, List, Note, Shape};
 use super::programs::{Facts, Programs, Way, merged};
-use super::{Options, Sources};
+use super::{Found, Options, Sources};
+use crate::document::{Column, Document, Number, Said, Shape, Table, column};
 
 /// A verification of processes under way.
 #[derive(Debug)]
@@ -60,25 +60,8 @@ impl Processes {
         let ways = || names.iter().flat_map(|(_, ways)| ways);
         let distinct = |get: fn(&Way) -> Option<&Text>| {
             let values: BTreeSet<&Text> = ways().filter_map(get).collect();
-            Value::from(values.len() as u64)
+            values.len() as u64
         };
-        let summary = vec![
-            ("sightings", "Sightings", Value::from(self.sightings)),
-            ("processes", "Process names", Value::from(names.len() as u64)),
-            ("paths", "Paths", distinct(|way| way.path.as_ref())),
-            ("hashes", "Digests", distinct(|way| way.sha256.as_ref())),
-            (
-                "command_lines",
-                "Command lines",
-                distinct(|way| way.command_line.as_ref()),
-            ),
-        ];
-        let lists = vec![
-            variations(&names, &self.options),
-            rare(&names, &self.options),
-            suspicious(&names, &self.options),
-        ];
-        let mut left_out = sources.left_out;
         let notes = [
             (self.nameless, "{0} sightings without a name were left out"),
             (
@@ -90,39 +73,50 @@ impl Processes {
                 "{0} sightings are of ways to run that there was no room for; they are not in the lists",
             ),
         ];
-        left_out.extend(Note::of_counts(&notes));
-        Document {
+        let found = Found {
             kind: "verify.processes",
             title: "Verification of processes",
-            sources: sources.names,
             times: self.times,
-            summary,
-            worst: super::worst(&lists),
-            lists,
-            left_out,
-        }
+            numbers: vec![
+                Number::count("sightings", "Sightings", self.sightings),
+                Number::count("processes", "Process names", names.len() as u64),
+                Number::count("paths", "Paths", distinct(|way| way.path.as_ref())),
+                Number::count("hashes", "Digests", distinct(|way| way.sha256.as_ref())),
+                Number::count(
+                    "command_lines",
+                    "Command lines",
+                    distinct(|way| way.command_line.as_ref()),
+                ),
+            ],
+            tables: vec![
+                variations(&names, &self.options),
+                suspicious(&names, &self.options),
+                rare(&names, &self.options),
+            ],
+        };
+        found.document(&self.options, sources, &notes, [])
     }
 }
 
 const VARIATIONS: &[Column] = &[
-    Column::new("severity", "Severity", Shape::Severity),
-    Column::new("process", "Process", Shape::Word),
-    Column::new("differs", "Differs in", Shape::Term),
-    Column::new("why", "Why", Shape::Term),
-    Column::new("ways", "Ways", Shape::Number),
-    Column::new("count", "Seen", Shape::Number),
-    Column::new("pid", "Pid", Shape::Number),
-    Column::new("user", "User", Shape::Word),
-    Column::new("first_seen", "First seen", Shape::Time),
-    Column::new("last_seen", "Last seen", Shape::Time),
-    Column::new("path", "Path", Shape::Long),
-    Column::new("sha256", "SHA-256", Shape::Long),
-    Column::new("command_line", "Command line", Shape::Long),
-    Column::new("connections", "Connections", Shape::Long),
+    column("severity", "Severity", Shape::Severity),
+    column("process", "Process", Shape::Word),
+    column("differs", "Differs in", Shape::Term),
+    column("why", "Why", Shape::Term),
+    column("ways", "Ways", Shape::Number),
+    column("count", "Seen", Shape::Number),
+    column("pid", "Pid", Shape::Number),
+    column("user", "User", Shape::Word),
+    column("first_seen", "First seen", Shape::Time),
+    column("last_seen", "Last seen", Shape::Time),
+    column("path", "Path", Shape::Under),
+    column("sha256", "SHA-256", Shape::Under),
+    column("command_line", "Command line", Shape::Under),
+    column("connections", "Connections", Shape::Under),
 ];
 
 /// Names with several digests, paths or command lines: the gravest first, of each name its rarest way first.
-fn variations(names: &[(Text, Vec<Way>)], options: &Options) -> List {
+fn variations(names: &[(Text, Vec<Way>)], options: &Options) -> Table {
     let mut varying: Vec<_> = names
         .iter()
         .filter_map(|(name, ways)| {
@@ -162,16 +156,7 @@ fn variations(names: &[(Text, Vec<Way>)], options: &Options) -> List {
             ]);
         }
     }
-    List {
-        name: "variations",
-        title: "One name, several programs",
-        about: "Processes of the same name with different digests, paths or command lines; the rarest way first.",
-        number: 0,
-        columns: VARIATIONS,
-        rows,
-        total,
-        heading: Some(4),
-    }
+    Table { group: 5, ..Table::new("variations", "One name, several programs", VARIATIONS, rows, Some(total)).about(Said::plain("Processes of the same name with different digests, paths or command lines; the rarest way first.")) }
 }
 
 /// What is compared: its name, and where it is in a way.
@@ -244,17 +229,17 @@ fn judged(ways: &[Way], options: &Options) -> (Severity, &'static str) {
 }
 
 const RARE: &[Column] = &[
-    Column::new("what", "What", Shape::Term),
-    Column::new("count", "Seen", Shape::Number),
-    Column::new("process", "Process", Shape::Word),
-    Column::new("pid", "Pid", Shape::Number),
-    Column::new("user", "User", Shape::Word),
-    Column::new("last_seen", "Last seen", Shape::Time),
-    Column::new("value", "Value", Shape::Long),
+    column("what", "What", Shape::Term),
+    column("count", "Seen", Shape::Number),
+    column("process", "Process", Shape::Word),
+    column("pid", "Pid", Shape::Number),
+    column("user", "User", Shape::Word),
+    column("last_seen", "Last seen", Shape::Time),
+    column("value", "Value", Shape::Code),
 ];
 
 /// Names, digests, paths and command lines that were hardly ever seen.
-fn rare(names: &[(Text, Vec<Way>)], options: &Options) -> List {
+fn rare(names: &[(Text, Vec<Way>)], options: &Options) -> Table {
     let kinds: [Part; 4] = [
         ("process", |way| Some(&way.name)),
         ("sha256", |way| way.sha256.as_ref()),
@@ -293,35 +278,29 @@ fn rare(names: &[(Text, Vec<Way>)], options: &Options) -> List {
                 }),
         );
     }
-    List {
-        name: "rare",
-        title: "Hardly ever seen",
-        about: "Names, digests, paths and command lines seen {0} times or less.",
-        number: options.rare,
-        columns: RARE,
-        rows,
-        total,
-        heading: None,
-    }
+    Table::new("rare", "Hardly ever seen", RARE, rows, Some(total)).about(Said::new(
+        "Names, digests, paths and command lines seen {0} times or less.",
+        vec![options.rare.into()],
+    ))
 }
 
 const SUSPICIOUS: &[Column] = &[
-    Column::new("severity", "Severity", Shape::Severity),
-    Column::new("process", "Process", Shape::Word),
-    Column::new("count", "Seen", Shape::Number),
-    Column::new("pid", "Pid", Shape::Number),
-    Column::new("user", "User", Shape::Word),
-    Column::new("first_seen", "First seen", Shape::Time),
-    Column::new("last_seen", "Last seen", Shape::Time),
-    Column::new("pattern", "Pattern", Shape::Word),
-    Column::new("path", "Path", Shape::Long),
-    Column::new("sha256", "SHA-256", Shape::Long),
-    Column::new("command_line", "Command line", Shape::Long),
-    Column::new("connections", "Connections", Shape::Long),
+    column("severity", "Severity", Shape::Severity),
+    column("process", "Process", Shape::Word),
+    column("count", "Seen", Shape::Number),
+    column("pid", "Pid", Shape::Number),
+    column("user", "User", Shape::Word),
+    column("first_seen", "First seen", Shape::Time),
+    column("last_seen", "Last seen", Shape::Time),
+    column("pattern", "Pattern", Shape::Word),
+    column("path", "Path", Shape::Under),
+    column("sha256", "SHA-256", Shape::Under),
+    column("command_line", "Command line", Shape::Under),
+    column("connections", "Connections", Shape::Under),
 ];
 
 /// What runs from suspicious folders, program or script.
-fn suspicious(names: &[(Text, Vec<Way>)], options: &Options) -> List {
+fn suspicious(names: &[(Text, Vec<Way>)], options: &Options) -> Table {
     let mut rows = Vec::new();
     let mut total = 0;
     for way in names.iter().flat_map(|(_, ways)| ways) {
@@ -348,14 +327,14 @@ fn suspicious(names: &[(Text, Vec<Way>)], options: &Options) -> List {
             ]);
         }
     }
-    List {
-        name: "suspicious_paths",
-        title: "Programs in suspicious folders",
-        about: "Installed programs do not live there; downloaded and dropped ones do.",
-        number: 0,
-        columns: SUSPICIOUS,
+    Table::new(
+        "suspicious_paths",
+        "Programs in suspicious folders",
+        SUSPICIOUS,
         rows,
-        total,
-        heading: None,
-    }
+        Some(total),
+    )
+    .about(Said::plain(
+        "Installed programs do not live there; downloaded and dropped ones do.",
+    ))
 }

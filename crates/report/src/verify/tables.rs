@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use atalaya_model::{Text, Time, Transport};
+use atalaya_model::{Text, Time, Transport, Value};
 
 use super::cells::{self, Times};
 use super::columns::{Column, Layout, Question};
 use super::counts::Volume;
-use super::document::Note;
 use super::network::{Network, Port};
 use super::processes::Processes;
 use super::programs::Facts;
 use super::records::{Flaw, Next, Records, Row, TableError};
+use crate::document::Said;
 
 /// Why a file cannot be verified. The text begins with the file's name.
 #[derive(Debug, thiserror::Error)]
@@ -53,28 +53,28 @@ impl LeftOut {
         }
     }
 
-    fn notes(self, name: &str) -> Vec<Note> {
+    fn notes(self, name: &str) -> Vec<Said> {
         let more = self.count - self.first.len() as u64;
-        let mut notes: Vec<Note> = self
+        let name = Value::from(name);
+        let mut notes: Vec<Said> = self
             .first
             .into_iter()
-            .map(|(line, flaw)| match flaw {
-                Flaw::TooLong => Note {
-                    sentence: "{0}, line {1}: left out, for it is longer than a row may be, or a quote in it is never \
-                               closed",
-                    values: vec![name.to_owned(), line.to_string()],
-                },
-                Flaw::Columns { found, expected } => Note {
-                    sentence: "{0}, line {1}: left out, for it has {2} columns and the header {3}",
-                    values: vec![name.to_owned(), line.to_string(), found.to_string(), expected.to_string()],
-                },
+            .map(|(line, flaw)| {
+                let line = Value::from(line.to_string());
+                match flaw {
+                    Flaw::TooLong => Said::new(
+                        "{0}, line {1}: left out, for it is longer than a row may be, or a quote in it is never closed",
+                        vec![name.clone(), line],
+                    ),
+                    Flaw::Columns { found, expected } => Said::new(
+                        "{0}, line {1}: left out, for it has {2} columns and the header {3}",
+                        vec![name.clone(), line, (found as u64).into(), (expected as u64).into()],
+                    ),
+                }
             })
             .collect();
         if more > 0 {
-            notes.push(Note {
-                sentence: "{0}: {1} more rows left out",
-                values: vec![name.to_owned(), more.to_string()],
-            });
+            notes.push(Said::new("{0}: {1} more rows left out", vec![name, more.into()]));
         }
         notes
     }
@@ -86,7 +86,7 @@ fn read(
     name: &str,
     question: Question,
     mut take: impl FnMut(&Layout, &Row<'_>),
-) -> Result<Vec<Note>, InputError> {
+) -> Result<Vec<Said>, InputError> {
     let failed = |source| InputError::Table {
         name: name.into(),
         source,
@@ -144,7 +144,7 @@ pub fn read_processes(
     input: impl Read,
     name: &str,
     processes: &mut Processes,
-) -> Result<Vec<Note>, InputError> {
+) -> Result<Vec<Said>, InputError> {
     let mut times = Times::default();
     read(input, name, Question::Processes, |layout, row| {
         let time = times.read(cell(layout, row, Column::Time));
@@ -209,7 +209,7 @@ const MOST_PORTS: usize = 100_000;
 ///
 /// # Errors
 /// When it is no table, or has no column for what is needed.
-pub fn read_network(input: impl Read, name: &str, network: &mut Network) -> Result<Vec<Note>, InputError> {
+pub fn read_network(input: impl Read, name: &str, network: &mut Network) -> Result<Vec<Said>, InputError> {
     let mut times = Times::default();
     // What listens is called, not the other side: where the table does not tell the direction.
     let mut called: HashSet<Port> = HashSet::new();

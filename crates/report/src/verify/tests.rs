@@ -6,6 +6,7 @@ use atalaya_model::Severity;
 use proptest::prelude::*;
 
 use super::*;
+use crate::document::write::{plain, write_csv, write_html, write_json, write_text};
 
 mod planted;
 mod stored;
@@ -21,10 +22,11 @@ fn options() -> Options {
     }
 }
 
-fn sources(notes: Vec<Note>) -> Sources {
+fn sources(notes: Vec<Said>) -> Sources {
     Sources {
         names: vec!["table.csv".into()],
         left_out: notes,
+        ..Sources::default()
     }
 }
 
@@ -42,37 +44,35 @@ fn network(table: &[u8]) -> Result<Document, String> {
 
 /// Some columns of a list, row by row.
 fn rows(document: &Document, list: &str, columns: &[&str]) -> Vec<Vec<String>> {
-    let list = document.list(list).unwrap();
-    let columns: Vec<Vec<String>> = columns.iter().map(|column| list.column(column)).collect();
-    (0..list.rows.len())
-        .map(|row| columns.iter().map(|column| column[row].clone()).collect())
+    let table = document.table(list).unwrap();
+    (0..table.rows.len())
+        .map(|row| {
+            let value = |column: &&str| table.value(row, column).map_or_else(String::new, plain);
+            columns.iter().map(value).collect()
+        })
         .collect()
 }
 
 fn text(document: &Document, language: Language) -> String {
     let mut out = Vec::new();
-    write_text(document, Labels { language, width: 0 }, &mut out).unwrap();
+    write_text(document, language, 0, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
 fn summed(document: &Document, name: &str) -> Value {
-    let found = document.summary.iter().find(|(known, ..)| *known == name);
-    found.map(|(_, _, value)| value.clone()).unwrap()
+    let found = document.numbers.iter().find(|number| number.name == name);
+    found.unwrap().value.clone()
 }
 
 #[test]
 fn an_empty_table_finds_nothing_and_says_so() {
     let document = processes(b"Nombre,Hash SHA256\n").unwrap();
-    assert_eq!((document.worst, document.times), (None, None));
-    assert!(
-        document
-            .lists
-            .iter()
-            .all(|list| list.rows.is_empty() && list.total == 0)
-    );
+    assert_eq!((document.worst, document.range.clone()), (None, None));
+    let tables = || document.sections.iter().map(|section| &section.table);
+    assert!(tables().all(|table| table.rows.is_empty() && table.total == Some(0)));
     let spanish = text(&document, Language::Spanish);
     assert!(
-        spanish.contains("nada que destaque") && spanish.contains("Nada."),
+        spanish.contains("Nada destaca.") && spanish.contains("Nada en: Un nombre, varios programas; "),
         "{spanish}"
     );
 }
@@ -128,12 +128,8 @@ fn hostile_cells_stay_in_their_places() {
         text.contains(r"\x1b[2J") && !text.contains('\u{1b}') && !text.contains('\0'),
         "{text}"
     );
-    let labels = Labels {
-        language: Language::English,
-        width: 0,
-    };
     let mut html = Vec::new();
-    write_html(&document, labels, &mut html).unwrap();
+    write_html(&document, Language::English, &mut html).unwrap();
     let html = String::from_utf8(html).unwrap();
     assert!(
         !html.contains("<script") && html.contains("&lt;script&gt;"),
@@ -149,9 +145,9 @@ fn hostile_cells_stay_in_their_places() {
     assert!(cells.iter().any(|cell| cell.starts_with("'=cmd")), "{cells:?}");
     assert!(!cells.iter().any(|cell| cell.starts_with('=')), "{cells:?}");
     let mut json = Vec::new();
-    write_json(&document, &mut json).unwrap();
+    write_json(&document, Language::English, &mut json).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    let names: Vec<_> = json["lists"]["suspicious_paths"]["rows"]
+    let names: Vec<_> = json["tables"]["suspicious_paths"]["rows"]
         .as_array()
         .unwrap()
         .iter()
@@ -174,10 +170,10 @@ proptest! {
     #[test]
     fn our_own_table_is_read_as_it_was_written(all in prop::collection::vec(process(), 1..20)) {
         let mut table = watched::header(&watched::PROCESSES);
-        let mut expected = std::collections::BTreeSet::new();
+        let mut expected = BTreeSet::new();
         for (number, (name, path, line)) in (1..).zip(&all) {
             let key = atalaya_model::ProcessKey { pid: number, start: 1 };
-            let mut process = atalaya_model::Process::bare(key, name.as_str().into(), atalaya_model::Time(0));
+            let mut process = atalaya_model::Process::bare(key, name.as_str().into(), Time(0));
             process.executable = Some(path.as_str().into());
             process.command_line = Some(line.as_str().into());
             let running = watched::Running {
@@ -186,7 +182,7 @@ proptest! {
                 listeners: Vec::new(),
                 count: 0,
             };
-            watched::process(&mut table, atalaya_model::Time(0), &running);
+            watched::process(&mut table, Time(0), &running);
             // As it stands in its cell; a name that begins like a guarded formula cannot be told from one.
             let escaped = atalaya_format::escape::text(name).into_owned();
             let guarded = match escaped.trim_start().starts_with(['=', '+', '-', '@']) {
@@ -206,13 +202,10 @@ proptest! {
         let notes = read_processes(table.as_bytes(), "table.csv", &mut processes).unwrap();
         prop_assert!(notes.is_empty(), "{:?}", notes);
         let document = processes.finish(sources(notes));
-        let list = document.list("rare").unwrap();
-        let names: std::collections::BTreeSet<String> = list
-            .column("what")
+        let names: BTreeSet<String> = rows(&document, "rare", &["what", "value"])
             .into_iter()
-            .zip(list.column("value"))
-            .filter(|(what, _)| what == "process")
-            .map(|(_, name)| name)
+            .filter(|row| row[0] == "process")
+            .map(|row| row[1].clone())
             .collect();
         prop_assert_eq!(names, expected);
     }
@@ -248,28 +241,12 @@ fn everything_that_is_said_is_in_the_catalogue() {
         processes(planted.processes.as_bytes()).unwrap(),
         network(planted.network.as_bytes()).unwrap(),
     ];
-    let has_spanish = |english: &'static str| {
-        english.is_empty()
-            || term(english, Language::Spanish) != english
-            || crate::snapshot::labels::label(english, Language::Spanish) != english
-            || ["SHA-256", "Pid"].contains(&english)
-    };
     for document in &documents {
-        let labels = document.summary.iter().map(|(_, label, _)| *label);
-        let of_lists = document.lists.iter().flat_map(|list| {
-            let labels = list.columns.iter().map(|column| column.label);
-            labels.chain([list.title, list.about])
-        });
-        for english in labels.chain(of_lists).chain([document.title]) {
-            assert!(has_spanish(english), "no Spanish for {english:?}");
-        }
+        crate::document::tests::speaks_spanish(document);
     }
     for pattern in commands::PATTERNS {
-        assert!(
-            has_spanish(pattern.meaning),
-            "no Spanish for {:?}",
-            pattern.meaning
-        );
+        let spanish = term(pattern.meaning, Language::Spanish);
+        assert_ne!(spanish, pattern.meaning);
     }
     assert_eq!(documents[0].worst, Some(Severity::High));
 }

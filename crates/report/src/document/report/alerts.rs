@@ -7,7 +7,7 @@ use atalaya_model::{Severity, Text, Time, Value};
 use atalaya_store::{RuleTotal, StoredAlert};
 
 use super::{Question, is_false};
-use crate::document::{Column, Lane, Shape, Table, column, number, text};
+use crate::document::{Column, Lane, Said, Shape, Table, column, number, text};
 
 const RULES: &[Column] = &[
     column("rule", "Rule", Shape::Word),
@@ -29,14 +29,13 @@ pub(super) fn rules_table(rules: &[RuleTotal], question: &Question) -> Table {
             Some(Value::Time(rule.last)),
         ]
     });
-    Table {
-        name: "alerts_by_rule",
-        title: "Alerts by rule",
-        about: "",
-        columns: RULES,
-        rows: rows.collect(),
-        total: Some(rules.len() as u64),
-    }
+    Table::new(
+        "alerts_by_rule",
+        "Alerts by rule",
+        RULES,
+        rows.collect(),
+        Some(rules.len() as u64),
+    )
 }
 
 const ALERT_COLUMNS: &[Column] = &[
@@ -92,14 +91,9 @@ pub(super) fn alerts_table(alerts: &[StoredAlert], total: u64, question: &Questi
             Some(Value::from(stored.alert.id.to_string())),
         ]
     });
-    Table {
-        name: "alerts",
-        title: "Alerts",
-        about: "The worst first; those that somebody judged to be nothing last.",
-        columns: ALERT_COLUMNS,
-        rows: rows.collect(),
-        total: Some(total),
-    }
+    Table::new("alerts", "Alerts", ALERT_COLUMNS, rows.collect(), Some(total)).about(Said::plain(
+        "The worst first; those that somebody judged to be nothing last.",
+    ))
 }
 
 /// A lane a rule, the rule with the worst alert first.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use atalaya_model::{Text, Value};
 
 use super::Facts;
-use crate::document::{Chart, Column, Section, Shape, Table, column, news, number, text};
+use crate::document::{Chart, Column, Said, Section, Shape, Table, column, news, number, text};
 
 const PROTOCOLS: &[Column] = &[
     column("protocol", "Protocol and port", Shape::Code),
@@ -111,14 +111,7 @@ pub(super) fn rankings(facts: &Facts, limit: usize) -> Vec<Section> {
         });
     let ranking = |name, title, about, columns, rows: Vec<_>, total| Section {
         chart: Some(Chart::Bars),
-        table: Table {
-            name,
-            title,
-            about,
-            columns,
-            rows,
-            total,
-        },
+        table: Table::new(name, title, columns, rows, total).about(Said::plain(about)),
     };
     vec![
         ranking(

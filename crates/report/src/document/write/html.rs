@@ -8,7 +8,7 @@ use atalaya_format::escape::html as escaped;
 use atalaya_model::{Severity, Value};
 
 use super::style::{HASH, SHEET};
-use super::{charts, columns, origin, said, shown, title};
+use super::{charts, columns, empty, group, origin, said, shown, title};
 use crate::document::{Chart, Column, Document, Said, Section, Shape, Table, column};
 
 /// Writes the document: first a page that says it all, then the details, then how it was made.
@@ -29,8 +29,11 @@ pub fn write_html(document: &Document, language: Language, out: &mut dyn Write) 
     )?;
     summary(document, &heading, language, out)?;
     writeln!(out, "<main>")?;
-    for section in &document.sections {
+    for section in told(document) {
         write_section(section, document, language, out)?;
+    }
+    if let Some(sentence) = empty(document, language) {
+        writeln!(out, "<p class=\"faint empty\">{}</p>", escaped(&sentence))?;
     }
     writeln!(
         out,
@@ -58,6 +61,12 @@ pub fn write_html(document: &Document, language: Language, out: &mut dyn Write) 
         escaped(method)
     )?;
     out.flush()
+}
+
+/// The sections in which something stands.
+fn told(document: &Document) -> impl Iterator<Item = &Section> {
+    let sections = document.sections.iter();
+    sections.filter(|section| !section.table.rows.is_empty())
 }
 
 /// The page that stands first.
@@ -96,7 +105,7 @@ fn summary(document: &Document, heading: &str, language: Language, out: &mut dyn
         )?;
     }
     writeln!(out, "<nav aria-label=\"{}\">", escaped(word("Details", language)))?;
-    for section in &document.sections {
+    for section in told(document) {
         let (name, title) = (section.table.name, title(&section.table, language));
         writeln!(out, "<a href=\"#{name}\">{}</a>", escaped(&title))?;
     }
@@ -132,17 +141,12 @@ fn write_section(
         table.name,
         escaped(&title(table, language))
     )?;
-    if !table.about.is_empty() && !table.rows.is_empty() {
-        writeln!(
-            out,
-            "<p class=\"faint\">{}</p>",
-            escaped(word(table.about, language))
-        )?;
+    let about = said(&table.about, language);
+    if !about.is_empty() {
+        writeln!(out, "<p class=\"faint\">{}</p>", escaped(&about))?;
     }
-    if table.rows.is_empty() {
-        return writeln!(out, "<p>{}</p></section>", escaped(word("None.", language)));
-    }
-    let range = document.range.start..document.range.end.min(document.made);
+    let range = document.range.clone().unwrap_or(document.made..document.made);
+    let range = range.start..range.end.min(document.made);
     let chart = match &section.chart {
         Some(Chart::Series(series)) => charts::series(series, &range, language),
         Some(Chart::Bars) => charts::bars(table, language),
@@ -164,7 +168,7 @@ fn write_section(
 }
 
 fn write_table(table: &Table, language: Language, out: &mut dyn Write) -> io::Result<()> {
-    let (places, under) = columns(table);
+    let (places, under) = columns(table, table.group);
     write!(out, "<div class=\"scroll\"><table><thead><tr>")?;
     for place in &places {
         let column = &table.columns[*place];
@@ -172,7 +176,10 @@ fn write_table(table: &Table, language: Language, out: &mut dyn Write) -> io::Re
         write!(out, "<th scope=\"col\"{}>{label}</th>", class(column, None))?;
     }
     writeln!(out, "</tr></thead><tbody>")?;
-    for row in &table.rows {
+    for (number, row) in table.rows.iter().enumerate() {
+        if let Some(parts) = group(table, number, language) {
+            write_group(table, number, &parts, places.len(), out)?;
+        }
         let more: Vec<String> = under
             .iter()
             .filter_map(|place| {
@@ -213,6 +220,31 @@ fn write_table(table: &Table, language: Language, out: &mut dyn Write) -> io::Re
         }
     }
     writeln!(out, "</tbody></table></div>")
+}
+
+/// The heading of rows that belong together.
+fn write_group(
+    table: &Table,
+    row: usize,
+    parts: &[String],
+    width: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write!(
+        out,
+        "<tr class=\"group\"><th colspan=\"{width}\" scope=\"rowgroup\">"
+    )?;
+    for (place, part) in parts.iter().enumerate() {
+        let value = table.rows.get(row).and_then(|row| row.get(place)?.as_ref());
+        let class = table.columns.get(place).map(|column| class(column, value));
+        write!(
+            out,
+            "<span{}>{}</span> ",
+            class.unwrap_or_default(),
+            escaped(part)
+        )?;
+    }
+    writeln!(out, "</th></tr>")
 }
 
 /// What is shown shortened, exactly.

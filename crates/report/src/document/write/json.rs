@@ -50,13 +50,12 @@ pub fn write_json(document: &Document, language: Language, out: &mut dyn Write) 
         "method": method,
     });
     if let Some(object) = whole.as_object_mut() {
-        if document.range.start.0 > 0 {
-            object.insert("from".to_owned(), document.range.start.rfc3339().into());
+        if let Some(range) = &document.range {
+            if range.start.0 > 0 {
+                object.insert("from".to_owned(), range.start.rfc3339().into());
+            }
+            object.insert("until".to_owned(), range.end.min(document.made).rfc3339().into());
         }
-        object.insert(
-            "until".to_owned(),
-            document.range.end.min(document.made).rfc3339().into(),
-        );
         if !series.is_null() {
             object.insert("traffic".to_owned(), series);
         }

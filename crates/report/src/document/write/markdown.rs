@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::snapshot::labels::label as word;
 use atalaya_format::catalogue::Language;
 
-use super::{columns, origin, said, shown, title};
+use super::{columns, empty, origin, said, shown, title};
 use crate::document::{Document, Said, Shape, Table};
 
 /// Writes the document.
@@ -29,7 +29,12 @@ pub fn write_markdown(document: &Document, language: Language, out: &mut dyn Wri
     list("What is new", &document.news, language, out)?;
     list("What was not seen", &document.unseen, language, out)?;
     for section in &document.sections {
-        write_table(&section.table, language, out)?;
+        if !section.table.rows.is_empty() {
+            write_table(&section.table, language, out)?;
+        }
+    }
+    if let Some(sentence) = empty(document, language) {
+        writeln!(out, "\n{}", escaped(&sentence))?;
     }
     writeln!(out, "\n## {}\n", word("Method", language))?;
     let column = crate::document::column("", "", Shape::Sentence);
@@ -58,13 +63,11 @@ fn list(
 
 fn write_table(table: &Table, language: Language, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n## {}\n", escaped(&title(table, language)))?;
-    if !table.about.is_empty() {
-        writeln!(out, "{}\n", escaped(word(table.about, language)))?;
+    let about = said(&table.about, language);
+    if !about.is_empty() {
+        writeln!(out, "{}\n", escaped(&about))?;
     }
-    if table.rows.is_empty() {
-        return writeln!(out, "{}", word("None.", language));
-    }
-    let (mut places, under) = columns(table);
+    let (mut places, under) = columns(table, 0);
     places.extend(under);
     write!(out, "|")?;
     for place in &places {

@@ -6,8 +6,8 @@ use crate::snapshot::labels::label as word;
 use atalaya_format::catalogue::Language;
 use atalaya_format::escape;
 
-use super::{columns, origin, said, shown, title};
-use crate::document::{Document, Said, Shape, Table};
+use super::{columns, empty, group, origin, said, shown, title};
+use crate::document::{Document, Said, Shape, Table, column};
 
 /// Widest column, in characters.
 const WIDEST: usize = 48;
@@ -25,6 +25,12 @@ pub fn write_text(
     writeln!(out, "{}", said(&document.title, language))?;
     writeln!(out, "{}", origin(document))?;
     wrap("", &said(&document.verdict, language), width, out)?;
+    let plain = column("", "", Shape::Number);
+    let numbers = document.numbers.iter().map(|number| {
+        let value = shown(&plain, Some(&number.value), language);
+        (word(number.label, language), value)
+    });
+    pairs(numbers.collect(), width, out)?;
     list("What is new", &document.news, (language, width), out)?;
     list("What was not seen", &document.unseen, (language, width), out)?;
     for section in &document.sections {
@@ -33,7 +39,28 @@ pub fn write_text(
             write_table(&section.table, language, width, out)?;
         }
     }
+    if let Some(sentence) = empty(document, language) {
+        writeln!(out)?;
+        wrap("", &sentence, width, out)?;
+    }
+    writeln!(out, "\n{}", word("Method", language))?;
+    let plain = column("", "", Shape::Sentence);
+    let method = document.method.iter().map(|(label, value)| {
+        let value = shown(&plain, Some(value), language);
+        (word(label, language), value)
+    });
+    pairs(method.collect(), width, out)?;
     out.flush()
+}
+
+/// What is called how, a line each, the values below each other.
+fn pairs(pairs: Vec<(&str, String)>, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let lengths = pairs.iter().map(|(label, _)| label.chars().count());
+    let widest = lengths.max().unwrap_or_default();
+    for (label, value) in pairs {
+        writeln!(out, "{}", cut(&format!("  {label:<widest$}  {value}"), width))?;
+    }
+    Ok(())
 }
 
 fn list(
@@ -52,71 +79,102 @@ fn list(
     Ok(())
 }
 
+/// A row as it is written.
+struct Line {
+    /// What stands above it, where a group begins.
+    group: Option<String>,
+    cells: Vec<String>,
+    /// What is too long for a column, under the row.
+    under: Vec<String>,
+}
+
 fn write_table(table: &Table, language: Language, width: usize, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{}", title(table, language))?;
-    let (places, under) = columns(table);
-    let cells: Vec<Vec<String>> = table
-        .rows
-        .iter()
-        .map(|row| {
-            let cell = |place: &usize| {
-                let column = &table.columns[*place];
-                let text = shown(column, row.get(*place).and_then(Option::as_ref), language);
-                match column.shape {
-                    // A long one stands under its row.
-                    Shape::Sentence if text.chars().count() > WIDEST => String::new(),
-                    Shape::Code => escape::end(&text, WIDEST),
-                    _ => escape::start(&text, WIDEST),
-                }
-            };
-            places.iter().map(cell).collect()
-        })
-        .collect();
+    let about = said(&table.about, language);
+    if !about.is_empty() {
+        wrap("  ", &about, width, out)?;
+    }
+    let (places, under) = columns(table, table.group);
     let labels: Vec<&str> = places
         .iter()
         .map(|place| word(table.columns[*place].label, language))
+        .collect();
+    let lines: Vec<Line> = (0..table.rows.len())
+        .map(|row| line(table, row, (&places, &under), language))
         .collect();
     let widths: Vec<usize> = labels
         .iter()
         .enumerate()
         .map(|(place, label)| {
-            let longest = cells.iter().map(|row| row[place].chars().count()).max();
-            longest.unwrap_or_default().min(WIDEST).max(label.chars().count())
+            let longest = lines.iter().map(|line| line.cells[place].chars().count()).max();
+            longest.unwrap_or_default().max(label.chars().count())
         })
         .collect();
-    let is_right = |place: usize| matches!(table.columns[places[place]].shape, Shape::Number | Shape::Bytes);
-    let line = |row: Vec<&str>, out: &mut dyn Write| -> io::Result<()> {
-        let mut text = String::from(" ");
-        for (place, cell) in row.into_iter().enumerate() {
-            let width = widths[place];
+    let indent = if table.group > 0 { "   " } else { " " };
+    let write = |cells: &[&str], out: &mut dyn Write| -> io::Result<()> {
+        let mut text = String::from(indent);
+        for ((cell, width), place) in cells.iter().zip(&widths).zip(&places) {
             text.push(' ');
-            match is_right(place) {
-                true => text.push_str(&format!("{cell:>width$} ")),
-                false => text.push_str(&format!("{cell:<width$} ")),
+            match table.columns[*place].shape {
+                Shape::Number | Shape::Bytes => text.push_str(&format!("{cell:>width$} ")),
+                _ => text.push_str(&format!("{cell:<width$} ")),
             }
         }
         writeln!(out, "{}", cut(text.trim_end(), width))
     };
-    line(labels, out)?;
-    for (row, values) in cells.iter().zip(&table.rows) {
-        line(row.iter().map(String::as_str).collect(), out)?;
-        for place in &places {
-            let column = &table.columns[*place];
-            let text = shown(column, values.get(*place).and_then(Option::as_ref), language);
-            if column.shape == Shape::Sentence && text.chars().count() > WIDEST {
-                wrap("      ", &text, width, out)?;
-            }
+    if table.group == 0 {
+        write(&labels, out)?;
+    }
+    for line in &lines {
+        if let Some(group) = &line.group {
+            writeln!(out, "\n{}", cut(&format!("  {group}"), width))?;
+            write(&labels, out)?;
         }
-        for place in &under {
-            let column = &table.columns[*place];
-            let text = shown(column, values.get(*place).and_then(Option::as_ref), language);
-            if !text.is_empty() {
-                let text = format!("{}: {text}", word(column.label, language));
-                wrap("      ", &text, width, out)?;
-            }
+        let cells: Vec<&str> = line.cells.iter().map(String::as_str).collect();
+        write(&cells, out)?;
+        for text in &line.under {
+            wrap("      ", text, width, out)?;
         }
     }
     Ok(())
+}
+
+fn line(table: &Table, row: usize, (places, under): (&[usize], &[usize]), language: Language) -> Line {
+    let text = |place: usize| {
+        let value = table.rows[row].get(place).and_then(Option::as_ref);
+        shown(&table.columns[place], value, language)
+    };
+    let labelled =
+        |place: usize, text: String| format!("{}: {text}", word(table.columns[place].label, language));
+    let mut below = Vec::new();
+    let mut cells = Vec::with_capacity(places.len());
+    for place in places {
+        let text = text(*place);
+        let is_long = text.chars().count() > WIDEST;
+        cells.push(match table.columns[*place].shape {
+            Shape::Sentence if is_long => {
+                below.push(text);
+                String::new()
+            }
+            Shape::Code if is_long => {
+                let end = escape::end(&text, WIDEST);
+                below.push(labelled(*place, text));
+                end
+            }
+            _ => escape::start(&text, WIDEST),
+        });
+    }
+    for place in under {
+        let text = text(*place);
+        if !text.is_empty() {
+            below.push(labelled(*place, text));
+        }
+    }
+    Line {
+        group: group(table, row, language).map(|parts| parts.join("  ")),
+        cells,
+        under: below,
+    }
 }
 
 /// A text on as many lines as it needs, broken between words where that is possible.

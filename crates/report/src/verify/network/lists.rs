@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use atalaya_model::{Scope, Severity, Text, Value};
 
 use super::super::counts::Volume;
-use super::super::document::{Column, List, Shape};
 use super::super::programs::Way;
 use super::{Network, Port};
+use crate::document::{Column, Said, Shape, Table, column};
 
 const SEEN: [Column; 5] = [
-    Column::new("connections", "Connections", Shape::Number),
-    Column::new("sent_bytes", "Sent", Shape::Bytes),
-    Column::new("received_bytes", "Received", Shape::Bytes),
-    Column::new("first_seen", "First seen", Shape::Time),
-    Column::new("last_seen", "Last seen", Shape::Time),
+    column("connections", "Connections", Shape::Number),
+    column("sent_bytes", "Sent", Shape::Bytes),
+    column("received_bytes", "Received", Shape::Bytes),
+    column("first_seen", "First seen", Shape::Time),
+    column("last_seen", "Last seen", Shape::Time),
 ];
 
 /// Columns of a key, and then those of [`SEEN`].
@@ -24,19 +24,19 @@ macro_rules! counted {
     };
 }
 
-const SEVERITY: Column = Column::new("severity", "Severity", Shape::Severity);
-const PROCESS: Column = Column::new("process", "Process", Shape::Word);
-const ADDRESS: Column = Column::new("address", "Address", Shape::Word);
-const SCOPE: Column = Column::new("scope", "Where", Shape::Term);
-const PROTOCOL: Column = Column::new("protocol", "Protocol", Shape::Word);
-const PORT: Column = Column::new("port", "Port", Shape::Number);
-const PID: Column = Column::new("pid", "Pid", Shape::Number);
-const USER: Column = Column::new("user", "User", Shape::Word);
-const PATH: Column = Column::new("path", "Path", Shape::Long);
-const COMMAND_LINE: Column = Column::new("command_line", "Command line", Shape::Long);
+const SEVERITY: Column = column("severity", "Severity", Shape::Severity);
+const PROCESS: Column = column("process", "Process", Shape::Word);
+const ADDRESS: Column = column("address", "Address", Shape::Code);
+const SCOPE: Column = column("scope", "Where", Shape::Term);
+const PROTOCOL: Column = column("protocol", "Protocol", Shape::Word);
+const PORT: Column = column("port", "Port", Shape::Number);
+const PID: Column = column("pid", "Pid", Shape::Number);
+const USER: Column = column("user", "User", Shape::Word);
+const PATH: Column = column("path", "Path", Shape::Under);
+const COMMAND_LINE: Column = column("command_line", "Command line", Shape::Under);
 
 /// Every list.
-pub(super) fn all(network: &Network) -> Vec<List> {
+pub(super) fn all(network: &Network) -> Vec<Table> {
     let names = by_name(&network.programs.ways);
     vec![
         scopes(network),
@@ -73,17 +73,8 @@ fn list(
     columns: &'static [Column],
     rows: Vec<Vec<Option<Value>>>,
     total: u64,
-) -> List {
-    List {
-        name,
-        title,
-        about,
-        number: 0,
-        columns,
-        rows,
-        total,
-        heading: None,
-    }
+) -> Table {
+    Table::new(name, title, columns, rows, Some(total)).about(Said::plain(about))
 }
 
 /// What each name of a process did, whatever its path and arguments; the unknown one is empty.
@@ -104,8 +95,8 @@ fn protocol(port: &Port) -> Option<Value> {
     port.0.map(|transport| transport.name().into())
 }
 
-fn scopes(network: &Network) -> List {
-    const COLUMNS: &[Column] = counted!(SCOPE, Column::new("addresses", "Remote addresses", Shape::Number));
+fn scopes(network: &Network) -> Table {
+    const COLUMNS: &[Column] = counted!(SCOPE, column("addresses", "Remote addresses", Shape::Number));
     let mut sums: BTreeMap<Scope, (u64, Volume)> = BTreeMap::new();
     for (ip, volume) in network.addresses.iter() {
         let sum = sums.entry(network.scope(*ip)).or_default();
@@ -134,7 +125,7 @@ const fn called(scope: Scope) -> &'static str {
     }
 }
 
-fn top_processes(network: &Network, names: &BTreeMap<&Text, Volume>) -> List {
+fn top_processes(network: &Network, names: &BTreeMap<&Text, Volume>) -> Table {
     const COLUMNS: &[Column] = counted!(PROCESS);
     let mut sums: Vec<_> = names.iter().collect();
     sums.sort_by(|a, b| b.1.connections.cmp(&a.1.connections).then(a.0.cmp(b.0)));
@@ -145,7 +136,7 @@ fn top_processes(network: &Network, names: &BTreeMap<&Text, Volume>) -> List {
     list("top_processes", words, COLUMNS, rows, total)
 }
 
-fn top_addresses(network: &Network) -> List {
+fn top_addresses(network: &Network) -> Table {
     const COLUMNS: &[Column] = counted!(ADDRESS, SCOPE);
     let top = network
         .addresses
@@ -163,7 +154,7 @@ fn top_addresses(network: &Network) -> List {
     list("top_addresses", words, COLUMNS, rows, network.addresses.len())
 }
 
-fn top_ports(network: &Network) -> List {
+fn top_ports(network: &Network) -> Table {
     const COLUMNS: &[Column] = counted!(PROTOCOL, PORT);
     let top = network
         .ports
@@ -178,7 +169,7 @@ fn top_ports(network: &Network) -> List {
     list("top_ports", words, COLUMNS, rows.collect(), network.ports.len())
 }
 
-fn top_bytes(network: &Network) -> List {
+fn top_bytes(network: &Network) -> Table {
     const COLUMNS: &[Column] = counted!(PROCESS, ADDRESS, SCOPE);
     let top = network.pairs.most(network.options.limit, Volume::bytes);
     let rows = top
@@ -203,12 +194,15 @@ fn top_bytes(network: &Network) -> List {
     list("top_bytes", words, COLUMNS, rows, total)
 }
 
-fn rare(network: &Network, mut list: List) -> List {
-    list.number = network.options.rare;
-    list
+/// With how often is rarely.
+fn rare(network: &Network, table: Table) -> Table {
+    table.about(Said::new(
+        "Seen with {0} connections or less.",
+        vec![network.options.rare.into()],
+    ))
 }
 
-fn rare_processes(network: &Network, names: &BTreeMap<&Text, Volume>) -> List {
+fn rare_processes(network: &Network, names: &BTreeMap<&Text, Volume>) -> Table {
     const COLUMNS: &[Column] = counted!(PROCESS);
     let is_rare = |volume: &Volume| volume.connections <= network.options.rare;
     let mut found: Vec<_> = names.iter().filter(|(_, volume)| is_rare(volume)).collect();
@@ -216,14 +210,11 @@ fn rare_processes(network: &Network, names: &BTreeMap<&Text, Volume>) -> List {
     let total = found.len() as u64;
     let rows = found.into_iter().take(network.options.limit);
     let rows = rows.map(|(name, volume)| row([named(name)], volume)).collect();
-    let words = (
-        "Processes that hardly ever connect",
-        "Seen with {0} connections or less.",
-    );
+    let words = ("Processes that hardly ever connect", "");
     rare(network, list("rare_processes", words, COLUMNS, rows, total))
 }
 
-fn rare_addresses(network: &Network) -> List {
+fn rare_addresses(network: &Network) -> Table {
     const COLUMNS: &[Column] = counted!(ADDRESS, SCOPE);
     let (found, total) = network
         .addresses
@@ -237,11 +228,11 @@ fn rare_addresses(network: &Network) -> List {
             )
         })
         .collect();
-    let words = ("Addresses hardly ever seen", "Seen with {0} connections or less.");
+    let words = ("Addresses hardly ever seen", "");
     rare(network, list("rare_addresses", words, COLUMNS, rows, total))
 }
 
-fn rare_endpoints(network: &Network) -> List {
+fn rare_endpoints(network: &Network) -> Table {
     const COLUMNS: &[Column] = counted!(ADDRESS, PROTOCOL, PORT);
     let (found, total) = network
         .endpoints
@@ -250,14 +241,11 @@ fn rare_endpoints(network: &Network) -> List {
         .into_iter()
         .map(|((ip, port), volume)| row([Some((*ip).into()), protocol(port), Some(port.1.into())], volume))
         .collect();
-    let words = (
-        "Addresses and ports hardly ever seen",
-        "Seen with {0} connections or less.",
-    );
+    let words = ("Addresses and ports hardly ever seen", "");
     rare(network, list("rare_endpoints", words, COLUMNS, rows, total))
 }
 
-fn listening(network: &Network) -> List {
+fn listening(network: &Network) -> Table {
     const COLUMNS: &[Column] = &[
         PROTOCOL,
         ADDRESS,
@@ -265,10 +253,10 @@ fn listening(network: &Network) -> List {
         PROCESS,
         PID,
         USER,
-        Column::new("count", "Seen", Shape::Number),
+        column("count", "Seen", Shape::Number),
         SEEN[3],
         SEEN[4],
-        PATH,
+        column("path", "Path", Shape::Code),
     ];
     let mut found: Vec<_> = network.listeners.iter().collect();
     found.sort_by(|(a, _), (b, _)| (a.0.1, a.0.0, a.1, &a.2).cmp(&(b.0.1, b.0.0, b.1, &b.2)));
@@ -314,13 +302,13 @@ fn programs(network: &Network) -> Vec<&Way> {
     ways
 }
 
-fn suspicious(network: &Network) -> List {
+fn suspicious(network: &Network) -> Table {
     const COLUMNS: &[Column] = counted!(
         SEVERITY,
         PROCESS,
         PID,
         USER,
-        Column::new("pattern", "Pattern", Shape::Word),
+        column("pattern", "Pattern", Shape::Word),
         PATH,
         COMMAND_LINE
     );
@@ -352,11 +340,11 @@ fn suspicious(network: &Network) -> List {
     list("suspicious_paths", words, COLUMNS, rows, total)
 }
 
-fn commands(network: &Network) -> List {
+fn commands(network: &Network) -> Table {
     const COLUMNS: &[Column] = counted!(
         SEVERITY,
-        Column::new("pattern", "Pattern", Shape::Word),
-        Column::new("meaning", "Meaning", Shape::Term),
+        column("pattern", "Pattern", Shape::Word),
+        column("meaning", "Meaning", Shape::Term),
         PROCESS,
         PID,
         USER,

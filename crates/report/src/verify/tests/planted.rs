@@ -145,7 +145,10 @@ fn exactly_what_is_planted_is_found_under_spanish_headers() {
 fn exactly_what_is_planted_is_found_under_english_headers() {
     let document = processes(english().as_bytes()).unwrap();
     check_processes(&document);
-    assert_eq!(document.times.unwrap().0.rfc3339(), "2026-11-20T21:00:00.000000Z");
+    assert_eq!(
+        document.range.clone().unwrap().start.rfc3339(),
+        "2026-11-20T21:00:00.000000Z"
+    );
     let shown = text(&document, Language::English);
     assert!(
         shown.contains("HIGH  cron  Differs in: SHA-256  the same path, another content  Ways: 2"),
@@ -159,7 +162,12 @@ fn exactly_what_is_planted_is_found_under_english_headers() {
         .collect();
     let document = processes(quiet.as_bytes()).unwrap();
     assert_eq!(document.worst, None);
-    assert!(document.lists.iter().all(|list| list.rows.is_empty()));
+    assert!(
+        document
+            .sections
+            .iter()
+            .all(|section| section.table.rows.is_empty())
+    );
 }
 
 /// As the second seed writes connections.
@@ -330,7 +338,10 @@ fn bytes_count_once_when_a_connection_closes() {
         rows(&document, "top_ports", &["port", "connections"]),
         [["443", "3"], ["8080", "1"]]
     );
-    assert_eq!(document.times.unwrap().1.rfc3339(), "2026-11-20T21:00:09.000000Z");
+    assert_eq!(
+        document.range.clone().unwrap().end.rfc3339(),
+        "2026-11-20T21:00:09.000000Z"
+    );
 }
 
 /// Two tables as we write them.

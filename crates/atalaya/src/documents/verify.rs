@@ -8,20 +8,21 @@ use std::path::Path;
 use atalaya_format::escape;
 use atalaya_host::clock;
 use atalaya_model::{Severity, Text, Time};
+use atalaya_report::document::Said;
 use atalaya_report::verify::{
-    Document, InputError, Labels, Network, Note, Options, Processes, Sources, SuspiciousPaths, read_network,
-    read_processes, stored_network, stored_processes, write_csv, write_html, write_json, write_text,
+    InputError, Network, Options, Processes, Sources, SuspiciousPaths, read_network, read_processes,
+    stored_network, stored_processes,
 };
 use atalaya_store::{Reader, StoreError};
 use ipnet::IpNet;
 
-use crate::alerts::failed;
-use crate::cli::{DocumentOutput, VerifyArgs, VerifyVerb, VerifyWhat};
+use super::{failed, file, hand_out, range};
+use crate::cli::{DocumentFormat, VerifyArgs, VerifyVerb, VerifyWhat};
 use crate::config::load::Loaded;
 use crate::exit::{Exit, Failure};
 use crate::paths::Places;
-use crate::setup;
-use crate::terminal::{Terminal, ignore_closed_pipe};
+use crate::setup::{self, VERSION};
+use crate::terminal::Terminal;
 
 /// Runs the verb.
 ///
@@ -45,7 +46,17 @@ pub fn run(
             (what, network.finish(sources), unread)
         }
     };
-    write(&document, what, terminal, out)?;
+    let file = file(&what.times)?;
+    let format = what.output.or_else(|| file.and_then(DocumentFormat::of));
+    let format = format.unwrap_or(DocumentFormat::Text);
+    hand_out(
+        &document,
+        format,
+        setup::language(what.common.lang),
+        file,
+        terminal,
+        out,
+    )?;
     Ok(match unread {
         true => Exit::Failed,
         false => Exit::of_findings(document.worst, Severity::High),
@@ -70,15 +81,19 @@ fn gather<T>(
     what: &VerifyWhat,
     loaded: &Loaded,
     into: &mut T,
-    mut read: impl FnMut(Box<dyn Read>, &str, &mut T) -> Result<Vec<Note>, InputError>,
+    mut read: impl FnMut(Box<dyn Read>, &str, &mut T) -> Result<Vec<Said>, InputError>,
     ask: impl FnOnce(&Reader, Range<Time>, &mut T) -> Result<(), StoreError>,
 ) -> Result<(Sources, bool), Failure> {
-    let mut sources = Sources::default();
+    let mut sources = Sources {
+        made: clock::now(),
+        version: VERSION.into(),
+        ..Sources::default()
+    };
+    let range = range(&what.times, None, sources.made)?;
     if what.files.is_empty() {
-        let range = range(what, clock::now())?;
         let path = crate::keeper::path(what.store.as_deref(), loaded, &Places::of_this_user());
         let reader = Reader::open(&path).map_err(|error| match error {
-            StoreError::Missing { .. } if what.store.is_none() => {
+            error @ StoreError::Missing { .. } if what.store.is_none() => {
                 Failure::Failed(format!("{}; or name CSV files", failed(error)))
             }
             error => failed(error),
@@ -86,6 +101,11 @@ fn gather<T>(
         ask(&reader, range, into).map_err(failed)?;
         sources.names.push(path.display().to_string().into());
         return Ok((sources, false));
+    }
+    if what.times.names_a_time() {
+        return Err(Failure::Usage(
+            "--last, --from and --to with a time are for the store; tables are read wholly".to_owned(),
+        ));
     }
     let mut errors = Vec::new();
     for file in &what.files {
@@ -128,36 +148,4 @@ fn open(file: &Path) -> io::Result<Box<dyn Read>> {
         true => Err(io::Error::other("it is a folder; name the files in it")),
         false => Ok(Box::new(file)),
     }
-}
-
-/// All time, where nothing else is said.
-fn range(what: &VerifyWhat, now: Time) -> Result<Range<Time>, Failure> {
-    let since = what.since.map_or(Time(i64::MIN), |since| since.at(now));
-    let until = what.until.map_or(Time(i64::MAX), |until| until.at(now));
-    if since >= until {
-        return Err(Failure::Usage(format!(
-            "--since ({}) is not before --until ({})",
-            since.local(),
-            until.local()
-        )));
-    }
-    Ok(since..until)
-}
-
-fn write(
-    document: &Document,
-    what: &VerifyWhat,
-    terminal: &Terminal,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let labels = Labels {
-        language: setup::language(what.common.lang),
-        width: if terminal.stdout { terminal.width } else { 0 },
-    };
-    ignore_closed_pipe(match what.output {
-        DocumentOutput::Text => write_text(document, labels, out),
-        DocumentOutput::Json => write_json(document, out),
-        DocumentOutput::Csv => write_csv(document, out),
-        DocumentOutput::Html => write_html(document, labels, out),
-    })
 }
