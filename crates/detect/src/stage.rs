@@ -277,6 +277,7 @@ fn connection(id: u64, process: &Arc<Process>, source: &str, destination: &str, 
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: atalaya_model::Places::default(),
     }
 }
 

@@ -89,7 +89,7 @@ pub fn table<'a>(kind: Kind, records: impl IntoIterator<Item = Record<'a>>) -> S
     )
 }
 
-fn cell(value: &Value) -> String {
+pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Bool(truth) => truth.to_string(),
         Value::Integer(number) => number.to_string(),

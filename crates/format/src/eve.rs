@@ -10,6 +10,7 @@ mod flow;
 mod http;
 mod names;
 mod others;
+pub mod read;
 mod tls;
 
 use atalaya_model::community_id::CommunityId;

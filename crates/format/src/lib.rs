@@ -19,7 +19,9 @@ mod identity;
 pub mod json;
 pub mod numbers;
 pub mod sentence;
+pub mod table;
 pub mod text;
+pub mod told;
 pub mod zeek;
 
 pub use catalogue::Language;

@@ -11,6 +11,7 @@ mod http;
 mod names;
 mod notice;
 mod others;
+pub mod read;
 mod ssl;
 
 use atalaya_model::{AlertRecord, Connection, Event, Fact, Message, Process, Time, Transport};

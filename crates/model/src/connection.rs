@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attribution, Endpoint, Process, ProcessKey, Scope, SocketState, Span, Text, Time, Transport, Wire,
+    Attribution, Endpoint, Place, Places, Process, ProcessKey, Scope, SocketState, Span, Text, Time,
+    Transport, Wire,
 };
 
 /// One conversation, seen from one socket: a loopback conversation has two rows, one for each end.
@@ -66,6 +67,9 @@ pub struct Connection {
     /// What packets told of it; `None` where no packets were read.
     #[serde(default)]
     pub wire: Option<Box<Wire>>,
+    /// Where its ends are, as a database of addresses said when it was first seen.
+    #[serde(default, skip_serializing_if = "Places::is_empty")]
+    pub places: Places,
 }
 
 /// What went over a connection so far, from the observed socket's point of view.
@@ -224,6 +228,14 @@ impl Connection {
         match self.side {
             Side::Source => self.destination,
             Side::Destination => self.source,
+        }
+    }
+
+    /// Where the other end is.
+    pub fn remote_place(&self) -> Option<&Place> {
+        match self.side {
+            Side::Source => self.places.destination.as_deref(),
+            Side::Destination => self.places.source.as_deref(),
         }
     }
 

@@ -124,5 +124,6 @@ fn connection(n: u32, process: &Arc<Process>) -> Connection {
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: atalaya_model::Places::default(),
     }
 }

@@ -5,7 +5,7 @@ mod text;
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use atalaya_model::{Alert, Application, Basis, Connection, Message, Protocol, Severity, Text, Time};
+use atalaya_model::{Alert, Application, Basis, Connection, Lane, Message, Protocol, Severity, Text, Time};
 use foldhash::{HashMap, HashMapExt as _};
 
 pub use text::Labels;
@@ -52,7 +52,7 @@ impl Volume {
         let (packets, bytes) = match &connection.wire {
             Some(wire) => (
                 wire.source.packets + wire.destination.packets,
-                wire.source.frame_bytes + wire.destination.frame_bytes,
+                whole(&wire.source).saturating_add(whole(&wire.destination)),
             ),
             None => {
                 let (packets, bytes) = (connection.packets(), connection.bytes());
@@ -71,6 +71,15 @@ impl Volume {
         self.connections += other.connections;
         self.packets += other.packets;
         self.bytes += other.bytes;
+    }
+}
+
+/// Bytes of frames; of packets, where another sensor counted no more.
+const fn whole(lane: &Lane) -> u64 {
+    if lane.frame_bytes > 0 {
+        lane.frame_bytes
+    } else {
+        lane.ip_bytes
     }
 }
 
@@ -121,6 +130,19 @@ impl Traffic {
             Some((first, last)) => (first.min(time), last.max(time)),
             None => (time, time),
         });
+    }
+
+    /// Counts a connection of another sensor's log, with its packets: no frame of it is seen here.
+    pub fn heard(&mut self, connection: &Connection) {
+        let volume = Volume::of(connection);
+        self.frames = self.frames.saturating_add(volume.packets);
+        self.bytes = self.bytes.saturating_add(volume.bytes);
+        let end = connection.ended.unwrap_or(connection.seen);
+        self.times = Some(match self.times {
+            Some((first, last)) => (first.min(connection.started), last.max(end)),
+            None => (connection.started, end),
+        });
+        self.connection(connection);
     }
 
     /// Counts a connection that has ended.

@@ -86,6 +86,7 @@ fn connection(number: u64, time: Time, process: &Arc<Process>) -> Connection {
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
 }
 

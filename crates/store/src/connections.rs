@@ -200,6 +200,12 @@ fn ends(
     it: &Conversation,
 ) -> Result<Ends, StoreError> {
     let (local, remote) = (it.local(), it.remote());
+    for (ip, place) in [
+        (it.source.ip, &it.places.source),
+        (it.destination.ip, &it.places.destination),
+    ] {
+        dictionaries.place(connection, ip, place.as_deref(), time)?;
+    }
     Ok(Ends {
         local_ip: dictionaries.address(connection, local.ip, time)?,
         local_port: local.port,

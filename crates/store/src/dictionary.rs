@@ -3,13 +3,13 @@
 //! Each has a bounded cache in memory. Rows carry the day they were last used, renewed at most once a day, so that
 //! retention can tell which are needed no more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use atalaya_model::process::Ancestor;
-use atalaya_model::{Process, ProcessKey, Text, Time};
+use atalaya_model::{Place, Process, ProcessKey, Text, Time};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use crate::codes::counter;
@@ -21,30 +21,6 @@ const LIMIT: usize = 4_096;
 
 /// Versions of one process that the cache tells apart.
 const VERSIONS: usize = 4;
-
-/// Where an address is, as a database of such tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Whereabouts {
-    /// ISO 3166 code of its country.
-    pub country: Option<Text>,
-    /// Number of its autonomous system.
-    pub asn: Option<u32>,
-    /// Who runs that.
-    pub organization: Option<Text>,
-}
-
-/// Tells where an address is; asked once, when it is first seen.
-pub type Locate = Arc<dyn Fn(IpAddr) -> Option<Whereabouts> + Send + Sync>;
-
-/// It, where there is one.
-#[derive(Clone, Default)]
-pub(crate) struct Locator(pub(crate) Option<Locate>);
-
-impl std::fmt::Debug for Locator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Locator" } else { "no Locator" })
-    }
-}
 
 /// A row's number and the day it was last used.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +40,10 @@ type Versions<T> = Vec<(T, Entry)>;
 pub(crate) struct Dictionaries {
     /// The row of this boot in `boot`.
     pub(crate) boot: i64,
-    pub(crate) locator: Locator,
     texts: HashMap<Text, Entry>,
     addresses: HashMap<IpAddr, Entry>,
+    /// Addresses whose place is kept.
+    placed: HashSet<IpAddr>,
     executables: HashMap<(Option<Text>, Option<Text>), Entry>,
     lineages: HashMap<(Option<i64>, ProcessKey), Versions<Ancestor>>,
     processes: HashMap<ProcessKey, Versions<Arc<Process>>>,
@@ -109,11 +86,7 @@ impl Dictionaries {
 
     /// Forgets what is cached: after a failed transaction, or when rows were deleted.
     pub(crate) fn forget(&mut self) {
-        let locator = std::mem::take(&mut self.locator);
-        *self = Self {
-            locator,
-            ..Self::new(self.boot)
-        };
+        *self = Self::new(self.boot);
     }
 
     /// The number of a text.
@@ -185,25 +158,9 @@ impl Dictionaries {
                 entry
             }
             None => {
-                let place = self
-                    .locator
-                    .0
-                    .as_ref()
-                    .and_then(|locate| locate(ip))
-                    .unwrap_or_default();
                 connection
-                    .prepare_cached(
-                        "INSERT INTO ip (day, raw, address, country, asn, organization) \
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    )?
-                    .execute(params![
-                        day,
-                        raw,
-                        ip.to_string(),
-                        place.country.as_deref(),
-                        place.asn,
-                        place.organization.as_deref()
-                    ])?;
+                    .prepare_cached("INSERT INTO ip (day, raw, address) VALUES (?1, ?2, ?3)")?
+                    .execute(params![day, raw, ip.to_string()])?;
                 Entry {
                     id: connection.last_insert_rowid(),
                     day,
@@ -213,6 +170,32 @@ impl Dictionaries {
         make_room(&mut self.addresses);
         self.addresses.insert(ip, entry);
         Ok(entry.id)
+    }
+
+    /// Keeps where an address is, unless that was known before: what was true at first sight stays.
+    pub(crate) fn place(
+        &mut self,
+        connection: &Connection,
+        ip: IpAddr,
+        place: Option<&Place>,
+        time: Time,
+    ) -> Result<(), StoreError> {
+        let Some(place) = place.filter(|place| !place.is_empty() && !self.placed.contains(&ip)) else {
+            return Ok(());
+        };
+        let id = self.address(connection, ip, time)?;
+        let organization = self.text_of(connection, place.organization.as_ref(), time)?;
+        connection
+            .prepare_cached(
+                "UPDATE ip SET country = ?2, asn = ?3, organization = ?4 WHERE id = ?1 \
+                 AND country IS NULL AND asn IS NULL AND organization IS NULL",
+            )?
+            .execute(params![id, place.country.as_deref(), place.asn, organization])?;
+        if self.placed.len() >= LIMIT {
+            self.placed.clear();
+        }
+        self.placed.insert(ip);
+        Ok(())
     }
 
     /// The number of the shape of a conversation.

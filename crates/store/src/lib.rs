@@ -21,6 +21,7 @@ mod codes;
 mod connections;
 mod dictionary;
 mod error;
+mod export;
 mod extent;
 mod extra;
 mod filter;
@@ -54,8 +55,8 @@ mod wire;
 mod writer;
 
 pub use alerts::{Said, StoredAlert};
-pub use dictionary::{Locate, Whereabouts};
 pub use error::StoreError;
+pub use export::{Cell, filtered_as};
 pub use extent::Extent;
 pub use grouped::{SeenProcess, Sum, SumOf};
 pub use history::History;

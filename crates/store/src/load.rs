@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use atalaya_model::process::Ancestor;
-use atalaya_model::{Process, Text, Time};
+use atalaya_model::{Place, Process, Text, Time};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::dictionary::from_raw;
@@ -22,7 +22,7 @@ const CHAIN: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Loader {
     texts: HashMap<i64, Text>,
-    addresses: HashMap<i64, IpAddr>,
+    addresses: HashMap<i64, (IpAddr, Option<Arc<Place>>)>,
     processes: HashMap<i64, Arc<Process>>,
     shapes: HashMap<i64, Shape>,
 }
@@ -54,19 +54,38 @@ impl Loader {
 
     /// The address of this number.
     pub(crate) fn address(&mut self, connection: &Connection, id: i64) -> Result<IpAddr, StoreError> {
-        if let Some(ip) = self.addresses.get(&id) {
-            return Ok(*ip);
+        Ok(self.placed(connection, id)?.0)
+    }
+
+    /// The address of this number, and where it is.
+    pub(crate) fn placed(
+        &mut self,
+        connection: &Connection,
+        id: i64,
+    ) -> Result<(IpAddr, Option<Arc<Place>>), StoreError> {
+        if let Some(known) = self.addresses.get(&id) {
+            return Ok(known.clone());
         }
-        let raw: Option<Vec<u8>> = connection
-            .prepare_cached("SELECT raw FROM ip WHERE id = ?1")?
-            .query_row([id], |row| row.get(0))
+        type Columns = (Vec<u8>, Option<String>, Option<u32>, Option<i64>);
+        let found: Option<Columns> = connection
+            .prepare_cached("SELECT raw, country, asn, organization FROM ip WHERE id = ?1")?
+            .query_row([id], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
             .optional()?;
-        let ip = from_raw(&raw.ok_or_else(|| StoreError::Corrupt(format!("no address {id}")))?)?;
+        let (raw, country, asn, organization) =
+            found.ok_or_else(|| StoreError::Corrupt(format!("no address {id}")))?;
+        let place = Place {
+            country: country.map(Text::from),
+            asn,
+            organization: self.text(connection, organization)?,
+        };
+        let known = (from_raw(&raw)?, (!place.is_empty()).then(|| Arc::new(place)));
         if self.addresses.len() >= LIMIT {
             self.addresses.clear();
         }
-        self.addresses.insert(id, ip);
-        Ok(ip)
+        self.addresses.insert(id, known.clone());
+        Ok(known)
     }
 
     /// The shape of this number.

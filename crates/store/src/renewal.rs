@@ -80,9 +80,7 @@ impl Writer {
     fn begin_here(&mut self, now: Time) -> Result<(), StoreError> {
         self.options.now = now;
         let (connection, rows) = begin(&self.path, &self.options)?;
-        let locate = self.rows.dictionaries.locator.0.take();
         (self.connection, self.rows) = (connection, rows);
-        self.locate_with(locate);
         self.log = log_at(&self.path);
         let memory: Vec<_> = self.left.memory.iter().cloned().map(Entry::Memory).collect();
         self.write(&memory)?;

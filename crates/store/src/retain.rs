@@ -338,6 +338,8 @@ fn sweep(
     let condition = if table == "program" {
         // Seconds of the last conversation; 0 is nobody's.
         "id > 0 AND coalesce(last_seen, 0) < ?1 * 86400 AND NOT EXISTS (SELECT 1 FROM process p WHERE p.program = program.id)"
+    } else if table == "text" {
+        "day < ?1 AND NOT EXISTS (SELECT 1 FROM ip WHERE organization = text.id)"
     } else {
         "day < ?1"
     };

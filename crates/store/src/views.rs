@@ -48,7 +48,7 @@ const PLAIN: [(&str, &str); 12] = [
         "SELECT i.id AS id, i.address AS address, i.raw AS address_raw, i.first_seen * 1000000 AS first_seen, \
          i.last_seen * 1000000 AS last_seen, i.connections AS connections, i.begun AS begun, \
          i.sent_bytes AS sent_bytes, i.received_bytes AS received_bytes, i.country AS country, i.asn AS asn, \
-         i.organization AS organization FROM ip i WHERE i.connections > 0",
+         (SELECT value FROM text WHERE id = i.organization) AS organization FROM ip i WHERE i.connections > 0",
     ),
     (
         "traffic_by_minute",
@@ -282,6 +282,10 @@ fn connections(community_id: &str) -> String {
          iif(h.side, c.sent_bytes, c.received_bytes) AS destination_bytes, \
          iif(h.side, c.sent_packets, c.received_packets) AS destination_packets, \
          nullif(c.round_trip, 0) AS round_trip, c.retransmits AS retransmits, \
+         s.country AS source_country, s.asn AS source_asn, {source_organization} AS source_organization, \
+         d.country AS destination_country, d.asn AS destination_asn, \
+         {destination_organization} AS destination_organization, \
+         iif(h.side, s.country, d.country) AS country, iif(h.side, s.asn, d.asn) AS asn, \
          iif(h.side, 'destination', 'source') AS side, \
          iif(h.outcome, {outcome}, NULL) AS outcome, {name_source} AS name_source, nullif(c.cookie, 0) AS cookie, \
          h.started_before AS started_before, nullif(h.user_id, -1) AS socket_user_id, {attribution}, {wire}, {process} \
@@ -299,6 +303,8 @@ fn connections(community_id: &str) -> String {
         state = codes::names("h.state", codes::STATE, SocketState::name),
         service = text("h.service"),
         name = text("c.name"),
+        source_organization = text("s.organization"),
+        destination_organization = text("d.organization"),
         outcome = codes::names("h.outcome", codes::OUTCOME, Outcome::name),
         name_source = codes::names("h.name_source", codes::NAME_SOURCE, NameSource::name),
         attribution = attribution("h.attribution"),

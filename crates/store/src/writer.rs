@@ -7,7 +7,6 @@ use atalaya_model::memory::Memory;
 use atalaya_model::{AlertRecord, Event, Text, Time};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
-use crate::dictionary::Locate;
 use crate::lock::Lock;
 use crate::renewal::{Left, log_at};
 use crate::retain::{self, Retained, Retention};
@@ -130,11 +129,6 @@ impl Writer {
             left: Left::default(),
             lock,
         })
-    }
-
-    /// From now on, asks where an address is when it is first seen (never under `None`), and keeps the answer with it.
-    pub fn locate_with(&mut self, locate: Option<Locate>) {
-        self.rows.dictionaries.locator.0 = locate;
     }
 
     /// The file.

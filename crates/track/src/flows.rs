@@ -36,6 +36,8 @@ use self::touched::Touched;
 use self::wheel::Wheel;
 
 pub use self::losses::StreamLosses;
+pub(crate) use self::talk::Talk;
+pub(crate) use self::tell::turn;
 pub use self::timeouts::TimeOuts;
 pub use self::totals::{Count, Summary};
 pub(crate) use self::touched::Flowed;
@@ -75,6 +77,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) networks: &'a Networks,
     pub(crate) services: &'a mut ServiceNames,
     pub(crate) names: &'a mut crate::names::Names,
+    pub(crate) atlas: &'a mut crate::atlas::Cache,
     pub(crate) last_id: &'a mut u64,
 }
 

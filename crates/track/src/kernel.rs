@@ -108,6 +108,7 @@ impl Tracker {
         connection.service = self.service(socket.transport, turn.destination.port);
         connection.outcome = outcome;
         self.names.name(&mut connection, socket.remote.ip);
+        self.atlas.note(&mut connection);
         connection.seen = event.time;
         if !event.started_before {
             let before = atalaya_model::connection::Traffic::default();

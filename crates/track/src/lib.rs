@@ -9,8 +9,10 @@
 //!
 //! This room must not know: where observations come from, what is odd about them, clocks, files, the store.
 
+mod atlas;
 mod decide;
 mod flows;
+mod hearsay;
 mod join;
 mod kernel;
 mod listeners;
@@ -26,6 +28,7 @@ mod services;
 mod sockets;
 mod tracker;
 
+pub use atlas::{Atlas, Held};
 pub use flows::{Count, FlowOptions, StreamLosses, Summary, TimeOuts};
 pub use services::service;
 pub use tracker::{Options, Tracker};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use atalaya_model::connection::Traffic;
 use atalaya_model::observation::Look;
 use atalaya_model::{
-    Connection, Direction, Event, Evidence, Fact, Listener, Outcome, Owners, Side, Socket, SocketState, Time,
-    Transport,
+    Connection, Direction, Event, Evidence, Fact, Listener, Outcome, Owners, Places, Side, Socket,
+    SocketState, Time, Transport,
 };
 
 use crate::decide::{Ends, is_lasting};
@@ -115,6 +115,7 @@ impl Tracker {
             attribution: owner.attribution,
             shared_with: owner.shared_with,
             wire: None,
+            places: Places::default(),
         }
     }
 
@@ -343,6 +344,7 @@ impl Tracker {
             turn.apply(connection);
             connection.service = service;
             self.names.name(connection, ends.remote.ip);
+            self.atlas.note(connection);
         }
         self.sockets.set_phase(slot, Phase::Open);
         if let Some(row) = self.sockets.get(slot) {

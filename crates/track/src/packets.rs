@@ -129,6 +129,7 @@ impl Tracker {
             networks: &self.options.networks,
             services: &mut self.services,
             names: &mut self.names,
+            atlas: &mut self.atlas,
             last_id: &mut self.last_id,
         };
         (self.packets.as_deref_mut(), ground)

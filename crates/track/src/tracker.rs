@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use atalaya_model::{
     Endpoint, Event, Fact, Gap, Networks, Observation, Process, ProcessKey, Socket, Span, Stage, Text, Time,
 };
 use foldhash::{HashMap, HashMapExt};
 
+use crate::atlas::{Atlas, Cache};
+use crate::hearsay::Hearsay;
 use crate::listeners::Listeners;
 use crate::meter::Meter;
 use crate::names::Names;
@@ -68,10 +71,14 @@ pub struct Tracker {
     /// Rows refused since the last gap, because a table was full.
     pub(crate) refused: Refused,
     pub(crate) services: ServiceNames,
+    /// Where addresses are.
+    pub(crate) atlas: Cache,
     /// Frames and what is in them; only where packets are read.
     pub(crate) packets: Option<Box<Packets>>,
     /// What goes over the network per second.
     pub(crate) meter: Meter,
+    /// What other sensors told of.
+    pub(crate) hearsay: Hearsay,
     pub(crate) last_id: u64,
     pub(crate) last_tick: Time,
     /// Events on their way to the join with packets, reused.
@@ -111,8 +118,10 @@ impl Tracker {
             look: 1,
             refused: Refused::default(),
             services: ServiceNames::default(),
+            atlas: Cache::default(),
             packets: None,
             meter,
+            hearsay: Hearsay::default(),
             last_id: 0,
             told: Vec::new(),
             held: None,
@@ -122,6 +131,26 @@ impl Tracker {
     /// Takes other own ranges; connections that are open already keep their scope.
     pub fn set_networks(&mut self, networks: Networks) {
         self.options.networks = networks;
+    }
+
+    /// Takes other databases of addresses; conversations that are open already stay where they were.
+    pub fn set_atlas(&mut self, atlas: Arc<Atlas>) {
+        self.atlas.set(atlas);
+    }
+
+    /// Notes where the ends of an event's conversation are, where it does not say so itself: for events that come from
+    /// elsewhere.
+    pub fn locate(&mut self, event: &mut Event) {
+        if self.atlas.is_empty() {
+            return;
+        }
+        match &mut event.fact {
+            Fact::ConnectionOpened(it) | Fact::ConnectionUpdated(it) | Fact::ConnectionClosed(it) => {
+                self.atlas.note(Arc::make_mut(it));
+            }
+            Fact::Protocol(it) => self.atlas.note(Arc::make_mut(&mut Arc::make_mut(it).connection)),
+            _ => {}
+        }
     }
 
     /// Takes one observation and appends the events that follow from it.
@@ -226,7 +255,7 @@ impl Tracker {
         out.push(Event::new(time, Fact::Tick { look }));
     }
 
-    fn process_seen(&mut self, time: Time, process: std::sync::Arc<Process>, out: &mut Vec<Event>) {
+    fn process_seen(&mut self, time: Time, process: Arc<Process>, out: &mut Vec<Event>) {
         let key = process.key;
         match self.processes.admit(process) {
             Admission::New(process) => out.push(Event::new(time, Fact::ProcessStarted(process))),
@@ -251,7 +280,7 @@ impl Tracker {
             }
         }
         for listener in self.listeners.of_process_mut(key) {
-            std::sync::Arc::make_mut(listener).process = Some(process.clone());
+            Arc::make_mut(listener).process = Some(process.clone());
             out.push(Event::new(time, Fact::ListenerUpdated(listener.clone())));
         }
     }

@@ -22,6 +22,7 @@ mod snoop;
 mod source;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod whose;
 mod writer;
 #[cfg(test)]
@@ -33,5 +34,6 @@ pub use interface::Interface;
 pub use reader::{Reader, Record};
 pub use recorder::{Frozen, Owner, Recorder};
 pub use rotation::{Rotating, Rotation};
+pub use unpack::unpacked;
 pub use whose::Whose;
 pub use writer::{Format, WriteError, Writer};

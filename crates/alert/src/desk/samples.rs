@@ -63,6 +63,7 @@ pub(crate) fn connected(rule: &str, to: &str) -> Finding {
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: atalaya_model::Places::default(),
     };
     Finding {
         connections: vec![Arc::new(connection)],

@@ -255,5 +255,6 @@ fn connection(
         attribution: Attribution::from(Evidence::NotRecorded),
         shared_with: Box::default(),
         wire: None,
+        places: atalaya_model::Places::default(),
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn make(home: &Home) -> PathBuf {
                 attribution: Evidence::KernelEvent.into(),
                 shared_with: Box::default(),
                 wire: None,
+                places: Places::default(),
             };
             Entry::Event(Event::new(started, Fact::ConnectionClosed(connection.into())))
         })

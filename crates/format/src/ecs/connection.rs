@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use atalaya_model::community_id::CommunityId;
 use atalaya_model::fields::{self, Kind, Record};
-use atalaya_model::{Connection, Evidence, Outcome, Wire};
+use atalaya_model::{Connection, Evidence, Outcome, Place, Wire};
 
 use super::Context;
 use super::members::ECS_VERSION;
@@ -109,6 +109,20 @@ fn network(it: &mut Object<'_>, connection: &Connection, context: &Context) {
     }
 }
 
+/// Where an end is.
+pub(super) fn place(it: &mut Object<'_>, place: Option<&Place>) {
+    let Some(place) = place else { return };
+    if let Some(country) = &place.country {
+        it.object("geo", |it| it.text("country_iso_code", country));
+    }
+    it.filled("as", |it| {
+        it.some_number("number", place.asn);
+        if let Some(name) = &place.organization {
+            it.object("organization", |it| it.text("name", name));
+        }
+    });
+}
+
 fn ends(line: &mut Object<'_>, connection: &Connection) {
     let (bytes, packets) = (connection.bytes(), connection.packets());
     line.object("source", |it| {
@@ -116,6 +130,7 @@ fn ends(line: &mut Object<'_>, connection: &Connection) {
         it.number("port", connection.source.port);
         it.some_number("bytes", bytes.map(|(source, _)| source));
         it.some_number("packets", packets.map(|(source, _)| whole(source)));
+        place(it, connection.places.source.as_deref());
     });
     line.object("destination", |it| {
         it.address("ip", connection.destination.ip);
@@ -123,6 +138,7 @@ fn ends(line: &mut Object<'_>, connection: &Connection) {
         it.some_text("domain", connection.name.as_deref());
         it.some_number("bytes", bytes.map(|(_, destination)| destination));
         it.some_number("packets", packets.map(|(_, destination)| whole(destination)));
+        place(it, connection.places.destination.as_deref());
     });
 }
 
@@ -152,6 +168,10 @@ fn details(it: &mut Object<'_>, connection: &Connection, context: &Context) {
         it.word("outcome", connection.outcome.name());
     }
     it.some_text("name_source", connection.name_source.map(|source| source.name()));
+    if let Some(place) = connection.remote_place() {
+        it.some_text("country", place.country.as_deref());
+        it.some_number("asn", place.asn);
+    }
     if connection.cookie > 0 {
         it.number("cookie", whole(connection.cookie));
     }

@@ -4,7 +4,7 @@ use atalaya_model::community_id::CommunityId;
 use atalaya_model::{Evidence, Message, Protocol};
 
 use super::Context;
-use super::connection::{attribution, host, nanoseconds, observer, process};
+use super::connection::{attribution, host, nanoseconds, observer, place, process};
 use super::said::{self, Much};
 use super::subject::Subject;
 use crate::eve;
@@ -42,11 +42,13 @@ pub(super) fn write(out: &mut String, subject: &Subject<'_>, protocol: &Protocol
         line.object("source", |it| {
             it.address("ip", connection.source.ip);
             it.number("port", connection.source.port);
+            place(it, connection.places.source.as_deref());
         });
         line.object("destination", |it| {
             it.address("ip", connection.destination.ip);
             it.number("port", connection.destination.port);
             it.some_text("domain", connection.name.as_deref());
+            place(it, connection.places.destination.as_deref());
         });
         if connection.attribution.evidence == Evidence::CaptureFile {
             attribution(line, connection);

@@ -22,6 +22,12 @@ pub(super) fn columns(it: &mut Object<'_>, alert: &Alert, language: Language) {
         it.address("src", connection.source.ip);
         it.address("dst", connection.destination.ip);
         it.number("p", connection.destination.port);
+        if let Some(country) = connection
+            .remote_place()
+            .and_then(|place| place.country.as_deref())
+        {
+            it.text("remote_location.country_code", country);
+        }
     }
     it.texts("actions", ["Notice::ACTION_LOG"]);
     it.word("severity", finding.severity.name());

@@ -110,13 +110,14 @@ fn every_field_is_written() {
     let (connection, listener) = (samples::connection(samples::process()), samples::listener());
     let (process, alert, gap) = (samples::process(), samples::alert(), samples::gap());
     let (refused, ended) = (samples::refused(samples::ended()), samples::ended());
-    let seen = said::connection();
+    let (seen, placed) = (said::connection(), samples::placed());
     let kept = fields::all().filter(|field| !field.column.is_empty());
     let mut unset: BTreeSet<_> = kept.map(|field| field.name).collect();
     for record in [
         Record::Connection(&connection),
         Record::Connection(&refused),
         Record::Connection(&seen),
+        Record::Connection(&placed),
         Record::Process(&process),
         Record::Process(&ended),
         Record::Listener(&listener),

@@ -99,7 +99,25 @@ pub(crate) fn connection(process: Process) -> Connection {
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
+}
+
+/// A conversation of which it is known where its ends are.
+pub(crate) fn placed() -> Connection {
+    let place = |country: &str, asn, organization: &str| {
+        Some(Arc::new(Place {
+            country: Some(country.into()),
+            asn: Some(asn),
+            organization: Some(organization.into()),
+        }))
+    };
+    let mut connection = connection(process());
+    connection.places = Places {
+        source: place("ES", 64_496, "Example S.A."),
+        destination: place("RU", 64_497, "=cmd()\u{1b}[31m"),
+    };
+    connection
 }
 
 /// An attempt that the peer refused.

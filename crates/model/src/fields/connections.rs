@@ -239,6 +239,55 @@ pub(super) const FIELDS: &[Field] = &[
         get: |r| Some(r.connection()?.packets()?.0.into()),
     },
     Field {
+        name: "source.geo.country_iso_code",
+        aliases: &["src.country"],
+        column: "source_country",
+        kind: Type::Text,
+        doc: "ISO code of the country of the side that began the conversation, where a database says so.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| {
+            r.connection()?
+                .places
+                .source
+                .as_ref()?
+                .country
+                .as_ref()
+                .map(Value::from)
+        },
+    },
+    Field {
+        name: "source.as.number",
+        aliases: &["src.asn"],
+        column: "source_asn",
+        kind: Type::Integer,
+        doc: "Number of the autonomous system of the side that began the conversation, where a database says so.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| r.connection()?.places.source.as_ref()?.asn.map(Value::from),
+    },
+    Field {
+        name: "source.as.organization.name",
+        aliases: &["src.organization"],
+        column: "source_organization",
+        kind: Type::Text,
+        doc: "Who runs the autonomous system of the side that began the conversation.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| {
+            r.connection()?
+                .places
+                .source
+                .as_ref()?
+                .organization
+                .as_ref()
+                .map(Value::from)
+        },
+    },
+    Field {
         name: "destination.ip",
         aliases: &["dst.ip", "dst"],
         column: "destination_ip",
@@ -292,6 +341,55 @@ pub(super) const FIELDS: &[Field] = &[
         privacy: Privacy::Plain,
         of: CONNECTIONS,
         get: |r| Some(r.connection()?.packets()?.1.into()),
+    },
+    Field {
+        name: "destination.geo.country_iso_code",
+        aliases: &["dst.country"],
+        column: "destination_country",
+        kind: Type::Text,
+        doc: "ISO code of the country of the side that answered, where a database says so.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| {
+            r.connection()?
+                .places
+                .destination
+                .as_ref()?
+                .country
+                .as_ref()
+                .map(Value::from)
+        },
+    },
+    Field {
+        name: "destination.as.number",
+        aliases: &["dst.asn"],
+        column: "destination_asn",
+        kind: Type::Integer,
+        doc: "Number of the autonomous system of the side that answered, where a database says so.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| r.connection()?.places.destination.as_ref()?.asn.map(Value::from),
+    },
+    Field {
+        name: "destination.as.organization.name",
+        aliases: &["dst.organization"],
+        column: "destination_organization",
+        kind: Type::Text,
+        doc: "Who runs the autonomous system of the side that answered.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| {
+            r.connection()?
+                .places
+                .destination
+                .as_ref()?
+                .organization
+                .as_ref()
+                .map(Value::from)
+        },
     },
     Field {
         name: "server.ip",
@@ -385,6 +483,28 @@ pub(super) const FIELDS: &[Field] = &[
         privacy: Privacy::Plain,
         of: CONNECTIONS,
         get: |r| r.connection()?.name_source.map(|source| source.name().into()),
+    },
+    Field {
+        name: "connection.country",
+        aliases: &["country"],
+        column: "country",
+        kind: Type::Text,
+        doc: "ISO code of the country of the remote side, whichever side that is.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| r.connection()?.remote_place()?.country.as_ref().map(Value::from),
+    },
+    Field {
+        name: "connection.asn",
+        aliases: &["asn"],
+        column: "asn",
+        kind: Type::Integer,
+        doc: "Number of the autonomous system of the remote side.",
+        sigma: &[],
+        privacy: Privacy::Plain,
+        of: CONNECTIONS,
+        get: |r| r.connection()?.remote_place()?.asn.map(Value::from),
     },
     Field {
         name: "connection.cookie",

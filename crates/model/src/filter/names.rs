@@ -113,7 +113,8 @@ mod tests {
     fn suggests_the_nearest() {
         assert_eq!(nearest("destination.prot"), Some("destination.port"));
         assert_eq!(nearest("Proces.name"), Some("process.name"));
-        assert_eq!(nearest("country"), None);
+        assert_eq!(nearest("county"), Some("country"));
+        assert_eq!(nearest("weather"), None);
         assert_eq!(nearest("x"), None);
         assert_eq!(nearest(""), None);
     }

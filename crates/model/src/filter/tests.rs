@@ -98,6 +98,7 @@ fn connection() -> Connection {
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
 }
 

@@ -387,6 +387,16 @@ pub const fn code_name(code: u16) -> Option<&'static str> {
     })
 }
 
+/// The record type of this name, in any case.
+pub fn type_number(name: &str) -> Option<u16> {
+    (1..=257).find(|number| type_name(*number).is_some_and(|known| known.eq_ignore_ascii_case(name)))
+}
+
+/// The response code of this name, in any case.
+pub fn code_number(name: &str) -> Option<u16> {
+    (0..=23).find(|number| code_name(*number).is_some_and(|known| known.eq_ignore_ascii_case(name)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

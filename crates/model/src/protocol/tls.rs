@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Text, Time};
 
 pub use names::{
-    alert_name, cipher_name, curve_name, eve_version, extension_name, version_words, zeek_name, zeek_version,
+    alert_name, alert_number, cipher_name, cipher_number, curve_name, curve_number, eve_version,
+    extension_name, from_zeek_name, version_number, version_words, zeek_name, zeek_version,
 };
 
 /// A handshake. What was not seen is `None` or empty.

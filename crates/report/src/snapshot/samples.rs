@@ -94,6 +94,7 @@ pub(super) fn connection(source: &str, destination: &str) -> Connection {
         attribution: Evidence::KernelOwned.into(),
         shared_with: Box::default(),
         wire: None,
+        places: atalaya_model::Places::default(),
     }
 }
 

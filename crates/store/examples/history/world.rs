@@ -272,6 +272,7 @@ impl World {
             attribution: Evidence::KernelEvent.into(),
             shared_with: Box::default(),
             wire: None,
+            places: Places::default(),
         };
         match self.chance.below(100) {
             0..18 => {

@@ -1,7 +1,7 @@
 //! Conversations from their rows.
 
 use atalaya_model::connection::Traffic;
-use atalaya_model::{Connection as Conversation, Endpoint, ProcessKey, Side, Time};
+use atalaya_model::{Connection as Conversation, Endpoint, Places, ProcessKey, Side, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::codes::uncounter;
@@ -118,14 +118,13 @@ pub(crate) fn read(
             shared_with: extra.opening_shared_with.unwrap_or(last.shared_with),
         }
     };
-    let mut endpoint = |ip: usize, port: usize| {
-        Ok::<_, StoreError>(Endpoint {
-            ip: loader.address(connection, row.get(ip)?)?,
-            port: row.get::<_, i16>(port)?.cast_unsigned(),
-        })
+    let mut end = |ip: usize, port: usize| {
+        let (ip, place) = loader.placed(connection, row.get(ip)?)?;
+        let port = row.get::<_, i16>(port)?.cast_unsigned();
+        Ok::<_, StoreError>((Endpoint { ip, port }, place))
     };
-    let (local, remote) = (endpoint(3, 4)?, endpoint(5, 6)?);
-    let (source, destination) = match shape.side {
+    let (local, remote) = (end(3, 4)?, end(5, 6)?);
+    let ((source, source_place), (destination, destination_place)) = match shape.side {
         Side::Source => (local, remote),
         Side::Destination => (remote, local),
     };
@@ -159,6 +158,10 @@ pub(crate) fn read(
             wire::read(connection, id)?
         } else {
             None
+        },
+        places: Places {
+            source: source_place,
+            destination: destination_place,
         },
     };
     Ok((then.time, shape.phase, conversation))

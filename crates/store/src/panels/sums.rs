@@ -390,7 +390,8 @@ impl Reader {
     /// The address of a number; `None` where it is gone.
     pub(crate) fn address_of(&self, id: i64) -> Result<Option<Address>, StoreError> {
         let mut statement = self.connection().prepare_cached(
-            "SELECT raw, first_seen, last_seen, country, asn, organization FROM ip WHERE id = ?1",
+            "SELECT raw, first_seen, last_seen, country, asn, (SELECT value FROM text WHERE id = organization) \
+             FROM ip WHERE id = ?1",
         )?;
         let mut rows = statement.query([id])?;
         let Some(row) = rows.next()? else { return Ok(None) };

@@ -198,7 +198,7 @@ UPDATE process SET program = (
 );
 
 -- Remote addresses: how often, since when, and how much. `begun` counts the conversations that this host began.
--- `country`, `asn` and `organization` are of the day when the address was first seen.
+-- `country`, `asn` and `organization` (a text) are of the day when the address was first seen.
 ALTER TABLE ip ADD COLUMN first_seen INTEGER;
 ALTER TABLE ip ADD COLUMN last_seen INTEGER;
 ALTER TABLE ip ADD COLUMN connections INTEGER NOT NULL DEFAULT 0;
@@ -207,8 +207,10 @@ ALTER TABLE ip ADD COLUMN sent_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ip ADD COLUMN received_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ip ADD COLUMN country TEXT;
 ALTER TABLE ip ADD COLUMN asn INTEGER;
-ALTER TABLE ip ADD COLUMN organization TEXT;
+ALTER TABLE ip ADD COLUMN organization INTEGER;
 CREATE INDEX ip_rare ON ip (last_seen) WHERE begun BETWEEN 1 AND 3;
+-- What an address points at stays as long as the address.
+CREATE INDEX ip_organization ON ip (organization) WHERE organization IS NOT NULL;
 
 CREATE TABLE process_use (
     process INTEGER PRIMARY KEY,
@@ -289,6 +291,14 @@ CREATE TABLE rollup_program_ip (
 -- One row a batch since sums were last written: what the batch adds to them, and to `connection_by_ip`.
 CREATE TABLE tally (id INTEGER PRIMARY KEY, entries BLOB NOT NULL, rows BLOB NOT NULL) STRICT;
 
+ALTER TABLE alert ADD COLUMN source_country TEXT;
+ALTER TABLE alert ADD COLUMN source_asn INTEGER;
+ALTER TABLE alert ADD COLUMN source_organization TEXT;
+ALTER TABLE alert ADD COLUMN destination_country TEXT;
+ALTER TABLE alert ADD COLUMN destination_asn INTEGER;
+ALTER TABLE alert ADD COLUMN destination_organization TEXT;
+ALTER TABLE alert ADD COLUMN country TEXT;
+ALTER TABLE alert ADD COLUMN asn INTEGER;
 CREATE INDEX alert_time ON alert (time, rule, severity_number);
 
 -- What was said inside conversations: a row a fact, as it was told. `document` is all of it, as JSON; the columns are for

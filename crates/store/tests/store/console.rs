@@ -69,6 +69,7 @@ fn conversation(number: i64, process: &Arc<Process>) -> Connection {
         attribution: Evidence::KernelEvent.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
 }
 

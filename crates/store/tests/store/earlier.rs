@@ -270,6 +270,7 @@ fn story(version: usize) -> BoxedStrategy<Story> {
         .prop_map(move |(mut opened, time, last, alike)| {
             let time = Time(NOW.0 + time);
             let plain = |it: &mut Connection| {
+                it.places = Places::default();
                 it.process = it.process.take().map(|process| {
                     let key = ProcessKey {
                         pid: process.key.pid,

@@ -186,6 +186,7 @@ fn a_written_filter_asks_the_store() {
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     };
     let mut writer = open(&path);
     let opened =

@@ -192,6 +192,7 @@ fn refused_attempt() -> Connection {
         attribution: Evidence::KernelEvent.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
 }
 

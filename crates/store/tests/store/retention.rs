@@ -61,6 +61,7 @@ fn connection(number: u32, time: Time) -> Connection {
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Records to write, and strategies that make any of them.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -123,7 +124,7 @@ pub(crate) fn process() -> BoxedStrategy<Arc<Process>> {
         .boxed()
 }
 
-fn address() -> BoxedStrategy<std::net::IpAddr> {
+fn address() -> BoxedStrategy<IpAddr> {
     prop_oneof![
         prop::sample::select(vec!["10.1.2.3", "10.1.2.4", "192.0.2.1", "::1", "2001:db8::7"])
             .prop_map(|text| text.parse().unwrap()),
@@ -247,9 +248,28 @@ pub(crate) fn connection(id: u64) -> BoxedStrategy<Connection> {
                 attribution,
                 shared_with: shared_with.into(),
                 wire: None,
+                places: Places {
+                    source: place(source.ip),
+                    destination: place(destination.ip),
+                },
             },
         )
         .boxed()
+}
+
+/// Where an address is: the same each time, and nothing of every other one.
+pub(crate) fn place(ip: IpAddr) -> Option<Arc<Place>> {
+    let last = match ip {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[15],
+    };
+    (last % 2 == 0).then(|| {
+        Arc::new(Place {
+            country: (last % 4 == 0).then(|| "ES".into()),
+            asn: Some(64_496 + u32::from(last)),
+            organization: (last % 8 == 0).then(|| "Example S.A.".into()),
+        })
+    })
 }
 
 /// Anything that packets may tell.

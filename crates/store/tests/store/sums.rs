@@ -7,7 +7,7 @@ use std::sync::Arc;
 use atalaya_model::connection::Traffic;
 use atalaya_model::filter::{Expression, parse};
 use atalaya_model::*;
-use atalaya_store::{Ask, Entry, Locate, Reader, Total, Whereabouts, Writer};
+use atalaya_store::{Ask, Entry, Reader, Total, Writer};
 use proptest::prelude::*;
 
 use crate::sample::{NOW, open};
@@ -85,6 +85,7 @@ pub(crate) fn connection(id: u64, time: Time, talk: Talk) -> Connection {
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
 }
 
@@ -561,7 +562,7 @@ fn wrong_sums_are_found() {
 }
 
 #[test]
-fn an_address_is_located_when_it_is_first_seen() {
+fn an_address_keeps_the_place_it_had_when_it_was_first_seen() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let mut writer = open(&path);
@@ -573,21 +574,26 @@ fn an_address_is_located_when_it_is_first_seen() {
         started_before: false,
         bytes: (1, 1),
     };
-    let tell = |writer: &mut Writer, id: u64, remote: u8| {
-        let it = connection(id, NOW, talk(remote));
-        write(writer, &[Event::new(NOW, Fact::ConnectionOpened(Arc::new(it)))]);
-    };
-    tell(&mut writer, 1, 1);
-    let locate: Locate = Arc::new(|address| {
-        (address != "192.0.2.1".parse::<IpAddr>().unwrap()).then(|| Whereabouts {
-            country: Some("ES".into()),
+    let tell = |writer: &mut Writer, id: u64, remote: u8, country: Option<&str>| {
+        let place = country.map(|country| Place {
+            country: Some(country.into()),
             asn: Some(64_500),
             organization: Some("Example Networks".into()),
-        })
-    });
-    writer.locate_with(Some(locate));
-    tell(&mut writer, 2, 1);
-    tell(&mut writer, 3, 2);
+        });
+        let it = Connection {
+            places: Places {
+                source: None,
+                destination: place.map(Arc::new),
+            },
+            ..connection(id, NOW, talk(remote))
+        };
+        write(writer, &[Event::new(NOW, Fact::ConnectionOpened(Arc::new(it)))]);
+    };
+    tell(&mut writer, 1, 1, None);
+    tell(&mut writer, 2, 2, Some("ES"));
+    tell(&mut writer, 3, 2, Some("FR"));
+    tell(&mut writer, 4, 3, None);
+    tell(&mut writer, 5, 3, Some("PT"));
     writer.close(Time(NOW.0 + 1)).unwrap();
     let reader = Reader::open(&path).unwrap();
     let of = |last: u8| {
@@ -595,9 +601,14 @@ fn an_address_is_located_when_it_is_first_seen() {
         let address = history.ever.unwrap().address;
         (address.country, address.asn, address.organization)
     };
-    assert_eq!(of(1), (None, None, None), "it was seen before");
-    assert_eq!(
-        of(2),
-        (Some("ES".into()), Some(64_500), Some("Example Networks".into()))
-    );
+    let there = |country: &str| {
+        (
+            Some(country.into()),
+            Some(64_500),
+            Some("Example Networks".into()),
+        )
+    };
+    assert_eq!(of(1), (None, None, None));
+    assert_eq!(of(2), there("ES"), "what was true at first sight stays");
+    assert_eq!(of(3), there("PT"), "no place was known at first sight");
 }

@@ -48,6 +48,7 @@ fn connection(id: u64, process: &Arc<Process>, port: u16, started: Time) -> Conn
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
 }
 

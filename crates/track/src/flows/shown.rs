@@ -49,7 +49,7 @@ pub(super) fn hello(client: &ClientHello) -> ClientHello {
 }
 
 /// Of a request: what was asked for, by whom, and how it went. Smaller than [`Http`], for it is kept.
-pub(super) struct Request {
+pub(crate) struct Request {
     version: u8,
     query_left_out: bool,
     status: Option<u16>,
@@ -102,7 +102,7 @@ impl Request {
         }
     }
 
-    pub(super) fn http(&self) -> Http {
+    pub(crate) fn http(&self) -> Http {
         let rest = self.rest.as_deref();
         Http {
             version: self.version,

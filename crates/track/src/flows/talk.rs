@@ -11,17 +11,17 @@ use super::shown::{self, Request};
 
 /// What a row needs beside its counters once something was said in it.
 #[derive(Default)]
-pub(super) struct Talk {
+pub(crate) struct Talk {
     /// Who reads; `None` when nothing more is to be read.
     pub(super) conversation: Option<Conversation>,
     /// Bytes of each side that were offered to it.
     offered: [u64; 2],
-    pub(super) tls: Option<Arc<Tls>>,
-    pub(super) http: Option<Box<Request>>,
-    pub(super) ssh: Option<Arc<Ssh>>,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) http: Option<Box<Request>>,
+    pub(crate) ssh: Option<Arc<Ssh>>,
     pub(super) tunnel: Option<Text>,
     /// The name by which the client called the server.
-    pub(super) name: Option<(Text, NameSource)>,
+    pub(crate) name: Option<(Text, NameSource)>,
 }
 
 impl std::fmt::Debug for Talk {
@@ -97,7 +97,7 @@ impl Talk {
     }
 
     /// Keeps what the record of the connection shows: the first of each kind.
-    pub(super) fn note(&mut self, message: &Message) {
+    pub(crate) fn note(&mut self, message: &Message) {
         match message {
             Message::Tls(tls) => {
                 let name = tls.client.as_ref().and_then(|client| client.server_name.as_ref());

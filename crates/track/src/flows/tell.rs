@@ -25,7 +25,7 @@ pub(super) fn hurried(time: Time, count: u64) -> Event {
 }
 
 /// Which side is ours, and which way it goes.
-pub(super) fn turn(source: IpAddr, destination: IpAddr, networks: &Networks) -> (Side, Direction, Scope) {
+pub(crate) fn turn(source: IpAddr, destination: IpAddr, networks: &Networks) -> (Side, Direction, Scope) {
     let [source, destination] = [source, destination].map(|ip| networks.scope(ip));
     let is_own = |scope| matches!(scope, Scope::Private | Scope::Loopback | Scope::Unspecified);
     match (is_own(source), is_own(destination)) {
@@ -109,6 +109,7 @@ impl Flows {
             attribution: Attribution::from(evidence),
             shared_with: Box::default(),
             wire: Some(Box::new(self.wire_of(row))),
+            places: ground.atlas.places(source.ip, destination.ip),
         }
     }
 

@@ -74,6 +74,7 @@ struct Bench {
     networks: Networks,
     services: ServiceNames,
     names: crate::names::Names,
+    atlas: crate::atlas::Cache,
     last_id: u64,
     out: Vec<Event>,
     time: i64,
@@ -86,6 +87,7 @@ impl Bench {
             networks: Networks::default(),
             services: ServiceNames::default(),
             names: crate::names::Names::default(),
+            atlas: crate::atlas::Cache::default(),
             last_id: 0,
             out: Vec::new(),
             time: 0,
@@ -97,6 +99,7 @@ impl Bench {
             networks: &self.networks,
             services: &mut self.services,
             names: &mut self.names,
+            atlas: &mut self.atlas,
             last_id: &mut self.last_id,
         };
         run(&mut self.flows, &mut ground, &mut self.out);

@@ -42,6 +42,7 @@ fn connection(id: u64, namespace: u32, source: &str, destination: &str) -> Conne
         attribution: Attribution::from(Evidence::KernelEvent),
         shared_with: Box::default(),
         wire: None,
+        places: atalaya_model::Places::default(),
     }
 }
 

@@ -122,6 +122,7 @@ impl Diary {
             },
             shared_with: Box::default(),
             wire: None,
+            places: Places::default(),
         };
         let end = time.after(Span::from_seconds(20));
         let closed = Arc::new(Connection {

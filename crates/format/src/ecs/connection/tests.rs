@@ -7,8 +7,8 @@ use atalaya_model::connection::Traffic;
 use atalaya_model::protocol::tls::{Certificate, ClientHello, ServerHello};
 use atalaya_model::protocol::{Http, Ssh, Tls};
 use atalaya_model::{
-    Application, Basis, ConnectionState, Direction, Endpoint, Event, Evidence, Fact, Lane, NameSource,
-    Process, ProcessKey, Scope, Side, SocketState, Text, Time, Transport,
+    Application, Basis, ConnectionState, Direction, Endpoint, Event, Evidence, Fact, Lane, NameSource, Place,
+    Places, Process, ProcessKey, Scope, Side, SocketState, Text, Time, Transport,
 };
 use proptest::prelude::*;
 
@@ -129,6 +129,16 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn place()(known in any::<bool>(), country in some_text::<Box<str>>(), asn in any::<Option<u32>>(), name in some_text::<Box<str>>()) -> Option<Arc<Place>> {
+        known.then(|| Arc::new(Place {
+            country: country.map(Into::into),
+            asn,
+            organization: name.map(Into::into),
+        }))
+    }
+}
+
+prop_compose! {
     fn connection()(
         times in (any::<i64>(), any::<i64>(), any::<Option<i64>>()),
         ends in (endpoint(), endpoint()),
@@ -142,6 +152,7 @@ prop_compose! {
         texts in prop::array::uniform3(prop::option::of(any::<String>())),
         process in any::<bool>(),
         wire in prop::option::of(wire()),
+        places in (place(), place()),
     ) -> Connection {
         let named = |name: String| {
             let key = ProcessKey { pid: 7, start: 9 };
@@ -183,6 +194,7 @@ prop_compose! {
             attribution: Evidence::NotRecorded.into(),
             shared_with: Box::default(),
             wire: wire.map(Box::new),
+            places: Places { source: places.0, destination: places.1 },
         }
     }
 }

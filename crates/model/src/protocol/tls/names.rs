@@ -12,6 +12,49 @@ pub fn cipher_name(cipher: u16) -> Option<&'static str> {
     CIPHERS.get(index).map(|&(_, name)| name)
 }
 
+/// The cipher suite of this name.
+pub fn cipher_number(name: &str) -> Option<u16> {
+    let found = CIPHERS.iter().find(|(_, known)| *known == name);
+    found.map(|&(number, _)| number).or_else(|| unknown(name))
+}
+
+/// The number in `unknown-5`, as Zeek writes what has no name.
+fn unknown(name: &str) -> Option<u16> {
+    name.strip_prefix("unknown-")?.parse().ok()
+}
+
+/// The named group of this name.
+pub fn curve_number(name: &str) -> Option<u16> {
+    let named = |number: &u16| curve_name(*number) == Some(name);
+    (0..=u16::MAX).find(named).or_else(|| unknown(name))
+}
+
+/// The alert of this description.
+pub fn alert_number(name: &str) -> Option<u8> {
+    let named = |number: &u8| alert_name(*number) == Some(name);
+    let unknown = || unknown(name)?.try_into().ok();
+    (0..=u8::MAX).find(named).or_else(unknown)
+}
+
+/// The version that Zeek or Suricata writes so.
+pub fn version_number(name: &str) -> Option<u16> {
+    let versions = [
+        2..=2,
+        0x0300..=0x0304,
+        0xfefc..=0xfeff,
+        0x7f00..=0x7fff,
+        0xfb00..=0xfbff,
+    ];
+    let named = |number: &u16| {
+        zeek_version(*number) == name || (eve_version(*number) == name && name != "UNDETERMINED")
+    };
+    versions
+        .into_iter()
+        .flatten()
+        .find(named)
+        .or_else(|| unknown(name))
+}
+
 /// The name of a named group, as Zeek writes it: `secp256r1`, `x25519`.
 pub fn curve_name(group: u16) -> Option<&'static str> {
     Some(match group {
@@ -254,6 +297,22 @@ pub fn zeek_name(name: &str) -> String {
     escaped.collect::<Vec<_>>().join(",")
 }
 
+/// A name as it stands in certificates, from one that Zeek wrote: the opposite of [`zeek_name`].
+pub fn from_zeek_name(name: &str) -> String {
+    let mut attributes = vec![String::new()];
+    let mut letters = name.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, attributes.last_mut()) {
+            (',', _) => attributes.push(String::new()),
+            ('\\', Some(last)) => last.extend(letters.next()),
+            (letter, Some(last)) => last.push(letter),
+            (_, None) => {}
+        }
+    }
+    attributes.reverse();
+    attributes.join(", ")
+}
+
 /// `CN=…`, or a number: `1.2.3=…`.
 fn begins_attribute(part: &str) -> bool {
     let key = part.split_once('=').map_or("", |(key, _)| key);
@@ -307,5 +366,35 @@ mod tests {
         );
         assert_eq!(zeek_name("O=1&1 Mail, 1.2.3=x"), "1.2.3=x,O=1&1 Mail");
         assert_eq!(zeek_name(""), "");
+        for name in [
+            "C=US, O=Example, Inc., CN=a.example",
+            "O=1&1 Mail, 1.2.3=x",
+            "O=\"a\" + b\\, CN= #x ",
+            "",
+        ] {
+            assert_eq!(from_zeek_name(&zeek_name(name)), name);
+        }
+    }
+
+    #[test]
+    fn numbers_have_their_names_again() {
+        for number in 0..=u16::MAX {
+            if cipher_name(number).is_some() {
+                let found = cipher_number(cipher_name(number).unwrap()).unwrap();
+                assert_eq!(cipher_name(found), cipher_name(number));
+            }
+            if let Some(name) = curve_name(number) {
+                assert_eq!(curve_name(curve_number(name).unwrap()), Some(name));
+            }
+            assert_eq!(
+                zeek_version(version_number(&zeek_version(number)).unwrap()),
+                zeek_version(number)
+            );
+        }
+        assert_eq!(version_number("TLS 1.2"), Some(0x0303));
+        assert_eq!(version_number("UNDETERMINED"), None);
+        assert_eq!(alert_number("handshake_failure"), Some(40));
+        assert_eq!(alert_number("unknown-255"), Some(255));
+        assert_eq!(alert_number("unknown-256"), None);
     }
 }

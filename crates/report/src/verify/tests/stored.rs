@@ -6,8 +6,8 @@ use std::sync::Arc;
 use atalaya_model::connection::Traffic;
 use atalaya_model::process::{Digest, Package};
 use atalaya_model::{
-    Connection, Direction, Endpoint, Event, Evidence, Fact, Listener, Outcome, Process, ProcessKey, Scope,
-    Side, SocketState, Span, Time, Transport,
+    Connection, Direction, Endpoint, Event, Evidence, Fact, Listener, Outcome, Places, Process, ProcessKey,
+    Scope, Side, SocketState, Span, Time, Transport,
 };
 use atalaya_store::{Entry, Options as StoreOptions, Reader, Writer};
 
@@ -57,6 +57,7 @@ fn connection(id: u64, process: &Arc<Process>, remote: &str, port: u16) -> Conne
         attribution: Evidence::Descriptor.into(),
         shared_with: Box::default(),
         wire: None,
+        places: Places::default(),
     }
 }
 

@@ -201,6 +201,7 @@ impl Sample {
             attribution: Evidence::NotFound.into(),
             shared_with: Box::default(),
             wire: None,
+            places: Places::default(),
         }
     }
 }
