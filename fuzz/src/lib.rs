@@ -8,8 +8,12 @@ mod packets;
 pub mod seeds;
 
 use std::io::Cursor;
+use std::sync::Arc;
 
-use atalaya_model::filter;
+use atalaya_format::told::{self, What};
+use atalaya_format::{eve, zeek};
+use atalaya_model::{Event, Fact, Protocol, filter};
+use atalaya_track::Atlas;
 use atalaya_wire::capture::Reader;
 
 pub use conversations::{dns, dtls, greetings, http, http2, quic, services, tls};
@@ -36,6 +40,53 @@ pub fn capture(data: &[u8]) {
         }
     }
     assert!(reader.interfaces().len() <= 65_536);
+}
+
+/// Lines of other sensors' logs: each is read or refused, and what it tells is written as JSON.
+pub fn logs(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let options = told::Options::default();
+    let mut zeek = zeek::read::Reader::new("conn.log", options);
+    let mut eve = eve::read::Reader::new(options);
+    let mut all = Vec::new();
+    for line in text.lines() {
+        all.extend(zeek.line(line).ok().flatten());
+        drop(eve.line(line, &mut all));
+    }
+    eve.finish(&mut all);
+    assert!(all.len() <= 2 * text.lines().count(), "a line tells one thing");
+    for told in all {
+        let event = match told.what {
+            What::Ended(it) => Event::new(told.written, Fact::ConnectionClosed(Arc::from(it))),
+            What::Said(time, connection, message) => {
+                let connection = Arc::from(connection);
+                let message = *message;
+                let said = Protocol {
+                    time,
+                    connection,
+                    message,
+                };
+                Event::new(told.written, Fact::Protocol(Arc::new(said)))
+            }
+            What::Odd(_) => continue,
+        };
+        zeek::lines(&mut String::new(), &event, |_, line| {
+            serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON");
+        });
+    }
+}
+
+/// A database of addresses, and look-ups in it.
+pub fn atlas(data: &[u8]) {
+    let mut atlas = Atlas::default();
+    if atlas.add(data.to_vec()).is_ok() {
+        for ip in ["1.0.0.1", "198.51.100.7", "255.255.255.255", "::", "2001:db8::1"] {
+            if let Some(place) = ip.parse().ok().and_then(|ip| atlas.find(ip)) {
+                assert!(place.country.is_none_or(|country| country.len() == 2));
+                assert!(place.organization.is_none_or(|name| name.chars().count() <= 128));
+            }
+        }
+    }
 }
 
 /// A filter as typed: what is understood is written, and read again, as the same.

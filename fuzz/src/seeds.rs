@@ -170,9 +170,25 @@ impl Seeds {
         for filter in FILTERS {
             self.write("filter", filter.as_bytes())?;
         }
+        for log in LOGS {
+            self.write("logs", log.as_bytes())?;
+        }
+        // The head of its metadata: nothing else leads the fuzzer there.
+        self.write("atlas", b"\xab\xcd\xefMaxMind.com\xe1\x4anode_count\xc1\x01")?;
         self.write("capture", &named().map_err(io::Error::other)?)
     }
 }
+
+/// A log of each kind, a row of it.
+const LOGS: [&str; 5] = [
+    "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n#fields\tts\tuid\tid.orig_h\t\
+     id.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\torig_bytes\tconn_state\thistory\n1.5\tC1\t10.0.0.1\t1\t::1\t\
+     53\tudp\tdns,ssl\t0.1\t-\tSF\tDd\n",
+    r#"{"_path":"dns","ts":1.5,"id.orig_h":"10.0.0.1","id.orig_p":1,"id.resp_h":"10.0.0.2","id.resp_p":53,"query":"a.b","qtype":1,"rcode":0,"rtt":0.1,"answers":["c.d","192.0.2.1","TXT 2 ab"],"TTLs":[1.0,2.0]}"#,
+    r#"{"_path":"ssl","ts":1.5,"id.orig_h":"10.0.0.1","id.orig_p":1,"id.resp_h":"10.0.0.2","id.resp_p":443,"version":"TLSv12","cipher":"unknown-7","curve":"x25519","server_name":"a.b","cert_chain_fps":["ab"],"subject":"CN=a\\, b,C=US"}"#,
+    r#"{"timestamp":"2026-11-20T21:27:03.123456+0000","flow_id":7,"event_type":"flow","src_ip":"10.0.0.1","src_port":1,"dest_ip":"10.0.0.2","dest_port":80,"proto":"TCP","app_proto":"http","flow":{"start":"2026-11-20T21:27:03.1+0000","end":"2026-11-20T21:27:04.1+0000","pkts_toserver":1,"bytes_toserver":9},"tcp":{"state":"closed","tcp_flags_ts":"1b"}}"#,
+    r#"{"timestamp":"2026-11-20T21:27:03.123456+0000","flow_id":7,"event_type":"dns","src_ip":"10.0.0.1","src_port":1,"dest_ip":"10.0.0.2","dest_port":53,"proto":"UDP","dns":{"type":"response","id":7,"flags":"8180","rcode":"NOERROR","queries":[{"rrname":"a.b","rrtype":"A"}],"answers":[{"rrname":"a.b","rrtype":"A","ttl":1,"rdata":"192.0.2.1"}]}}"#,
+];
 
 /// A capture of one packet, with its process.
 fn named() -> Result<Vec<u8>, atalaya_wire::capture::WriteError> {

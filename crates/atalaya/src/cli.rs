@@ -3,6 +3,8 @@
 mod capture;
 mod database;
 mod documents;
+mod export;
+mod import;
 mod query;
 mod replay;
 mod verify;
@@ -15,6 +17,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use capture::{CaptureArgs, CaptureFormat};
 pub use database::{DatabaseArgs, DatabaseVerb, WhichDatabase};
 pub use documents::{DiffArgs, DocumentFormat, Place, ReportArgs, TimelineArgs, TimesArgs};
+pub use export::{ExportArgs, ExportFormat};
+pub use import::ImportArgs;
 pub use query::{QueryArgs, QueryOutput};
 pub use replay::{ReplayArgs, ReplayOutput};
 pub use verify::{VerifyArgs, VerifyVerb, VerifyWhat};
@@ -96,6 +100,12 @@ pub enum Verb {
     /// Read captures with the same engine as a watch: connections, names, alerts.
     #[command(after_help = replay::EXAMPLES)]
     Replay(Box<ReplayArgs>),
+    /// Read the logs of Zeek and Suricata with the same engine as a watch: connections, names, alerts.
+    #[command(after_help = import::EXAMPLES)]
+    Import(Box<ImportArgs>),
+    /// Write rows of the database to a file: any table and range, as CSV, JSON Lines or Zeek's logs.
+    #[command(after_help = export::EXAMPLES)]
+    Export(ExportArgs),
     /// Write packets to a file, with the process of each; filter and convert captures.
     #[command(after_help = capture::EXAMPLES)]
     Capture(Box<CaptureArgs>),

@@ -33,6 +33,8 @@ pub struct Config {
     pub watch: Watch,
     /// Which networks are one's own.
     pub networks: NetworkOptions,
+    /// Where addresses are.
+    pub geo: Geo,
     /// What to find out about each process.
     pub collect: Collect,
     /// Packets: which are read, what is kept of them.
@@ -83,6 +85,15 @@ pub struct NetworkOptions {
     /// Ranges (CIDR) that count as internal, beside the private ones of RFC 1918, 4193 and 6598.
     #[schemars(with = "Vec<String>")]
     pub internal: Vec<IpNet>,
+}
+
+/// The table `[geo]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Geo {
+    /// Databases in MaxMind's format (`.mmdb`), of countries, of autonomous systems or of both; of several the first
+    /// that knows an address tells. A path that is not absolute is looked for beside this file.
+    pub files: Vec<PathBuf>,
 }
 
 /// The table `[collect]`.

@@ -258,7 +258,8 @@ pub fn reload(surroundings: &Surroundings) -> Response {
         surroundings.config.as_deref(),
         &surroundings.usual_config,
         clock::now(),
-    );
+    )
+    .and_then(Loaded::open_atlas);
     match loaded {
         Ok(loaded) => {
             for warning in &loaded.warnings {

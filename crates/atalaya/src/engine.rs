@@ -8,7 +8,9 @@ use atalaya_alert::{Counts, Desk, Silence};
 use atalaya_detect::{Detectors, Findings};
 use atalaya_model::live::{Query, Response};
 use atalaya_model::memory::Memory;
-use atalaya_model::{AlertRecord, Event, Fact, Gap, Ledger, Observation, Stage, Text, Time};
+use atalaya_model::{
+    AlertRecord, Connection, Event, Fact, Finding, Gap, Ledger, Observation, Stage, Text, Time,
+};
 use atalaya_track::{FlowOptions, Tracker};
 use atalaya_wire::capture::Whose;
 use atalaya_wire::{Frame, packet};
@@ -147,9 +149,37 @@ impl Engine {
     }
 
     /// Takes an event that did not come from an observation: one of the past, or a gap of another stage.
-    pub fn replay(&mut self, event: Event, out: &mut Vec<Output>) {
+    pub fn replay(&mut self, mut event: Event, out: &mut Vec<Output>) {
+        self.tracker.locate(&mut event);
         self.tracker.apply(&event);
         self.conclude(event, out);
+    }
+
+    /// Completes a conversation of another sensor.
+    pub fn introduce(&mut self, connection: &mut Connection) {
+        self.tracker.introduce(connection);
+    }
+
+    /// Has the tracker told what another sensor told; `tell` may give back what that sensor holds for odd.
+    pub fn heard(
+        &mut self,
+        tell: impl FnOnce(&mut Tracker, &mut Vec<Event>) -> Option<Finding>,
+        out: &mut Vec<Output>,
+    ) {
+        let mut events = std::mem::take(&mut self.events);
+        let odd = tell(&mut self.tracker, &mut events);
+        for event in events.drain(..) {
+            self.replay(event, out);
+        }
+        self.events = events;
+        if let Some(mut finding) = odd {
+            for connection in &mut finding.connections {
+                self.tracker.introduce(Arc::make_mut(connection));
+            }
+            let time = finding.time;
+            self.findings.findings.push(finding);
+            self.decide(time, out);
+        }
     }
 
     /// The watch ends: what still waited for a hash, or was only counted so far, is told.
@@ -267,6 +297,7 @@ impl Engine {
     /// Puts a new configuration in place; what was learnt is kept.
     pub fn reconfigure(&mut self, settings: Loaded) {
         self.tracker.set_networks(settings.networks());
+        self.tracker.set_atlas(settings.atlas);
         self.detectors.reload(&settings.config.detect, &settings.lists);
         self.desk.set_allow_list(settings.allow);
         self.desk.set_options(settings.config.alerts);

@@ -15,6 +15,8 @@ pub mod database;
 pub mod documents;
 pub mod engine;
 pub mod exit;
+pub mod export;
+pub mod import;
 pub mod keeper;
 pub mod man;
 pub mod monitor;

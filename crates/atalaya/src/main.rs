@@ -1,14 +1,16 @@
 //! The command `atalaya`.
 
 use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use atalaya::cli::{Cli, Verb, WatchArgs};
+use atalaya::config::load::Loaded;
 use atalaya::exit::{Exit, Failure};
 use atalaya::terminal::Terminal;
 use atalaya::{
-    alerts, capture, cli, config, database, documents, plan, processes, query, replay, rules, service,
-    snapshot, status, watch,
+    alerts, capture, cli, config, database, documents, export, import, plan, processes, query, replay, rules,
+    service, snapshot, status, watch,
 };
 use atalaya_host::clock;
 use clap::{CommandFactory as _, Parser as _};
@@ -47,7 +49,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
         None => look(&cli.snapshot, terminal, out),
         Some(Verb::Snapshot(args)) => look(&args, terminal, out),
         Some(Verb::Watch(args)) => {
-            let loaded = load(&args.common)?;
+            let loaded = load_whole(&args.common, &[])?;
             if args.plan {
                 return plan::run(&args, args.output, loaded, out);
             }
@@ -71,7 +73,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             processes::run(&args, loaded, terminal, out)
         }
         Some(Verb::Replay(args)) => {
-            let loaded = load(&args.common)?;
+            let loaded = load_whole(&args.common, &args.geo)?;
             replay::run(&args, loaded, terminal, out)
         }
         Some(Verb::Verify(args)) => {
@@ -80,6 +82,11 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             };
             documents::verify::run(&args, &load(&what.common)?, terminal, out)
         }
+        Some(Verb::Import(args)) => {
+            let loaded = load_whole(&args.common, &args.geo)?;
+            import::run(&args, loaded, terminal, out)
+        }
+        Some(Verb::Export(args)) => export::run(&args, &load(&args.database.common)?, out),
         Some(Verb::Capture(args)) => capture::run(&args, load(&args.common)?),
         Some(Verb::Alerts(args)) => {
             let common = match &args.verb {
@@ -117,7 +124,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
 }
 
 fn look(args: &cli::SnapshotArgs, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let loaded = load(&args.common)?;
+    let loaded = load_whole(&args.common, &[])?;
     if args.plan {
         let watch = WatchArgs {
             common: args.common.clone(),
@@ -129,12 +136,34 @@ fn look(args: &cli::SnapshotArgs, terminal: &Terminal, out: &mut dyn Write) -> R
     snapshot::run(args, loaded, terminal, out)
 }
 
-fn load(common: &cli::CommonArgs) -> Result<config::load::Loaded, Failure> {
+fn load(common: &cli::CommonArgs) -> Result<Loaded, Failure> {
+    let loaded = read(common)?;
+    warn(&loaded);
+    Ok(loaded)
+}
+
+/// The configuration with databases of addresses: those that it names, or else those given.
+fn load_whole(common: &cli::CommonArgs, geo: &[PathBuf]) -> Result<Loaded, Failure> {
+    let mut loaded = read(common)?;
+    if !geo.is_empty() {
+        // Paths of the command line are not beside the configuration.
+        let absolute = geo.iter().map(std::path::absolute);
+        loaded.config.geo.files = absolute
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::Usage(format!("--geo: {error}")))?;
+    }
+    let loaded = loaded.open_atlas().map_err(Failure::Problems)?;
+    warn(&loaded);
+    Ok(loaded)
+}
+
+fn read(common: &cli::CommonArgs) -> Result<Loaded, Failure> {
     let usual = atalaya::paths::Places::of_this_user().config;
-    let loaded =
-        config::load::load(common.config.as_deref(), &usual, clock::now()).map_err(Failure::Problems)?;
+    config::load::load(common.config.as_deref(), &usual, clock::now()).map_err(Failure::Problems)
+}
+
+fn warn(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(loaded)
 }

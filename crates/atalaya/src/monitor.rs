@@ -164,6 +164,8 @@ impl Monitor {
 
     fn load(&self) -> Result<Loaded, Failure> {
         let usual = Places::of_this_user().config;
-        load::load(self.config.as_deref(), &usual, clock::now()).map_err(Failure::Problems)
+        load::load(self.config.as_deref(), &usual, clock::now())
+            .and_then(Loaded::open_atlas)
+            .map_err(Failure::Problems)
     }
 }

@@ -1,35 +1,32 @@
 //! `atalaya replay`: captures through the same engine as a watch. Time comes from the packets.
 
+pub(crate) mod results;
 mod source;
-mod writing;
+pub(crate) mod writing;
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use atalaya_detect::Learning;
 use atalaya_format::ecs::Context;
 use atalaya_format::text::Style;
 use atalaya_host::clock;
 use atalaya_host::identity::Identity;
-use atalaya_model::{AlertRecord, Event, Fact, Ledger, Severity, Span, Text, Time};
-use atalaya_report::Traffic;
-use atalaya_store::{Entry, Options as StoreOptions, Writer};
+use atalaya_model::{Ledger, Span, Text, Time};
 use atalaya_wire::capture::Record;
 
 use crate::cli::ReplayArgs;
 use crate::config::load::Loaded;
 use crate::engine::{Engine, Output};
 use crate::exit::{Exit, Failure};
-use crate::setup::{self, VERSION, context};
+use crate::setup::{self, context};
 use crate::terminal::Terminal;
+use results::Results;
 pub(crate) use source::piped;
 use source::{Source, Sources};
-use writing::Writing;
+use writing::{Destination, Writing};
 
-/// Rows that are given to the store at once.
-const BATCH: usize = 8_192;
 /// A capture whose first packet is this much older than the last one of the file before it is another story.
 const STEP_BACK: Span = Span::from_seconds(3_600);
 /// Frames between two looks at the clock for the progress line.
@@ -67,12 +64,18 @@ pub fn run(
     };
     let ledger = Ledger::default();
     // A store that cannot be opened costs nothing that is in the file to write to.
-    let store = args.store.as_deref().map(open_store).transpose()?;
-    let writing = Writing::open(args, filter, context, style, out)?;
-    let last_alert = store
-        .as_ref()
-        .map_or(Ok(0), Writer::last_alert)
-        .map_err(|error| store_failed(&error))?;
+    let store = args
+        .store
+        .as_deref()
+        .map(|path| results::open_store(path, "replay"))
+        .transpose()?;
+    let to = Destination {
+        output: args.output,
+        to: args.to.clone(),
+        verbose: args.verbose,
+    };
+    let writing = Writing::open(to, filter, context, style, out)?;
+    let last_alert = results::last_alert(store.as_ref())?;
     let options = setup::packet_options(&loaded.config.packets, args.checksums, None);
     // Which programs a capture's host knew is not known: none is new.
     let learning = Learning {
@@ -83,16 +86,9 @@ pub fn run(
     engine.read_packets(options);
     let mut replay = Replay {
         engine,
-        writing,
-        summary: Traffic::default(),
-        store,
-        entries: Vec::new(),
-        worst: None,
+        results: Results::new(writing, store, terminal, args.common.quiet),
         now: None,
         out: Vec::new(),
-        terminal,
-        is_quiet: args.common.quiet,
-        shows_progress: terminal.stderr && !args.common.quiet,
         begun: clock::monotonic(),
     };
     let mut damaged = false;
@@ -100,17 +96,13 @@ pub fn run(
         damaged |= !replay.read(source)?;
     }
     replay.finish()?;
-    let exit = Exit::of_findings(replay.worst, Severity::High);
     let Replay {
-        engine,
-        writing,
-        mut summary,
-        ..
+        engine, mut results, ..
     } = replay;
-    summary.left_out = left_out(&engine);
-    writing.finish((!args.common.quiet && summary.files > 0).then_some(&summary))?;
+    results.summary.left_out = left_out(&engine);
+    let exit = results.finish()?;
     // The operating system takes memory back faster than it is given back piece by piece.
-    std::mem::forget((engine, summary));
+    std::mem::forget(engine);
     Ok(if damaged { Exit::Failed } else { exit })
 }
 
@@ -147,36 +139,19 @@ fn left_out(engine: &Engine) -> Vec<(Text, u64)> {
 }
 
 /// Whether both paths lead to the same place.
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     one == other
         || std::fs::canonicalize(one)
             .is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
-fn open_store(path: &Path) -> Result<Writer, Failure> {
-    // What a capture tells is of no boot of this host.
-    let options = StoreOptions::new("replay", VERSION, clock::now());
-    Writer::open(path, &options).map_err(|error| store_failed(&error))
-}
-
-fn store_failed(error: &atalaya_store::StoreError) -> Failure {
-    Failure::Failed(format!("cannot use the store: {error}"))
-}
-
 /// A replay under way.
 struct Replay<'a> {
     engine: Engine,
-    writing: Writing<'a>,
-    summary: Traffic,
-    store: Option<Writer>,
-    entries: Vec<Entry>,
-    worst: Option<Severity>,
+    results: Results<'a>,
     /// The latest packet so far.
     now: Option<Time>,
     out: Vec<Output>,
-    terminal: &'a Terminal,
-    is_quiet: bool,
-    shows_progress: bool,
     begun: Span,
 }
 
@@ -191,7 +166,7 @@ impl Replay<'_> {
                 return Ok(false);
             }
         };
-        self.summary.files += 1;
+        self.results.summary.files += 1;
         let mut first = true;
         let mut frames = 0u64;
         let unknown = self.engine.tracker().decoded().unknown_link;
@@ -200,7 +175,7 @@ impl Replay<'_> {
                 Ok(Some(record)) => record,
                 Ok(None) => break,
                 Err(error) => {
-                    self.clear_progress();
+                    self.results.clear_progress();
                     tracing::error!("{name}: {error}");
                     self.hand_out()?;
                     return Ok(false);
@@ -210,18 +185,18 @@ impl Replay<'_> {
                 first = false;
                 self.begin(frame.time)?;
             }
-            self.summary.frame(frame.time, frame.length);
+            self.results.summary.frame(frame.time, frame.length);
             self.now = self.now.max(Some(frame.time));
             self.engine.frame_of(&frame, whose, &mut self.out);
             frames += 1;
             if !self.out.is_empty() {
                 self.hand_out()?;
             }
-            if frames.is_multiple_of(PROGRESS) && self.shows_progress {
+            if frames.is_multiple_of(PROGRESS) && self.results.shows_progress {
                 self.progress(&name, reader.bytes(), source.size);
             }
         }
-        self.clear_progress();
+        self.results.clear_progress();
         let unknown = self.engine.tracker().decoded().unknown_link - unknown;
         if unknown > 0 {
             let links: BTreeSet<u16> = reader.interfaces().iter().map(|known| known.link.0).collect();
@@ -256,78 +231,19 @@ impl Replay<'_> {
 
     fn progress(&self, name: &str, read: u64, size: Option<u64>) {
         let seconds = Span(clock::monotonic().0 - self.begun.0).as_seconds();
-        let rate = self.summary.frames as f64 / seconds.max(0.001);
+        let rate = self.results.summary.frames as f64 / seconds.max(0.001);
         let share = size.filter(|size| *size > 0).map(|size| read * 100 / size);
         let share = share.map(|share| format!("{share} % of ")).unwrap_or_default();
         let name = atalaya_format::escape::start(name, 60);
-        self.terminal.status(&format!(
+        self.results.terminal.status(&format!(
             "{share}{name}: {} packets, {rate:.0} a second",
-            self.summary.frames
+            self.results.summary.frames
         ));
-    }
-
-    fn clear_progress(&self) {
-        if self.shows_progress {
-            self.terminal.status("");
-        }
     }
 
     /// Gives everything that came out of the engine to whoever wants it.
     fn hand_out(&mut self) -> Result<(), Failure> {
-        let mut out = std::mem::take(&mut self.out);
-        for output in out.drain(..) {
-            match output {
-                Output::Event(event) => self.event(&event)?,
-                Output::Alert(record) => self.alert(record)?,
-                Output::Memory(_) => {}
-            }
-        }
-        self.out = out;
-        Ok(())
-    }
-
-    fn event(&mut self, event: &Arc<Event>) -> Result<(), Failure> {
-        match &event.fact {
-            // Nobody reads a summary that is not shown.
-            _ if self.is_quiet => {}
-            Fact::ConnectionClosed(connection) => self.summary.connection(connection),
-            Fact::Protocol(protocol) => self.summary.protocol(protocol),
-            _ => {}
-        }
-        self.writing.event(event)?;
-        if self.store.is_some() {
-            self.keep(Entry::Event(Event::clone(event)))?;
-        }
-        Ok(())
-    }
-
-    fn alert(&mut self, record: Arc<AlertRecord>) -> Result<(), Failure> {
-        if let AlertRecord::Raised(alert) = &*record {
-            self.worst = self.worst.max(Some(alert.finding.severity));
-            self.summary.alert(alert);
-        }
-        self.clear_progress();
-        self.writing.alert(&record)?;
-        if self.store.is_some() {
-            self.keep(Entry::Alert(Arc::unwrap_or_clone(record)))?;
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, entry: Entry) -> Result<(), Failure> {
-        self.entries.push(entry);
-        if self.entries.len() >= BATCH {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        if let Some(store) = &mut self.store {
-            store.write(&self.entries).map_err(|error| store_failed(&error))?;
-            self.entries.clear();
-        }
-        Ok(())
+        self.results.hand_out(&mut self.out)
     }
 
     /// The last capture has been read: what is still open ends with it.
@@ -336,10 +252,6 @@ impl Replay<'_> {
         self.end()?;
         self.engine.finish(now, &mut self.out);
         self.hand_out()?;
-        self.flush()?;
-        if let Some(store) = self.store.take() {
-            store.close(now).map_err(|error| store_failed(&error))?;
-        }
-        Ok(())
+        self.results.close(now)
     }
 }

@@ -101,10 +101,11 @@ pub fn packet_options(options: &Packets, checksums: bool, live: Option<u32>) -> 
 
 /// An engine for this configuration. `last_alert` is the highest alert id so far.
 pub fn engine(loaded: Loaded, learning: Learning, last_alert: u64, now: Time, ledger: Ledger) -> Engine {
-    let tracker = Tracker::new(TrackerOptions {
+    let mut tracker = Tracker::new(TrackerOptions {
         networks: loaded.networks(),
         ..TrackerOptions::new(now)
     });
+    tracker.set_atlas(loaded.atlas);
     let detectors = Detectors::new(&loaded.config.detect, &loaded.lists, learning);
     let techniques = Box::new(registry::techniques);
     let desk = Desk::new(loaded.config.alerts, loaded.allow, techniques, last_alert);

@@ -30,7 +30,7 @@ pub fn run(args: &ConfigArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
             }
         }
         ConfigVerb::Check { config } => {
-            let loaded = read(config.as_deref())?;
+            let loaded = read(config.as_deref())?.open_atlas().map_err(Failure::Problems)?;
             for warning in &loaded.warnings {
                 tracing::warn!("{warning}");
             }

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use atalaya_alert::AllowList;
 use atalaya_detect::{Lists, registry};
 use atalaya_model::{Networks, Problem, Span, Time};
+use atalaya_track::{Atlas, Held};
 
 use super::{Config, check};
 
@@ -15,6 +17,9 @@ use super::{Config, check};
 const MAX_CONFIG: u64 = 1 << 20;
 /// A list file larger than this is refused.
 const MAX_LIST: u64 = 256 << 20;
+
+/// A database of addresses larger than this is refused: it is held in memory.
+const MAX_DATABASE: u64 = 512 << 20;
 
 /// A configuration with everything that it names.
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub struct Loaded {
     pub lists: Lists,
     /// The allow-list, compiled.
     pub allow: AllowList,
+    /// Databases of addresses; empty until [`Loaded::open_atlas`].
+    pub atlas: Arc<Atlas>,
     /// What is not wrong enough to refuse: expired allow-list entries, single bad lines of lists.
     pub warnings: Vec<Problem>,
 }
@@ -35,6 +42,75 @@ impl Loaded {
     /// The owner's own ranges.
     pub fn networks(&self) -> Networks {
         Networks(self.config.networks.internal.clone())
+    }
+
+    /// Reads the databases of addresses that it names: for whoever tells of connections. They are large.
+    ///
+    /// # Errors
+    /// Every one that cannot be read.
+    pub fn open_atlas(mut self) -> Result<Self, Vec<Problem>> {
+        let folder = self.path.as_deref().and_then(Path::parent);
+        let files: Vec<PathBuf> = self
+            .config
+            .geo
+            .files
+            .iter()
+            .map(|file| beside(folder, file))
+            .collect();
+        let (atlas, warnings) = open_atlas(&files)?;
+        self.atlas = Arc::new(atlas);
+        self.warnings.extend(warnings);
+        Ok(self)
+    }
+}
+
+/// A file that is named in a configuration of this folder.
+pub(crate) fn beside(folder: Option<&Path>, file: &Path) -> PathBuf {
+    folder.map_or_else(|| file.to_path_buf(), |folder| folder.join(file))
+}
+
+/// Databases of addresses, and what is odd about them.
+///
+/// # Errors
+/// Every one that cannot be read.
+pub fn open_atlas(files: &[PathBuf]) -> Result<(Atlas, Vec<Problem>), Vec<Problem>> {
+    let mut atlas = Atlas::default();
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    for file in files {
+        let shown = file.display().to_string();
+        let mut bytes = Vec::new();
+        let added = read_into(file, MAX_DATABASE, |file| file.read_to_end(&mut bytes))
+            .map_err(|error| {
+                let mut unreadable = unreadable(&shown, &error);
+                unreadable.message = format!("cannot read the database of addresses: {error}");
+                unreadable
+            })
+            .and_then(|_| {
+                let hint =
+                    "name a database in MaxMind's format (.mmdb), unpacked; `[geo]` or `--geo` names it";
+                atlas.add(bytes).map_err(|error| problem(&shown, error, hint))
+            });
+        match added {
+            Ok(Held {
+                damage: Some(damage), ..
+            }) => warnings.push(problem(
+                &shown,
+                format!("what can be read of this database is used, but: {damage}"),
+                "fetch it again",
+            )),
+            Ok(held) if !held.countries && !held.systems => warnings.push(problem(
+                &shown,
+                format!("nothing of use was found in this database ({held})"),
+                "name one of countries or of autonomous systems",
+            )),
+            Ok(held) => tracing::debug!("{shown}: {held}"),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        Ok((atlas, warnings))
+    } else {
+        Err(problems)
     }
 }
 
@@ -75,7 +151,7 @@ fn prepare(mut config: Config, path: Option<PathBuf>, name: &str, now: Time) -> 
     let folder = path.as_deref().and_then(Path::parent);
     let blocklist = &config.detect.blocklisted_address;
     for file in &blocklist.files {
-        let file = folder.map_or_else(|| file.clone(), |folder| folder.join(file));
+        let file = beside(folder, file);
         let label = file
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -155,6 +231,7 @@ fn prepare(mut config: Config, path: Option<PathBuf>, name: &str, now: Time) -> 
             config,
             lists,
             allow,
+            atlas: Arc::default(),
             warnings,
         })
     } else {
@@ -185,19 +262,28 @@ fn unreadable(path: &str, error: &io::Error) -> Problem {
 
 /// Reads a regular text file of bounded size.
 fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let mut text = String::new();
+    read_into(path, limit, |file| file.read_to_string(&mut text))?;
+    Ok(text)
+}
+
+/// Has a regular file of bounded size read.
+fn read_into(
+    path: &Path,
+    limit: u64,
+    read: impl FnOnce(&mut io::Take<File>) -> io::Result<usize>,
+) -> io::Result<()> {
     let file = File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut text = String::new();
-    file.take(limit + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > limit {
+    if read(&mut file.take(limit + 1))? as u64 > limit {
         return Err(io::Error::other(format!(
             "it is larger than {} MB",
             limit / 1_000_000
         )));
     }
-    Ok(text)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -15,15 +15,24 @@ use atalaya_model::filter::Expression;
 use atalaya_model::{AlertRecord, Event, Fact};
 use atalaya_report::Traffic;
 
-use crate::cli::{ReplayArgs, ReplayOutput};
+use crate::cli::ReplayOutput;
 use crate::exit::Failure;
 use crate::terminal::ignore_closed_pipe;
 
 /// Text that is gathered before it is written.
 const GATHER: usize = 256 << 10;
 
+/// What the flags say of it.
+pub(crate) struct Destination {
+    pub(crate) output: ReplayOutput,
+    /// A file, or with Zeek's logs a folder; standard output where there is none.
+    pub(crate) to: Option<PathBuf>,
+    /// Alerts with their details.
+    pub(crate) verbose: bool,
+}
+
 /// Where and how records are written.
-pub(super) struct Writing<'a> {
+pub(crate) struct Writing<'a> {
     how: How<'a>,
     filter: Option<Expression>,
     context: Context,
@@ -77,8 +86,8 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(super) fn open(
-        args: &ReplayArgs,
+    pub(crate) fn open(
+        args: Destination,
         filter: Expression,
         context: Context,
         style: Style,
@@ -129,7 +138,7 @@ impl<'a> Writing<'a> {
             style,
             verbose: args.verbose,
             room: String::new(),
-            place: Place(args.to.clone()),
+            place: Place(args.to),
             summary_to,
         })
     }
@@ -138,7 +147,7 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn event(&mut self, event: &Event) -> Result<(), Failure> {
+    pub(crate) fn event(&mut self, event: &Event) -> Result<(), Failure> {
         let written = self.write_event(event);
         self.place.judge(written)
     }
@@ -186,7 +195,7 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn alert(&mut self, record: &AlertRecord) -> Result<(), Failure> {
+    pub(crate) fn alert(&mut self, record: &AlertRecord) -> Result<(), Failure> {
         let written = self.write_alert(record);
         self.place.judge(written)
     }
@@ -224,7 +233,7 @@ impl<'a> Writing<'a> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn finish(mut self, summary: Option<&Traffic>) -> Result<(), Failure> {
+    pub(crate) fn finish(mut self, summary: Option<&Traffic>) -> Result<(), Failure> {
         let mut told = summary
             .map(|summary| summary.text(self.style))
             .unwrap_or_default();

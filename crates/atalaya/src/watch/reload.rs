@@ -71,7 +71,8 @@ impl Sources {
     pub(crate) fn set(&self, loaded: &Loaded, before: Stamps) {
         let folder = self.config.parent().unwrap_or(Path::new(""));
         let lists = loaded.config.detect.blocklisted_address.files.iter();
-        let files = lists.map(|list| folder.join(list)).chain([self.config.clone()]);
+        let files = lists.chain(&loaded.config.geo.files);
+        let files = files.map(|list| folder.join(list)).chain([self.config.clone()]);
         self.tried(
             files
                 .map(|file| (before.get(&file).copied().unwrap_or_else(|| stamp(&file)), file))

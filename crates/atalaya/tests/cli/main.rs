@@ -14,11 +14,17 @@ mod database;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
+mod geo;
+#[cfg(test)]
 mod hearsay;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
 mod home;
+#[cfg(test)]
+mod import;
 #[cfg(test)]
 mod library;
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn write(home: &Home, name: &str, second: i64, packets: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-fn shop(home: &Home) -> Vec<u8> {
+pub(crate) fn shop(home: &Home) -> Vec<u8> {
     let packets: Vec<_> = lookup().into_iter().chain(browsing(80)).collect();
     write(home, "shop.pcapng", 0, &packets)
 }

@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod suricata;
