@@ -1,7 +1,7 @@
 //! CSV: a header and a row for each record, the columns from the list of fields.
 //!
-//! Texts are escaped as for a terminal, so that a row is one line, and a text that begins with `=`, `+`, `-`, `@` gets
-//! a `'` before it, so that a spreadsheet does not take it for a formula. Times are RFC 3339, spans microseconds,
+//! Texts are escaped as for a terminal, so that a row is one line, and a text that begins with `=`, `+`, `-`, `@`, or with
+//! one of these in its wide form, gets a `'` before it, so that a spreadsheet does not take it for a formula. Times are RFC 3339, spans microseconds,
 //! bytes plain numbers, several texts are joined by `; `, and what is unset is empty.
 
 use std::io::{self, Write};
@@ -112,9 +112,12 @@ pub fn text(text: &str) -> String {
     harmless(escape::start(text, MAX_TEXT))
 }
 
+/// What begins a formula: where East Asian text is typed, the wide signs do, too.
+const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
 /// `'` before what a spreadsheet would take for a formula. Spaces before the sign do not stop it, so they do not here.
-fn harmless(text: String) -> String {
-    match text.trim_start().starts_with(['=', '+', '-', '@']) {
+pub fn harmless(text: String) -> String {
+    match text.trim_start().starts_with(SIGNS) {
         true => format!("'{text}"),
         false => text,
     }
@@ -138,6 +141,8 @@ mod tests {
             ("-1", "'-1"),
             ("@x", "'@x"),
             (" =1", "' =1"),
+            ("＝1+1", "'＝1+1"),
+            ("\u{3000}＠x", "'\u{3000}＠x"),
             ("\t=1", "\\t=1"),
             ("\r=1", "\\r=1"),
             ("a=b", "a=b"),

@@ -11,6 +11,7 @@ mod foreign;
 mod page;
 mod said;
 mod samples;
+mod tables;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use atalaya_format::csv::io_error;
+use atalaya_format::csv::{harmless, io_error};
+use atalaya_format::escape;
 use atalaya_model::fields::{self, Field, Kind, Record};
 use atalaya_model::{Connection, Listener, Value};
 
@@ -58,12 +59,7 @@ pub(crate) fn cell(value: &Value) -> String {
         Value::Span(span) => return span.0.to_string(),
         Value::List(values) => values.iter().map(cell).collect::<Vec<_>>().join("; "),
     };
-    let text = atalaya_format::escape::text(&text).into_owned();
-    if text.trim_start().starts_with(['=', '+', '-', '@']) {
-        format!("'{text}")
-    } else {
-        text
-    }
+    harmless(escape::text(&text).into_owned())
 }
 
 #[cfg(test)]
@@ -91,6 +87,7 @@ mod tests {
 
     #[test]
     fn formulas_are_defused() {
+        assert_eq!(cell(&"＝1+1".into()), "'＝1+1");
         assert_eq!(cell(&"=cmd|' /C calc'!A0".into()), "'=cmd|' /C calc'!A0");
         assert_eq!(cell(&Value::Integer(-5)), "-5");
     }
