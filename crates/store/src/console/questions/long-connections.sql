@@ -1,5 +1,5 @@
 -- Conversations that lasted long, the longest first.
--- :since = 24h, how far back
+-- :since = 7d, begun since then
 -- :longer = 1h, longer than this
 SELECT local(start_time) AS start, human_span(duration) AS lasted, live, process_name, pid, destination_ip,
        destination_port, destination_domain AS domain, human_bytes(bytes) AS bytes
