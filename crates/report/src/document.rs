@@ -125,6 +125,12 @@ impl Table {
         self
     }
 
+    /// With rows under a heading where they are alike in so many columns, the first ones.
+    pub const fn grouped(mut self, columns: usize) -> Self {
+        self.group = columns;
+        self
+    }
+
     /// The place of a column.
     pub fn place(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
@@ -176,6 +182,8 @@ pub struct Point {
 pub struct Lane {
     /// The rule.
     pub rule: Text,
+    /// How many there are.
+    pub count: u64,
     /// When each was raised, and how bad it is; the newest, at most [`Lane::MARKS`].
     pub marks: Vec<(Time, Severity)>,
 }

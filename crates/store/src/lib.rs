@@ -28,6 +28,7 @@ mod filter;
 mod grouped;
 mod history;
 mod identity;
+mod incidents;
 mod listeners;
 mod load;
 mod lock;
@@ -60,6 +61,7 @@ pub use export::{Cell, filtered_as};
 pub use extent::Extent;
 pub use grouped::{SeenProcess, Sum, SumOf};
 pub use history::History;
+pub use incidents::Incident;
 pub use maintain::{Check, Damaged, TableSize, set_aside};
 pub use panels::{
     Address, AddressHistory, AddressTotal, Answer, Ask, MinuteTotal, PortTotal, ProcessTotal, Program,

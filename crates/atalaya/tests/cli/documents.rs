@@ -117,6 +117,70 @@ fn a_report_answers_what_happened_what_is_new_and_what_was_not_seen() {
 }
 
 #[test]
+fn an_incident_stands_first_with_its_alerts_and_why() {
+    let home = home();
+    let quiet = report(&home, &["--output", "text"]).out;
+    assert!(quiet.contains("Nothing in: Incidents."), "{quiet}");
+    let connection = rusqlite::Connection::open(home.path("web1.db")).unwrap();
+    let worst: i64 = connection
+        .query_row(
+            "SELECT id FROM alert WHERE rule = 'suspicious_port' LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let opened = at(DAY + 12 * HOUR).0;
+    let story =
+        r#"{"title": "<b>Back door</b>", "kind": "intrusion", "explanation": "A new program =1+1 talked."}"#;
+    connection
+        .execute(
+            "INSERT INTO incident VALUES (7, ?1, ?1, 90, 'open', ?2)",
+            (opened, story),
+        )
+        .unwrap();
+    for alert in [worst, 1] {
+        connection
+            .execute("INSERT INTO incident_alert VALUES (7, ?1)", [alert])
+            .unwrap();
+    }
+    let whole: Value = serde_json::from_str(&report(&home, &["--output", "json"]).out).unwrap();
+    let table = &whole["tables"]["incidents"];
+    assert_eq!(table["total"], 1);
+    let row = &table["rows"][0];
+    assert_eq!(row["title"], "<b>Back door</b>");
+    assert_eq!(row["severity"], "critical");
+    assert_eq!(row["explanation"], "A new program =1+1 talked.");
+    assert_eq!(row["alerts"], 2);
+    // The one that is gone has nothing to say.
+    let told = row["alert_sentences"].as_array().unwrap();
+    assert!(
+        told.len() == 1 && told[0].as_str().unwrap().contains("4444"),
+        "{told:?}"
+    );
+    let page = report(&home, &["--output", "html", "--lang", "es"]).out;
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}"));
+    assert!(place("<section id=\"incidents\"><h2>Incidentes (1)") < place("<section id=\"alerts\""));
+    assert!(page.contains("&lt;b&gt;Back door&lt;/b&gt;") && page.contains("CRÍTICA"));
+    // A time before has none.
+    let before = run(
+        &home,
+        &[
+            "report",
+            "--store",
+            "web1.db",
+            "--from",
+            "2025-11-19",
+            "--to",
+            "2025-11-20",
+            "--output",
+            "json",
+        ],
+    );
+    let before: Value = serde_json::from_str(&before.out).unwrap();
+    assert_eq!(before["tables"]["incidents"]["total"], 0);
+}
+
+#[test]
 fn a_quiet_time_a_missing_one_and_the_first_day_say_so() {
     let home = home();
     let verdict = |from: &str, to: &str| {
@@ -242,7 +306,7 @@ fn reports_go_where_they_are_sent() {
         ("a.html", "<!doctype html>\n<html lang=\"es\">"),
         ("a.md", "# Actividad de red de web1.db"),
         ("a.json", "{\n"),
-        ("a.csv", "section,rule,"),
+        ("a.csv", "section,opened,changed,severity,"),
         ("a.txt", "Actividad de red de web1.db\n"),
         ("noending", "<!doctype html>"),
     ] {

@@ -134,8 +134,8 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
     ),
     ("Traffic by time", "Tráfico en el tiempo"),
     (
-        "Payload bytes, in the minute in which they were told.",
-        "Bytes de carga útil, en el minuto en que se supieron.",
+        "Payload bytes, in the minute in which they were told; times without any are left out.",
+        "Bytes de carga útil, en el minuto en que se supieron; no se listan los tiempos sin tráfico.",
     ),
     ("Protocols", "Protocolos"),
     (
@@ -204,6 +204,27 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
     ("Times", "Veces"),
     ("What would silence it", "Qué la silenciaría"),
     ("Note", "Nota"),
+    ("Incidents", "Incidentes"),
+    ("Incident", "Incidente"),
+    ("Kind", "Tipo"),
+    ("Explanation", "Explicación"),
+    ("Its alerts", "Sus alertas"),
+    (
+        "Alerts that belong together, the gravest first; all of them stand under Alerts, too.",
+        "Alertas que van juntas, las más graves primero; todas están también en Alertas.",
+    ),
+    (
+        "Of {0} alerts {1} were looked at: the gravest, then the newest.",
+        "De {0} alertas se miraron {1}: las más graves y luego las más recientes.",
+    ),
+    (
+        "Some of it was read from captures, which have what was captured, and no processes.",
+        "Una parte se leyó de capturas: tienen lo que se capturó, y ningún proceso.",
+    ),
+    (
+        "What is kept is of another time: from {0} to {1}.",
+        "Lo guardado es de otro tiempo: de {0} a {1}.",
+    ),
     ("Failed", "Fallidas"),
     ("Protocol and port", "Protocolo y puerto"),
     ("Program", "Programa"),

@@ -11,10 +11,7 @@ pub(super) const SPANISH: &[(&str, &str)] = &[
         "Solo observaciones, sobre {0} procesos.",
     ),
     ("Nothing in: {0}.", "Nada en: {0}."),
-    (
-        "Seen so often or less is rare",
-        "Raro es lo visto, como mucho, tantas veces",
-    ),
+    ("Rare up to", "Raro hasta"),
     ("{0} of {1}", "{0} de {1}"),
     // The whole.
     ("Sightings", "Avistamientos"),

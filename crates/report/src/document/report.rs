@@ -1,15 +1,17 @@
 //! *How did this host do?* A report over a range of time.
 
 mod alerts;
+mod incidents;
 mod rankings;
 
 use std::ops::Range;
 
 use atalaya_format::Language;
 use atalaya_format::sentence::{self, Part};
-use atalaya_model::{Gap, Severity, Text, TierReport, Time, Value};
+use atalaya_model::{Gap, Severity, Span, Text, TierReport, Time, Value};
 use atalaya_store::{
-    AddressTotal, AlertQuery, Ask, PortTotal, ProgramTotal, Reader, RuleTotal, StoreError, StoredAlert,
+    AddressTotal, AlertQuery, Ask, Extent, Incident, PortTotal, ProgramTotal, Reader, RuleTotal, StoreError,
+    StoredAlert,
 };
 
 use super::{
@@ -47,6 +49,7 @@ const RANKED: usize = 100_000;
 
 /// Everything that was asked of the store.
 struct Facts {
+    incidents: (Vec<Incident>, u64),
     alerts: Vec<StoredAlert>,
     rules: Vec<RuleTotal>,
     minutes: Vec<atalaya_store::MinuteTotal>,
@@ -61,6 +64,9 @@ struct Facts {
     since: Option<Time>,
     up_to: Option<Time>,
     destinations: u64,
+    extent: Extent,
+    /// Some of it was read from captures.
+    is_replayed: bool,
 }
 
 /// Makes the report.
@@ -72,7 +78,7 @@ pub fn report(reader: &Reader, question: &Question) -> Result<Document, StoreErr
     let range = &question.range;
     let limit = question.limit;
     let mut news = Vec::new();
-    let fresh = fresh(reader, question, &facts, &mut news)?;
+    let (fresh, services) = fresh(reader, question, &facts, &mut news)?;
     let mut unseen = unseen::sentences(range, &facts.unwatched, &facts.gaps, &facts.tiers);
     let mut all_bytes = (0_u64, 0_u64);
     let mut connections = 0_u64;
@@ -96,17 +102,35 @@ pub fn report(reader: &Reader, question: &Question) -> Result<Document, StoreErr
                 .collect(),
         ));
     }
-    if facts
-        .up_to
-        .is_some_and(|up_to| up_to < range.end.min(question.now))
+    // What is told of within a second of the sums is in them.
+    let last = facts.extent.last.map(|last| last.min(range.end));
+    if let Some((up_to, last)) = facts.up_to.zip(last)
+        && last.since(up_to) > Span::from_seconds(1)
     {
-        let up_to = facts.up_to.map(Value::Time).into_iter().collect();
         unseen.push(Said::new(
             "Sums are complete up to {0}; what came later is not in them yet.",
-            up_to,
+            vec![Value::Time(up_to)],
         ));
     }
     let alerts: u64 = facts.rules.iter().map(|rule| rule.alerts).sum();
+    if alerts > facts.alerts.len() as u64 {
+        unseen.push(Said::new(
+            "Of {0} alerts {1} were looked at: the gravest, then the newest.",
+            vec![whole(alerts), whole(facts.alerts.len() as u64)],
+        ));
+    }
+    if facts.is_replayed {
+        unseen.push(Said::plain(
+            "Some of it was read from captures, which have what was captured, and no processes.",
+        ));
+    }
+    let reach = facts.extent.first.zip(facts.extent.last);
+    if let Some((first, last)) = reach.filter(|(first, last)| *first >= range.end || *last < range.start) {
+        unseen.push(Said::new(
+            "What is kept is of another time: from {0} to {1}.",
+            vec![Value::Time(first), Value::Time(last)],
+        ));
+    }
     let programs = facts.programs.iter().filter(|row| row.program.is_some()).count() as u64;
     let (worst, verdict) = verdict(&facts, question, alerts);
     let numbers = vec![
@@ -120,27 +144,31 @@ pub fn report(reader: &Reader, question: &Question) -> Result<Document, StoreErr
         Number::count("programs", "programs on the network", programs),
         Number::count("destinations", "destinations", facts.destinations),
     ];
+    let (incidents, all_incidents) = &facts.incidents;
+    // What matters first: what is wrong, what was not seen, what is new; then what there is.
     let mut sections = vec![
+        incidents::incidents_table(reader, (incidents, *all_incidents), question)?.into(),
         Section {
             chart: Some(Chart::Lanes(alerts::lanes(&facts.alerts))),
             table: alerts::rules_table(&facts.rules, question),
         },
-        Section {
-            chart: Some(Chart::Series(series::series(
-                range,
-                &facts.minutes,
-                &facts.unwatched,
-                &facts.gaps,
-            ))),
-            table: traffic_table(range, &facts.minutes),
-        },
         alerts::alerts_table(&facts.alerts, alerts, question).into(),
+        unseen::unwatched_table(&facts.unwatched, limit).into(),
+        unseen::gaps_table(&facts.gaps, limit).into(),
+        unseen::tiers_table(&facts.tiers, limit).into(),
     ];
-    sections.extend(rankings::rankings(&facts, limit));
     sections.extend(fresh.into_iter().map(Section::from));
-    sections.push(unseen::unwatched_table(&facts.unwatched, limit).into());
-    sections.push(unseen::gaps_table(&facts.gaps, limit).into());
-    sections.push(unseen::tiers_table(&facts.tiers, limit).into());
+    sections.push(Section {
+        chart: Some(Chart::Series(series::series(
+            range,
+            &facts.minutes,
+            &facts.unwatched,
+            &facts.gaps,
+        ))),
+        table: traffic_table(range, &facts.minutes),
+    });
+    sections.extend(rankings::rankings(&facts, limit));
+    sections.push(services.into());
     // An empty table of countries says only that nobody told where addresses are.
     sections.retain(|section| !(section.table.rows.is_empty() && section.table.name == "countries"));
     Ok(Document {
@@ -167,16 +195,22 @@ fn whole(count: u64) -> Value {
 fn ask(reader: &Reader, question: &Question) -> Result<Facts, StoreError> {
     let range = &question.range;
     let all = |limit: usize| Ask::all(range.clone(), limit);
-    let runs = reader.runs(100_000)?;
+    let extent = reader.extent()?;
+    let mut runs = reader.runs(100_000)?;
+    let mut is_replayed = false;
+    for run in &mut runs {
+        // A replay began when somebody replayed, and ended when its capture did: it tells of what lies before.
+        if let Some(ended) = run.ended.filter(|ended| *ended < run.started) {
+            run.started = extent.first.map_or(ended, |first| first.min(ended));
+            run.seen = ended;
+            is_replayed |= run.started < range.end && ended >= range.start;
+        }
+    }
     let (gaps, all_gaps) = reader.gaps_within(range, GAPS)?;
-    let query = AlertQuery {
-        range: range.clone(),
-        limit: ALERTS,
-        ..AlertQuery::default()
-    };
     let traffic = reader.traffic(&all(usize::MAX))?;
     Ok(Facts {
-        alerts: reader.alerts(&query)?,
+        incidents: reader.incidents_within(range, question.limit)?,
+        alerts: alerts(reader, range)?,
         rules: reader.alerts_by_rule(&all(1_000))?.rows,
         minutes: traffic.rows,
         ports: reader.top_ports(&all(question.limit))?.rows,
@@ -189,7 +223,27 @@ fn ask(reader: &Reader, question: &Question) -> Result<Facts, StoreError> {
         since: runs.iter().map(|run| run.started).min(),
         up_to: traffic.up_to,
         destinations: reader.destinations_within(range, false, 0)?.1,
+        extent,
+        is_replayed,
     })
+}
+
+/// The alerts that are looked at: the grave ones before the others, of each the newest.
+fn alerts(reader: &Reader, range: &Range<Time>) -> Result<Vec<StoredAlert>, StoreError> {
+    let query = |at_least, limit| AlertQuery {
+        range: range.clone(),
+        at_least,
+        limit,
+        ..AlertQuery::default()
+    };
+    let mut found = reader.alerts(&query(Severity::High, ALERTS))?;
+    // Those are among all, so that so many more may be asked for.
+    let all = reader.alerts(&query(Severity::Info, ALERTS))?;
+    let mild = all
+        .into_iter()
+        .filter(|stored| stored.alert.finding.severity < Severity::High);
+    found.extend(mild.take(ALERTS - found.len()));
+    Ok(found)
 }
 
 /// Is it of no interest any more?
@@ -245,7 +299,6 @@ const TRAFFIC: &[Column] = &[
 
 fn traffic_table(range: &Range<Time>, minutes: &[atalaya_store::MinuteTotal]) -> Table {
     let points = series::points(range, series::step(range, TIMES), minutes);
-    let total = points.len() as u64;
     let row = |point: Point| {
         vec![
             Some(Value::Time(point.start)),
@@ -255,25 +308,23 @@ fn traffic_table(range: &Range<Time>, minutes: &[atalaya_store::MinuteTotal]) ->
             Some(Value::Bytes(point.sent_bytes)),
         ]
     };
-    Table::new(
-        "traffic",
-        "Traffic by time",
-        TRAFFIC,
-        points.into_iter().map(row).collect(),
-        Some(total),
-    )
-    .about(Said::plain(
-        "Payload bytes, in the minute in which they were told.",
+    let points = points.into_iter().filter(|point| {
+        point.connections + point.failed > 0 || point.sent_bytes.saturating_add(point.received_bytes) > 0
+    });
+    let rows: Vec<_> = points.map(row).collect();
+    let total = rows.len() as u64;
+    Table::new("traffic", "Traffic by time", TRAFFIC, rows, Some(total)).about(Said::plain(
+        "Payload bytes, in the minute in which they were told; times without any are left out.",
     ))
 }
 
-/// What is new, as tables and as sentences for the summary.
+/// What is new, as tables and as sentences for the summary; and what listened before.
 fn fresh(
     reader: &Reader,
     question: &Question,
     facts: &Facts,
     news: &mut Vec<Said>,
-) -> Result<Vec<Table>, StoreError> {
+) -> Result<(Vec<Table>, Table), StoreError> {
     let (range, limit) = (&question.range, question.limit);
     let past = Time(i64::MIN)..range.end;
     let (known, _) = reader.executables_within(&past, news::MOST)?;
@@ -334,7 +385,7 @@ fn fresh(
         );
         news.insert(0, since);
     }
-    Ok(vec![
+    let tables = vec![
         news::changed_table(&changed, limit),
         news::executables_table(
             "new_executables",
@@ -348,7 +399,6 @@ fn fresh(
             new_services.iter().copied(),
             limit,
         ),
-        news::listeners_table("listeners", "Other listeners", standing.iter().copied(), limit),
         news::destinations_table(
             "new_destinations",
             "Destinations never seen before",
@@ -356,7 +406,9 @@ fn fresh(
             (&destinations, all_destinations),
             limit,
         )?,
-    ])
+    ];
+    let standing = news::listeners_table("listeners", "Other listeners", standing.iter().copied(), limit);
+    Ok((tables, standing))
 }
 
 fn method(facts: &Facts, question: &Question) -> Vec<(&'static str, Value)> {

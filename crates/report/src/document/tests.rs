@@ -11,6 +11,7 @@ const SOURCES: &[&str] = &[
     include_str!("news.rs"),
     include_str!("report.rs"),
     include_str!("report/alerts.rs"),
+    include_str!("report/incidents.rs"),
     include_str!("report/rankings.rs"),
     include_str!("timeline.rs"),
     include_str!("unseen.rs"),

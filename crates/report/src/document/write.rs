@@ -148,23 +148,25 @@ fn columns(table: &Table, from: usize) -> (Vec<usize>, Vec<usize>) {
     said.partition(|place| table.columns[*place].shape != Shape::Under)
 }
 
-/// What stands above rows that belong together, a part a column: `HIGH`, `cron`, `Differs in: SHA-256` …; the first row of
-/// each group has it.
-fn group(table: &Table, row: usize, language: Language) -> Option<Vec<String>> {
+/// What stands above rows that belong together, a part a column with its place: `HIGH`, `cron`, `Differs in: SHA-256` …; the
+/// first row of each group has it.
+fn group(table: &Table, row: usize, language: Language) -> Option<Vec<(usize, String)>> {
     let values = |row: usize| table.rows.get(row).and_then(|values| values.get(..table.group));
     let own = values(row).filter(|own| !own.is_empty())?;
     if row > 0 && values(row - 1) == Some(own) {
         return None;
     }
-    let part = |(column, value): (&Column, &Option<Value>)| {
-        let text = shown(column, value.as_ref(), language);
-        match (column.shape, value) {
+    let part = |(place, value): (usize, &Option<Value>)| {
+        let (column, value) = (table.columns.get(place)?, value.as_ref()?);
+        let text = shown(column, Some(value), language);
+        let text = match (column.shape, value) {
             // Some things say themselves what they are.
-            (Shape::Severity | Shape::Word, _) | (Shape::Term, Some(Value::Text(_))) => text,
+            (Shape::Severity | Shape::Word, _) | (Shape::Term, Value::Text(_)) => text,
             _ => format!("{}: {text}", word(column.label, language)),
-        }
+        };
+        Some((place, text))
     };
-    Some(table.columns.iter().zip(own).map(part).collect())
+    Some(own.iter().enumerate().filter_map(part).collect())
 }
 
 /// The tables in which nothing stands, in one sentence.

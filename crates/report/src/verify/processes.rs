@@ -156,7 +156,17 @@ fn variations(names: &[(Text, Vec<Way>)], options: &Options) -> Table {
             ]);
         }
     }
-    Table { group: 5, ..Table::new("variations", "One name, several programs", VARIATIONS, rows, Some(total)).about(Said::plain("Processes of the same name with different digests, paths or command lines; the rarest way first.")) }
+    Table::new(
+        "variations",
+        "One name, several programs",
+        VARIATIONS,
+        rows,
+        Some(total),
+    )
+    .about(Said::plain(
+        "Processes of the same name with different digests, paths or command lines; the rarest way first.",
+    ))
+    .grouped(5)
 }
 
 /// What is compared: its name, and where it is in a way.

@@ -288,3 +288,55 @@ fn a_name_has_no_wildcards() {
     assert_eq!(count("a*b.org"), 1);
     assert_eq!(count("*.org"), 0);
 }
+
+#[test]
+fn incidents_are_read_with_their_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    drop(open(&path));
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let put = |id: i64, opened: i64, changed: i64, severity: i64, document: &str| {
+        connection
+            .execute(
+                "INSERT INTO incident VALUES (?1, ?2, ?3, ?4, 'open', ?5)",
+                (id, at(opened).0, at(changed).0, severity, document),
+            )
+            .unwrap();
+    };
+    let story = r#"{"title": "A back door", "kind": "intrusion", "explanation": "One program did it all."}"#;
+    put(1, 10, 50, Severity::High.number(), story);
+    put(2, 60, 70, Severity::Critical.number(), "[no JSON");
+    put(3, 40, 40, Severity::Low.number(), r#"{"title": 7}"#);
+    for alert in 0..150 {
+        connection
+            .execute("INSERT INTO incident_alert VALUES (1, ?1)", [alert])
+            .unwrap();
+    }
+    let reader = Reader::open(&path).unwrap();
+    let within = |range, limit| {
+        let (found, total) = reader.incidents_within(&range, limit).unwrap();
+        let ids: Vec<_> = found.iter().map(|incident| incident.id).collect();
+        (ids, total)
+    };
+    assert_eq!(within(EVER, 10), (vec![2, 1, 3], 3));
+    assert_eq!(within(EVER, 1), (vec![2], 3));
+    // The one that was over before, and the one that began with the range's end, are of another time.
+    assert_eq!(within(at(41)..at(60), 10), (vec![1], 1));
+    let (found, _) = reader.incidents_within(&EVER, 10).unwrap();
+    let it = &found[1];
+    assert_eq!(
+        (it.opened, it.changed, it.severity),
+        (at(10), at(50), Severity::High)
+    );
+    assert_eq!(
+        (it.title.as_deref(), it.kind.as_deref(), it.explanation.as_deref()),
+        (
+            Some("A back door"),
+            Some("intrusion"),
+            Some("One program did it all.")
+        )
+    );
+    assert_eq!((it.alert_count, it.alerts.len(), it.alerts[99]), (150, 100, 99));
+    assert_eq!(&*it.state, "open");
+    assert_eq!((&found[0].title, &found[2].title), (&None, &None));
+}

@@ -8,7 +8,7 @@ use atalaya_format::catalogue::{Language, term};
 use atalaya_format::{escape, numbers};
 use atalaya_model::{Severity, Span, Time, Value};
 
-use super::shown;
+use super::{grouped, shown};
 use crate::document::{Lane, Point, Series, Table};
 use atalaya_format::escape::html as escaped;
 
@@ -45,6 +45,8 @@ struct Axis<'a> {
     range: &'a Range<Time>,
     /// Where it begins.
     left: f64,
+    /// How far from the right edge it ends.
+    right: f64,
 }
 
 impl Axis<'_> {
@@ -52,7 +54,7 @@ impl Axis<'_> {
     fn x(&self, time: Time) -> f64 {
         let whole = self.range.end.since(self.range.start).0.max(1) as f64;
         let part = time.since(self.range.start).0 as f64 / whole;
-        self.left + part.clamp(0.0, 1.0) * (WIDTH - self.left - 8.0)
+        self.left + part.clamp(0.0, 1.0) * (WIDTH - self.left - self.right)
     }
 
     /// Times with their labels, at most nine.
@@ -109,6 +111,7 @@ pub(super) fn series(series: &Series, range: &Range<Time>, language: Language) -
     let axis = Axis {
         range: &shown,
         left: LEFT,
+        right: 8.0,
     };
     let most = |bytes: fn(&Point) -> u64| series.points.iter().map(bytes).max().unwrap_or_default();
     let (received, sent) = (most(|point| point.received_bytes), most(|point| point.sent_bytes));
@@ -321,10 +324,11 @@ pub(super) fn lanes(lanes: &[Lane], range: &Range<Time>, language: Language) -> 
         return String::new();
     }
     let left = 200.0;
-    let axis = Axis { range, left };
+    let right = 56.0;
+    let axis = Axis { range, left, right };
     let rows = lanes.len().min(LANES);
     let bottom = 22.0 + ROW * rows as f64;
-    let count: usize = lanes.iter().map(|lane| lane.marks.len()).sum();
+    let count: u64 = lanes.iter().map(|lane| lane.count).sum();
     let description = word("Alerts: {0}; rules: {1}.", language)
         .replace("{0}", &count.to_string())
         .replace("{1}", &lanes.len().to_string());
@@ -354,7 +358,7 @@ pub(super) fn lanes(lanes: &[Lane], range: &Range<Time>, language: Language) -> 
         let y = 22.0 + ROW * (place as f64 + 0.5);
         put(
             &mut out,
-            format_args!("<path class=\"axis\" d=\"M{left} {y:.1}H{:.1}\"/>", WIDTH - 8.0),
+            format_args!("<path class=\"axis\" d=\"M{left} {y:.1}H{:.1}\"/>", WIDTH - right),
         );
         for (time, severity) in &lane.marks {
             mark(&mut out, axis.x(*time), y, *severity);
@@ -362,10 +366,14 @@ pub(super) fn lanes(lanes: &[Lane], range: &Range<Time>, language: Language) -> 
         put(
             &mut out,
             format_args!(
-                "<text class=\"code\" x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+                "<text class=\"code\" x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
+                 <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
                 left - 8.0,
                 y + 4.0,
-                escaped(&escape::start(&lane.rule, 27))
+                escaped(&escape::start(&lane.rule, 27)),
+                WIDTH - 8.0,
+                y + 4.0,
+                grouped(i64::try_from(lane.count).unwrap_or(i64::MAX))
             ),
         );
     }

@@ -226,7 +226,7 @@ fn write_table(table: &Table, language: Language, out: &mut dyn Write) -> io::Re
 fn write_group(
     table: &Table,
     row: usize,
-    parts: &[String],
+    parts: &[(usize, String)],
     width: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -234,9 +234,9 @@ fn write_group(
         out,
         "<tr class=\"group\"><th colspan=\"{width}\" scope=\"rowgroup\">"
     )?;
-    for (place, part) in parts.iter().enumerate() {
-        let value = table.rows.get(row).and_then(|row| row.get(place)?.as_ref());
-        let class = table.columns.get(place).map(|column| class(column, value));
+    for (place, part) in parts {
+        let value = table.rows.get(row).and_then(|row| row.get(*place)?.as_ref());
+        let class = table.columns.get(*place).map(|column| class(column, value));
         write!(
             out,
             "<span{}>{}</span> ",

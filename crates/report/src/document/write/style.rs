@@ -32,8 +32,12 @@ th:last-child,td:last-child{padding-right:0}
 td.number,th.number{text-align:right;white-space:nowrap}td.time{white-space:nowrap}
 td.code{font:12px/1.5 ui-monospace,monospace;overflow-wrap:anywhere;min-width:6rem}td.sentence{min-width:14rem;overflow-wrap:anywhere}
 tr.above td{border-bottom:0}tr.under td{padding-top:0;font-size:12px;color:var(--faint);overflow-wrap:anywhere}
-td.severity{font-weight:600;white-space:nowrap}
-td.critical{color:var(--critical)}td.high{color:var(--high)}td.medium{color:var(--medium)}td.low{color:var(--low)}td.info{color:var(--info)}
+tr.group th{color:var(--ink);font-size:14px;padding-top:20px;overflow-wrap:anywhere}tr.group span{margin-right:8px}\
+tr.group .code{font:12px/1.5 ui-monospace,monospace;color:var(--faint)}\
+tr.group .sentence{display:block;margin:0;font-weight:400;font-size:12px;color:var(--faint)}
+.severity{font-weight:600;white-space:nowrap}
+.severity.critical{color:var(--critical)}.severity.high{color:var(--high)}.severity.medium{color:var(--medium)}\
+.severity.low{color:var(--low)}.severity.info{color:var(--info)}
 summary{cursor:pointer;color:var(--accent)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:8px 0}dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:700px){body{padding:16px 12px}}
@@ -44,12 +48,12 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:8px 0}
 body{max-width:none;padding:0;font-size:9.5pt}td.code{font-size:8pt}tr.under td{font-size:8pt}\
 svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 nav{display:none}.numbers{grid-template-columns:repeat(5,1fr);gap:8px}.numbers b{font-size:18pt}td.sentence{width:55%}.scroll{overflow:visible}.first{break-after:page}
-h2,h3{break-after:avoid}figure,tr{break-inside:avoid}tr.above{break-after:avoid}a{text-decoration:none}
+h2,h3{break-after:avoid}figure,tr{break-inside:avoid}tr.above,tr.group{break-after:avoid}a{text-decoration:none}
 details.rows{display:none}}
 ";
 
 /// SHA-256 of the style sheet in base64: the only style that the document allows.
-pub(super) const HASH: &str = "oIVoVf1VWm5ihWnb42G30aoNdloGbSPQXXvt8j7fPl4=";
+pub(super) const HASH: &str = "Vef2IMqk8I1heAuXaE3QwH+d0DVOKAMezV7qwrIOud8=";
 
 #[cfg(test)]
 mod tests {

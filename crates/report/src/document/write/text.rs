@@ -94,7 +94,18 @@ fn write_table(table: &Table, language: Language, width: usize, out: &mut dyn Wr
     if !about.is_empty() {
         wrap("  ", &about, width, out)?;
     }
-    let (places, under) = columns(table, table.group);
+    let (mut places, mut under) = columns(table, table.group);
+    // Where one sentence is too long for a column, all stand under their rows.
+    let is_long = |place: &usize| {
+        let column = &table.columns[*place];
+        column.shape == Shape::Sentence
+            && table.rows.iter().any(|row| {
+                let value = row.get(*place).and_then(Option::as_ref);
+                shown(column, value, language).chars().count() > WIDEST
+            })
+    };
+    let sentences: Vec<usize> = places.extract_if(.., |place| is_long(place)).collect();
+    under.splice(0..0, sentences);
     let labels: Vec<&str> = places
         .iter()
         .map(|place| word(table.columns[*place].label, language))
@@ -127,7 +138,8 @@ fn write_table(table: &Table, language: Language, width: usize, out: &mut dyn Wr
     }
     for line in &lines {
         if let Some(group) = &line.group {
-            writeln!(out, "\n{}", cut(&format!("  {group}"), width))?;
+            writeln!(out)?;
+            wrap("  ", group, width, out)?;
             write(&labels, out)?;
         }
         let cells: Vec<&str> = line.cells.iter().map(String::as_str).collect();
@@ -152,10 +164,6 @@ fn line(table: &Table, row: usize, (places, under): (&[usize], &[usize]), langua
         let text = text(*place);
         let is_long = text.chars().count() > WIDEST;
         cells.push(match table.columns[*place].shape {
-            Shape::Sentence if is_long => {
-                below.push(text);
-                String::new()
-            }
             Shape::Code if is_long => {
                 let end = escape::end(&text, WIDEST);
                 below.push(labelled(*place, text));
@@ -166,12 +174,18 @@ fn line(table: &Table, row: usize, (places, under): (&[usize], &[usize]), langua
     }
     for place in under {
         let text = text(*place);
-        if !text.is_empty() {
-            below.push(labelled(*place, text));
+        match table.columns[*place].shape {
+            _ if text.is_empty() => {}
+            // A sentence says itself what it is.
+            Shape::Sentence => below.push(text),
+            _ => below.push(labelled(*place, text)),
         }
     }
     Line {
-        group: group(table, row, language).map(|parts| parts.join("  ")),
+        group: group(table, row, language).map(|parts| {
+            let parts: Vec<String> = parts.into_iter().map(|(_, part)| part).collect();
+            parts.join("  ")
+        }),
         cells,
         under: below,
     }
