@@ -8,7 +8,7 @@ use atalaya_model::process::{Digest, Package};
 use atalaya_model::state::State;
 use atalaya_model::{
     Connection, Direction, Endpoint, Event, Evidence, Fact, Finding, Listener, Process, ProcessKey, Scope,
-    Side, SocketState, Span, Time, Transport,
+    Side, Span, Time, Transport,
 };
 
 use crate::{Detectors, Findings, Learning, Lists, Options};
@@ -250,34 +250,19 @@ pub(crate) fn inbound(id: u64, process: &Arc<Process>, local: &str, remote: &str
 fn connection(id: u64, process: &Arc<Process>, source: &str, destination: &str, side: Side) -> Connection {
     Connection {
         id,
-        started: START,
-        started_before: false,
-        seen: START,
-        ended: None,
-        transport: Transport::Tcp,
-        source: end(source),
-        destination: end(destination),
         side,
         direction: match side {
             Side::Source => Direction::Outbound,
             Side::Destination => Direction::Inbound,
         },
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 1,
         cookie: id,
         user_id: Some(1000),
-        cgroup_id: None,
-        traffic: None,
         outcome: Default::default(),
-        name: None,
-        name_source: None,
-        service: None,
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: atalaya_model::Places::default(),
+        ..Connection::bare(START, Transport::Tcp, end(source), end(destination))
     }
 }
 

@@ -7,8 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use atalaya_model::{
-    Attribution, Connection, Direction, Endpoint, Evidence, Finding, Message, Places, Process, ProcessKey,
-    Scope, Side, SocketState, Text, Time, Transport,
+    Connection, Finding, Message, Process, ProcessKey, Text, Time,
 };
 
 use crate::identity::scatter;
@@ -68,38 +67,6 @@ impl std::error::Error for BadLine {}
 /// A column that is not there, or not what it should be.
 pub(crate) fn bad(column: &str, wanted: &str) -> BadLine {
     BadLine(format!("`{column}` is not {wanted}"))
-}
-
-/// A conversation of which nothing is known but its ends.
-pub(crate) fn bare(time: Time, transport: Transport, source: Endpoint, destination: Endpoint) -> Connection {
-    Connection {
-        id: 0,
-        started: time,
-        started_before: false,
-        seen: time,
-        ended: None,
-        transport,
-        source,
-        destination,
-        side: Side::Source,
-        direction: Direction::Unknown,
-        scope: Scope::of(destination.ip),
-        state: SocketState::Established,
-        network_namespace: 0,
-        cookie: 0,
-        user_id: None,
-        cgroup_id: None,
-        traffic: None,
-        outcome: atalaya_model::Outcome::Unknown,
-        name: None,
-        name_source: None,
-        service: None,
-        process: None,
-        attribution: Attribution::from(Evidence::NotRecorded),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
-    }
 }
 
 /// The process that a log names. Its start is not known: the same number with another program is another process.

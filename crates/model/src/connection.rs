@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attribution, Endpoint, Place, Places, Process, ProcessKey, Scope, SocketState, Span, Text, Time,
-    Transport, Wire,
+    Attribution, Endpoint, Evidence, Place, Places, Process, ProcessKey, Scope, SocketState, Span, Text,
+    Time, Transport, Wire,
 };
 
 /// One conversation, seen from one socket: a loopback conversation has two rows, one for each end.
@@ -70,6 +70,41 @@ pub struct Connection {
     /// Where its ends are, as a database of addresses said when it was first seen.
     #[serde(default, skip_serializing_if = "Places::is_empty")]
     pub places: Places,
+}
+
+impl Connection {
+    /// A conversation that began at this time and lives, of which nothing is known but its ends. Its scope is that of
+    /// the destination.
+    pub fn bare(started: Time, transport: Transport, source: Endpoint, destination: Endpoint) -> Self {
+        Self {
+            id: 0,
+            started,
+            started_before: false,
+            seen: started,
+            ended: None,
+            transport,
+            source,
+            destination,
+            side: Side::Source,
+            direction: Direction::Unknown,
+            scope: Scope::of(destination.ip),
+            state: SocketState::Established,
+            network_namespace: 0,
+            cookie: 0,
+            user_id: None,
+            cgroup_id: None,
+            traffic: None,
+            outcome: Outcome::Unknown,
+            name: None,
+            name_source: None,
+            service: None,
+            process: None,
+            attribution: Attribution::from(Evidence::NotRecorded),
+            shared_with: Box::default(),
+            wire: None,
+            places: Places::default(),
+        }
+    }
 }
 
 /// What went over a connection so far, from the observed socket's point of view.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use atalaya_format::{Context, Language};
 use atalaya_model::connection::Traffic;
 use atalaya_model::{
-    Connection, Direction, Endpoint, Evidence, Process, ProcessKey, Scope, Side, SocketState, Span, Tier,
+    Connection, Direction, Endpoint, Evidence, Process, ProcessKey, Scope, Side, Span, Tier,
     TierReport, Time, Transport,
 };
 use atalaya_report::Snapshot;
@@ -96,17 +96,10 @@ fn connection(n: u32, process: &Arc<Process>) -> Connection {
     let [_, a, b, c] = n.to_be_bytes();
     Connection {
         id: n.into(),
-        started: NOW,
         started_before: true,
-        seen: NOW,
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new([198, a, b, c].into(), 40_000),
-        destination: Endpoint::new([192, 0, 2, 10].into(), 443),
         side: Side::Destination,
         direction: Direction::Inbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 4_026_531_840,
         cookie: u64::from(n) + 1,
         user_id: Some(33),
@@ -117,13 +110,14 @@ fn connection(n: u32, process: &Arc<Process>) -> Connection {
             ..Traffic::default()
         }),
         outcome: Default::default(),
-        name: None,
-        name_source: None,
         service: Some("https".into()),
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: atalaya_model::Places::default(),
+        ..Connection::bare(
+            NOW,
+            Transport::Tcp,
+            Endpoint::new([198, a, b, c].into(), 40_000),
+            Endpoint::new([192, 0, 2, 10].into(), 443),
+        )
     }
 }

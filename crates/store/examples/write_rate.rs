@@ -62,31 +62,23 @@ fn connection(number: u64, time: Time, process: &Arc<Process>) -> Connection {
     ];
     Connection {
         id: number,
-        started: time,
-        started_before: false,
-        seen: time,
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new([10, 0, 0, 5].into(), 32_768 + (number % 28_000) as u16),
-        destination: Endpoint::new(remote.into(), 443),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 4_026_531_840,
         cookie: number + 1,
         user_id: Some(33),
         cgroup_id: Some(4_711),
         traffic: Some(Traffic::default()),
         outcome: Default::default(),
-        name: None,
-        name_source: None,
         service: Some("https".into()),
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            time,
+            Transport::Tcp,
+            Endpoint::new([10, 0, 0, 5].into(), 32_768 + (number % 28_000) as u16),
+            Endpoint::new(remote.into(), 443),
+        )
     }
 }
 

@@ -229,7 +229,7 @@ fn name(connection: &mut Connection, known: &Known) {
 mod tests {
     use atalaya_model::protocol::Http;
     use atalaya_model::{
-        Attribution, Direction, Endpoint, Evidence, Places, Scope, Side, connection::Traffic,
+        Direction, Endpoint, Scope, Side, connection::Traffic,
     };
 
     use super::*;
@@ -242,36 +242,18 @@ mod tests {
     fn conversation(source: &str, destination: &str, seconds: i64) -> Connection {
         let end = |text: &str, port| Endpoint::new(text.parse().unwrap(), port);
         Connection {
-            id: 0,
-            started: at(0),
-            started_before: false,
             seen: at(seconds),
             ended: Some(at(seconds)),
-            transport: Transport::Tcp,
-            source: end(source, 40_000),
-            destination: end(destination, 80),
-            side: Side::Source,
-            direction: Direction::Unknown,
             scope: Scope::External,
             state: SocketState::Close,
-            network_namespace: 0,
-            cookie: 0,
-            user_id: None,
-            cgroup_id: None,
             traffic: Some(Traffic {
                 sent_bytes: 7,
                 received_bytes: 9,
                 ..Traffic::default()
             }),
             outcome: Outcome::Finished,
-            name: None,
-            name_source: None,
-            service: None,
-            process: None,
-            attribution: Attribution::from(Evidence::NotRecorded),
-            shared_with: Box::default(),
             wire: Some(Box::default()),
-            places: Places::default(),
+            ..Connection::bare(at(0), Transport::Tcp, end(source, 40_000), end(destination, 80))
         }
     }
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use atalaya_model::connection::Traffic;
 use atalaya_model::{
-    Connection, Direction, Endpoint, Evidence, Finding, Listener, Process, ProcessKey, Scope, Severity, Side,
-    SocketState, Time, Transport,
+    Connection, Direction, Endpoint, Evidence, Finding, Listener, Process, ProcessKey, Scope, Severity, Time, Transport,
 };
 
 pub(crate) const NOW: Time = Time::from_seconds(1_763_674_023);
@@ -39,31 +38,19 @@ pub(crate) fn connected(rule: &str, to: &str) -> Finding {
     let destination = Endpoint::new(to.ip(), to.port());
     let connection = Connection {
         id: 7,
-        started: NOW,
-        started_before: false,
-        seen: NOW,
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.0.2.10".parse().unwrap(), 50_544),
-        destination,
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::of(destination.ip),
-        state: SocketState::Established,
-        network_namespace: 0,
-        cookie: 0,
         user_id: Some(1000),
-        cgroup_id: None,
         traffic: Some(Traffic::default()),
         outcome: Default::default(),
-        name: None,
-        name_source: None,
-        service: None,
         process: Some(Arc::new(process())),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: atalaya_model::Places::default(),
+        ..Connection::bare(
+            NOW,
+            Transport::Tcp,
+            Endpoint::new("192.0.2.10".parse().unwrap(), 50_544),
+            destination,
+        )
     };
     Finding {
         connections: vec![Arc::new(connection)],

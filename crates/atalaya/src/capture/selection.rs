@@ -7,8 +7,7 @@ use std::sync::Arc;
 use atalaya_model::fields::{Field, Kind, Record};
 use atalaya_model::filter::Expression;
 use atalaya_model::{
-    Attribution, Connection, Direction, Endpoint, Evidence, Networks, Outcome, Process, Scope, Side,
-    SocketState, Time, Transport,
+    Attribution, Connection, Direction, Endpoint, Evidence, Networks, Process, Scope, Side, Time, Transport,
 };
 use atalaya_wire::capture::{Owner, Whose};
 use atalaya_wire::packet::{Options, Undecoded};
@@ -230,31 +229,9 @@ fn connection(
         _ => (Side::Source, to),
     };
     Connection {
-        id: 0,
-        started: time,
-        started_before: false,
-        seen: time,
-        ended: None,
-        transport,
-        source,
-        destination,
         side,
         direction,
         scope,
-        state: SocketState::Established,
-        network_namespace: 0,
-        cookie: 0,
-        user_id: None,
-        cgroup_id: None,
-        traffic: None,
-        outcome: Outcome::Unknown,
-        name: None,
-        name_source: None,
-        service: None,
-        process: None,
-        attribution: Attribution::from(Evidence::NotRecorded),
-        shared_with: Box::default(),
-        wire: None,
-        places: atalaya_model::Places::default(),
+        ..Connection::bare(time, transport, source, destination)
     }
 }

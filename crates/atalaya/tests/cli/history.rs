@@ -30,21 +30,13 @@ pub(crate) fn make(home: &Home) -> PathBuf {
             let started = now.after(Span(-60_000_000 * (CONNECTIONS - number) as i64));
             let connection = Connection {
                 id: number as u64 + 1,
-                started,
-                started_before: false,
-                seen: started,
                 ended: Some(started),
-                transport: Transport::Tcp,
-                source: Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
-                destination: Endpoint::new("203.0.113.9".parse().unwrap(), 443),
-                side: Side::Source,
                 direction: Direction::Outbound,
                 scope: Scope::External,
                 state: SocketState::Close,
                 network_namespace: 1,
                 cookie: number as u64,
                 user_id: Some(0),
-                cgroup_id: None,
                 traffic: Some(Traffic {
                     sent_bytes: 9_000_000,
                     ..Traffic::default()
@@ -52,12 +44,14 @@ pub(crate) fn make(home: &Home) -> PathBuf {
                 outcome: Outcome::Finished,
                 name: Some("www.example.com".into()),
                 name_source: Some(NameSource::Resolver),
-                service: None,
                 process: Some(process.clone()),
                 attribution: Evidence::KernelEvent.into(),
-                shared_with: Box::default(),
-                wire: None,
-                places: Places::default(),
+                ..Connection::bare(
+                    started,
+                    Transport::Tcp,
+                    Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
+                    Endpoint::new("203.0.113.9".parse().unwrap(), 443),
+                )
             };
             Entry::Event(Event::new(started, Fact::ConnectionClosed(connection.into())))
         })

@@ -192,7 +192,7 @@ fn ends(line: &Value, at: Time) -> Result<Connection, BadLine> {
     let [first, second] = keys.map(|key| number::<u16>(line, key));
     let source = Endpoint::new(source, first?.unwrap_or(0));
     let destination = Endpoint::new(destination, second?.unwrap_or(0));
-    let mut connection = told::bare(at, transport, source, destination);
+    let mut connection = Connection::bare(at, transport, source, destination);
     let who = &line["process"];
     if let Some(pid) = number(who, "pid")? {
         let word = |key| text(who, key, told::MAX_TEXT).map(|text| Arc::from(&*text));

@@ -136,7 +136,7 @@ fn ends(row: &Row<'_>, time: Time, log: &str) -> Result<Connection, BadLine> {
         (None, None) if log == "dns" => Transport::Udp,
         (None, None) => Transport::Tcp,
     };
-    let mut connection = told::bare(time, transport, source, destination);
+    let mut connection = Connection::bare(time, transport, source, destination);
     let text = |column| row.text(column).map(|text| Arc::from(&*text));
     if let Some(pid) = row.number("process_pid")? {
         let [name, executable, sha256] = ["process_name", "process_executable", "process_sha256"].map(text);

@@ -68,17 +68,9 @@ pub(crate) fn hostile() -> Process {
 pub(crate) fn connection(process: Process) -> Connection {
     Connection {
         id: 7,
-        started: START,
-        started_before: false,
         seen: START.after(Span::from_seconds(90)),
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.168.1.50".parse().unwrap(), 45_123),
-        destination: Endpoint::new("203.0.113.7".parse().unwrap(), 4_444),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 4_026_531_840,
         cookie: 77,
         user_id: Some(1000),
@@ -91,15 +83,16 @@ pub(crate) fn connection(process: Process) -> Connection {
             round_trip: 20_500,
             retransmits: 1,
         }),
-        outcome: Outcome::Unknown,
         name: Some("example.org".into()),
         name_source: Some(NameSource::Resolver),
-        service: None,
         process: Some(Arc::new(process)),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            START,
+            Transport::Tcp,
+            Endpoint::new("192.168.1.50".parse().unwrap(), 45_123),
+            Endpoint::new("203.0.113.7".parse().unwrap(), 4_444),
+        )
     }
 }
 

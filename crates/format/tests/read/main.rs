@@ -203,6 +203,9 @@ fn tabs(row: &Value) -> Vec<String> {
     let cell = |value: &Value| match value {
         Value::Bool(truth) => if *truth { "T" } else { "F" }.to_owned(),
         Value::String(text) if text.is_empty() => "(empty)".to_owned(),
+        // A text that looks like one of the two words is told from them by its first character.
+        Value::String(text) if text == "-" => "\\x2d".to_owned(),
+        Value::String(text) if text == "(empty)" => "\\x28empty)".to_owned(),
         Value::String(text) => text
             .replace('\\', "\\x5c")
             .replace('\t', "\\x09")

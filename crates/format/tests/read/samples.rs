@@ -15,32 +15,13 @@ pub(crate) const START: Time = Time(1_795_210_023_123_456);
 pub(crate) fn plain() -> Connection {
     let end = |text: &str, port| Endpoint::new(text.parse().unwrap(), port);
     Connection {
-        id: 0,
-        started: START,
-        started_before: false,
-        seen: START,
-        ended: None,
-        transport: Transport::Tcp,
-        source: end("10.0.0.1", 45_123),
-        destination: end("192.0.2.7", 53),
-        side: Side::Source,
-        direction: Direction::Unknown,
         scope: Scope::External,
-        state: SocketState::Established,
-        network_namespace: 0,
-        cookie: 0,
-        user_id: None,
-        cgroup_id: None,
-        traffic: None,
-        outcome: Outcome::Unknown,
-        name: None,
-        name_source: None,
-        service: None,
-        process: None,
-        attribution: Evidence::NotRecorded.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            START,
+            Transport::Tcp,
+            end("10.0.0.1", 45_123),
+            end("192.0.2.7", 53),
+        )
     }
 }
 

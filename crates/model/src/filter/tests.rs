@@ -70,35 +70,27 @@ fn process() -> Arc<Process> {
 fn connection() -> Connection {
     Connection {
         id: 1,
-        started: Time::parse("2026-11-20T21:27:03.5Z").unwrap(),
-        started_before: false,
         seen: Time::parse("2026-11-20T21:37:03.5Z").unwrap(),
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.168.1.50".parse().unwrap(), 45_123),
-        destination: Endpoint::new("203.0.113.7".parse().unwrap(), 443),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 4_026_531_840,
         cookie: 5,
         user_id: Some(1000),
-        cgroup_id: None,
         traffic: Some(connection::Traffic {
             sent_bytes: 1_500_000,
             received_bytes: 10,
             ..Default::default()
         }),
         outcome: Default::default(),
-        name: None,
-        name_source: None,
         service: Some("https".into()),
         process: Some(process()),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            Time::parse("2026-11-20T21:27:03.5Z").unwrap(),
+            Transport::Tcp,
+            Endpoint::new("192.168.1.50".parse().unwrap(), 45_123),
+            Endpoint::new("203.0.113.7".parse().unwrap(), 443),
+        )
     }
 }
 

@@ -66,35 +66,20 @@ pub(super) fn connection(source: &str, destination: &str) -> Connection {
     let destination = endpoint(destination);
     Connection {
         id: 1,
-        started: NOW,
         started_before: true,
-        seen: NOW,
-        ended: None,
-        transport: Transport::Tcp,
-        source: endpoint(source),
-        destination,
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::of(destination.ip),
-        state: SocketState::Established,
         network_namespace: 4_026_531_840,
         cookie: 77,
         user_id: Some(1000),
-        cgroup_id: None,
         traffic: Some(Traffic {
             sent_bytes: 1_200,
             received_bytes: 34_000,
             ..Traffic::default()
         }),
         outcome: Default::default(),
-        name: None,
-        name_source: None,
-        service: None,
-        process: None,
         attribution: Evidence::KernelOwned.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: atalaya_model::Places::default(),
+        ..Connection::bare(NOW, Transport::Tcp, endpoint(source), destination)
     }
 }
 

@@ -248,31 +248,22 @@ impl World {
         let started = self.now;
         let mut it = Connection {
             id: self.number,
-            started,
-            started_before: false,
-            seen: started,
-            ended: None,
-            transport: Transport::Tcp,
-            source: Endpoint::new([10, 0, 0, 5].into(), 32_768 + self.chance.below(28_000) as u16),
-            destination: Endpoint::new([10, 0, 0, 5].into(), port),
-            side: Side::Source,
             direction: Direction::Outbound,
             scope: Scope::External,
-            state: SocketState::Established,
             network_namespace: 4_026_531_840,
             cookie: 2 * self.number,
             user_id: Some(33),
             cgroup_id: Some(4_700 + index as u64 % 40),
-            traffic: None,
             outcome: Outcome::Finished,
-            name: None,
-            name_source: None,
             service: (port == 443).then(|| "https".into()),
             process: Some(process),
             attribution: Evidence::KernelEvent.into(),
-            shared_with: Box::default(),
-            wire: None,
-            places: Places::default(),
+            ..Connection::bare(
+                started,
+                Transport::Tcp,
+                Endpoint::new([10, 0, 0, 5].into(), 32_768 + self.chance.below(28_000) as u16),
+                Endpoint::new([10, 0, 0, 5].into(), port),
+            )
         };
         match self.chance.below(100) {
             0..18 => {

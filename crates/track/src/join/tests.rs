@@ -1,8 +1,8 @@
-use atalaya_model::connection::{Direction, Outcome};
+use atalaya_model::connection::Direction;
 use atalaya_model::protocol::{Tls, tls::ClientHello};
 use std::net::IpAddr;
 
-use atalaya_model::{Attribution, Endpoint, Evidence, Message, Scope, SocketState};
+use atalaya_model::{Attribution, Endpoint, Evidence, Message, Scope};
 
 use super::*;
 
@@ -18,31 +18,13 @@ fn end(text: &str) -> Endpoint {
 fn connection(id: u64, namespace: u32, source: &str, destination: &str) -> Connection {
     Connection {
         id,
-        started: at(0),
-        started_before: false,
-        seen: at(0),
-        ended: None,
-        transport: Transport::Tcp,
-        source: end(source),
-        destination: end(destination),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: namespace,
         cookie: id,
         user_id: Some(1000),
-        cgroup_id: None,
-        traffic: None,
-        outcome: Outcome::Unknown,
-        name: None,
-        name_source: None,
-        service: None,
-        process: None,
         attribution: Attribution::from(Evidence::KernelEvent),
-        shared_with: Box::default(),
-        wire: None,
-        places: atalaya_model::Places::default(),
+        ..Connection::bare(at(0), Transport::Tcp, end(source), end(destination))
     }
 }
 

@@ -105,34 +105,25 @@ impl Diary {
         self.id += 1;
         let open = Connection {
             id: self.id,
-            started: time,
-            started_before: false,
-            seen: time,
-            ended: None,
-            transport: Transport::Tcp,
-            source: Endpoint::new([192, 0, 2, 10].into(), 40_000 + (self.id % 9_000) as u16),
-            destination: Endpoint::new(talk.remote, talk.port),
-            side: Side::Source,
             direction: Direction::Outbound,
             scope: Scope::External,
-            state: SocketState::Established,
             network_namespace: 1,
             cookie: self.id,
             user_id: Some(1000),
-            cgroup_id: None,
             traffic: Some(Traffic::default()),
-            outcome: Outcome::Unknown,
             name: talk.name.map(Text::from),
             name_source: talk.name.map(|_| NameSource::Resolver),
-            service: None,
             process: talk.process.cloned(),
             attribution: match talk.process {
                 Some(_) => Evidence::Descriptor.into(),
                 None => Evidence::BetweenLooks.into(),
             },
-            shared_with: Box::default(),
-            wire: None,
-            places: Places::default(),
+            ..Connection::bare(
+                time,
+                Transport::Tcp,
+                Endpoint::new([192, 0, 2, 10].into(), 40_000 + (self.id % 9_000) as u16),
+                Endpoint::new(talk.remote, talk.port),
+            )
         };
         let end = time.after(Span::from_seconds(20));
         let closed = Arc::new(Connection {

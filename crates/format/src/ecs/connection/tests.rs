@@ -7,7 +7,7 @@ use atalaya_model::connection::Traffic;
 use atalaya_model::protocol::tls::{Certificate, ClientHello, ServerHello};
 use atalaya_model::protocol::{Http, Ssh, Tls};
 use atalaya_model::{
-    Application, Basis, ConnectionState, Direction, Endpoint, Event, Evidence, Fact, Lane, NameSource, Place,
+    Application, Basis, ConnectionState, Direction, Endpoint, Event, Fact, Lane, NameSource, Place,
     Places, Process, ProcessKey, Scope, Side, SocketState, Text, Time, Transport,
 };
 use proptest::prelude::*;
@@ -161,41 +161,14 @@ prop_compose! {
             Arc::new(process)
         };
         let [name, service, program] = texts;
-        Connection {
-            id: 1,
-            started: Time(times.0),
-            started_before: numbers.3,
-            seen: Time(times.1),
-            ended: times.2.map(Time),
-            transport,
-            source: ends.0,
-            destination: ends.1,
-            side,
-            direction,
-            scope: Scope::of(ends.1.ip),
-            state,
-            network_namespace: numbers.0,
-            cookie: numbers.1,
-            user_id: numbers.2,
-            cgroup_id: None,
-            traffic: traffic.map(|counts| Traffic {
+        Connection {id: 1,started_before: numbers.3,seen: Time(times.1),ended: times.2.map(Time),side,direction,scope: Scope::of(ends.1.ip),state,network_namespace: numbers.0,cookie: numbers.1,user_id: numbers.2,traffic: traffic.map(|counts| Traffic {
                 sent_bytes: counts.0,
                 received_bytes: counts.1,
                 sent_packets: counts.2,
                 received_packets: counts.3,
                 round_trip: counts.4,
                 retransmits: counts.5,
-            }),
-            outcome,
-            name_source: name.is_some().then_some(NameSource::Dns),
-            name: name.map(Into::into),
-            service: service.map(Into::into),
-            process: process.then(|| named(program.unwrap_or_default())),
-            attribution: Evidence::NotRecorded.into(),
-            shared_with: Box::default(),
-            wire: wire.map(Box::new),
-            places: Places { source: places.0, destination: places.1 },
-        }
+            }),outcome,name_source: name.is_some().then_some(NameSource::Dns),name: name.map(Into::into),service: service.map(Into::into),process: process.then(|| named(program.unwrap_or_default())),wire: wire.map(Box::new),places: Places { source: places.0, destination: places.1 },..Connection::bare(Time(times.0), transport, ends.0, ends.1)}
     }
 }
 

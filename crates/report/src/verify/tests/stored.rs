@@ -6,8 +6,8 @@ use std::sync::Arc;
 use atalaya_model::connection::Traffic;
 use atalaya_model::process::{Digest, Package};
 use atalaya_model::{
-    Connection, Direction, Endpoint, Event, Evidence, Fact, Listener, Outcome, Places, Process, ProcessKey,
-    Scope, Side, SocketState, Span, Time, Transport,
+    Connection, Direction, Endpoint, Event, Evidence, Fact, Listener, Process, ProcessKey,
+    Scope, Side, Span, Time, Transport,
 };
 use atalaya_store::{Entry, Options as StoreOptions, Reader, Writer};
 
@@ -29,35 +29,24 @@ fn process(pid: u32, name: &str, path: &str, line: &str, content: char) -> Proce
 fn connection(id: u64, process: &Arc<Process>, remote: &str, port: u16) -> Connection {
     Connection {
         id,
-        started: NOW,
-        started_before: false,
-        seen: NOW,
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
-        destination: Endpoint::new(remote.parse().unwrap(), port),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 1,
         cookie: id,
         user_id: Some(0),
-        cgroup_id: None,
         traffic: Some(Traffic {
             sent_bytes: 10,
             received_bytes: 100,
             ..Traffic::default()
         }),
-        outcome: Outcome::Unknown,
-        name: None,
-        name_source: None,
-        service: None,
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            NOW,
+            Transport::Tcp,
+            Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
+            Endpoint::new(remote.parse().unwrap(), port),
+        )
     }
 }
 
