@@ -33,7 +33,8 @@ const BATCH: usize = 8_192;
 const GATHER: Duration = Duration::from_millis(250);
 /// How often old rows are dropped and the log is brought into the file.
 const HOUSEKEEPING: Span = Span::from_seconds(60);
-/// Rows that one slice of retention may delete, and how long it may take: batches wait for it.
+/// Rows that one slice of retention may delete, or entries that one transaction of the sums may write, and how long a slice
+/// of either may take: batches wait for it.
 const SLICE: usize = 2_000;
 const SLICE_TIME: Span = Span(25_000);
 /// How often the log is brought into the file beside the writer.
@@ -236,20 +237,27 @@ impl Work {
         self.beside = Some(Beside::of(&self.writer));
         let mut batch = Vec::new();
         let mut kept_house = clock::monotonic();
-        let mut is_dropping = false;
+        let (mut is_rolling_up, mut is_dropping) = (false, false);
+        let (mut is_even, mut failed) = (false, false);
         loop {
             let open = self.gather(&mut batch);
             self.write(&mut batch);
             let now = clock::monotonic();
             // A file that is left needs no care.
             let is_due = now.0 - kept_house.0 >= HOUSEKEEPING.0 && self.leaving.is_none();
-            if is_due || is_dropping {
-                is_dropping = self.drop_old();
-            }
             if is_due {
                 kept_house = now;
-                self.roll_up();
+                (is_rolling_up, is_dropping, failed) = (true, true, false);
                 self.checkpoint();
+            }
+            // A batch waits for one slice, of the one or the other.
+            is_even = !is_even;
+            is_rolling_up |= self.writer.is_rolling_up() && !failed;
+            if is_rolling_up && (is_even || !is_dropping) {
+                let more = self.roll_up();
+                (is_rolling_up, failed) = (more.unwrap_or(false), more.is_none());
+            } else if is_dropping {
+                is_dropping = self.drop_old();
             }
             if !open && batch.is_empty() {
                 break;
@@ -386,11 +394,17 @@ impl Work {
         }
     }
 
-    /// Writes the sums behind the panels.
-    fn roll_up(&mut self) {
-        if let Err(error) = self.writer.roll_up(clock::now()) {
-            tracing::warn!(%error, "the sums could not be written; trying again in a minute");
-            self.must_leave(&error);
+    /// Writes a slice of the sums behind the panels. Is there more? `None` where it failed.
+    fn roll_up(&mut self) -> Option<bool> {
+        let deadline = clock::Deadline::after(SLICE_TIME);
+        let is_over = || deadline.left().is_none();
+        match self.writer.roll_up_until(clock::now(), SLICE, &is_over) {
+            Ok(more) => Some(more),
+            Err(error) => {
+                tracing::warn!(%error, "the sums could not be written; trying again in a minute");
+                self.must_leave(&error);
+                None
+            }
         }
     }
 

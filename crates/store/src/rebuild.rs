@@ -14,6 +14,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use crate::codes::uncounter;
 use crate::extra::Extra;
 use crate::load::Loader;
+use crate::rollups::{Part, Round};
 use crate::shape::OpeningTraffic;
 use crate::tally::{Sums, Tally, Under, minute};
 use crate::{StoreError, identity, rollups};
@@ -26,12 +27,13 @@ pub(crate) fn from_rows(connection: &Connection) -> Result<(), StoreError> {
         row.count(&mut tally);
         newest = newest.max(Some(time.0));
         if tally.is_full() {
-            rollups::add(connection, &std::mem::take(&mut tally))?;
+            Round::of(std::mem::take(&mut tally), 0, Time(0)).write_all(connection)?;
         }
         Ok(())
     })?;
     if let Some(newest) = newest {
-        rollups::write(connection, &tally, Time(newest))?;
+        Round::of(tally, 0, Time(0)).write_all(connection)?;
+        rollups::know(connection, Time(newest))?;
     }
     Ok(())
 }
@@ -134,6 +136,8 @@ const MOST: usize = 100;
 /// Where the sums are not what the rows say: a line each, at most 100. Of minutes and of totals only what no retention
 /// has touched is compared.
 pub(crate) fn differences(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    // A writer may go on meanwhile.
+    let connection = &*connection.unchecked_transaction()?;
     let whole_from = rollups::remembered(connection, rollups::ROWS_FROM)?;
     let first = whole_from.map_or(i64::MIN, |time| minute(Time(time)) + 1);
     let mut minutes: HashMap<i64, i64> = HashMap::new();
@@ -151,14 +155,20 @@ pub(crate) fn differences(connection: &Connection) -> Result<Vec<String>, StoreE
         }
         Ok(())
     })?;
-    // What the journal holds belongs to the sums.
-    let journal = rollups::journal(connection)?;
-    for (minute, sums) in &journal.minutes {
-        *minutes.entry(*minute).or_default() -= sums.connections;
-    }
-    for ((_, program, ip), pair) in &journal.pairs {
-        addresses.entry(*ip).or_default().add(pair.sums.negative());
-        programs.entry(*program).or_default().add(pair.sums.negative());
+    // What the journal holds and the tables do not belongs to the sums.
+    let (round, tally) = rollups::journal(connection)?;
+    let rest = Round::of(tally, 0, Time(0));
+    let left: Vec<_> = round.iter().chain([&rest]).map(Round::left).collect();
+    for part in &left {
+        for (minute, sums) in part.minutes {
+            *minutes.entry(*minute).or_default() -= sums.connections;
+        }
+        for (ip, pair) in part.addresses {
+            addresses.entry(*ip).or_default().add(pair.sums.negative());
+        }
+        for (program, pair) in part.programs {
+            programs.entry(*program).or_default().add(pair.sums.negative());
+        }
     }
     let mut found = Vec::new();
     let mut statement = connection.prepare("SELECT minute, connections FROM rollup_minute")?;
@@ -174,19 +184,30 @@ pub(crate) fn differences(connection: &Connection) -> Result<Vec<String>, StoreE
             ));
         }
     }
-    let mut unindexed: HashSet<i64> = HashSet::new();
-    rollups::unindexed(connection, |_, id| {
-        unindexed.insert(id);
-    })?;
-    let mut statement = connection.prepare(
-        "SELECT c.id FROM connection c \
-         WHERE NOT EXISTS (SELECT 1 FROM connection_by_ip b WHERE b.ip = c.remote_ip AND b.id = c.id)",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let id = row.get(0)?;
-        if !unindexed.contains(&id) && found.len() < MOST {
-            found.push(format!("conversation {id} is not found by its address"));
+    let places = |places: fn(&Part<'_>) -> Vec<(i64, i64)>| left.iter().flat_map(places).collect();
+    let unindexed: HashSet<(i64, i64)> = places(|part| part.rows.to_vec());
+    let moved: HashSet<(i64, i64)> = places(|part| part.moved.to_vec());
+    for (sql, known, wrong) in [
+        (
+            "SELECT c.remote_ip, c.id FROM connection c \
+             WHERE NOT EXISTS (SELECT 1 FROM connection_by_ip b WHERE b.ip = c.remote_ip AND b.id = c.id)",
+            unindexed,
+            "is not found by its address",
+        ),
+        (
+            "SELECT b.ip, b.id FROM connection_by_ip b \
+             WHERE NOT EXISTS (SELECT 1 FROM connection c WHERE c.id = b.id AND c.remote_ip = b.ip)",
+            moved,
+            "is found by an address that is not its own",
+        ),
+    ] {
+        let mut statement = connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let place = (row.get(0)?, row.get(1)?);
+            if !known.contains(&place) && found.len() < MOST {
+                found.push(format!("conversation {} {wrong}", place.1));
+            }
         }
     }
     if whole_from.is_none() {

@@ -1,16 +1,17 @@
 //! Retention: what is too old, or too much, goes in small slices; raw rows first, oldest first, alerts last.
 
+mod living;
 mod sums;
 
 use std::collections::{HashMap, HashSet};
 
 use atalaya_model::{Span, Time};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::dictionary::day;
 use crate::identity::{self, Table};
-use crate::rows::{Open, Rows};
-use crate::{StoreError, connections, rollups, tally};
+use crate::rows::Rows;
+use crate::{StoreError, rollups, tally};
 
 /// What to keep. What lives (open conversations, listeners, running processes) is always kept. 0 days keep every age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,11 @@ impl Retention {
 pub(crate) struct Swept {
     /// Everything last used before these days is gone: of what rows, and of what sums point at.
     done: [i64; 2],
-    /// Where it goes on: table and id.
-    at: HashMap<&'static str, i64>,
+    /// Where it goes on: of each table, what it looks for (rows last used before a day), and the id.
+    at: HashMap<&'static str, (i64, i64)>,
+    /// The day on which what living rows point at was marked as used, but for what is still to be.
+    renewed: i64,
+    living: Vec<living::Living>,
 }
 
 /// What a slice of retention did.
@@ -62,10 +66,12 @@ pub(crate) struct Swept {
 pub struct Retained {
     /// Rows deleted.
     pub rows: u64,
-    /// Is there more to delete?
+    /// Is there more to delete, or to look through?
     pub more: bool,
     /// The sums must be written before it can be.
     pub(crate) waits: bool,
+    /// Rows of dictionaries were among them.
+    pub(crate) forgets: bool,
 }
 
 /// Executables remembered beyond the processes that ran them; the longest unused go first.
@@ -74,8 +80,10 @@ const EXECUTABLES: i64 = 100_000;
 /// Hours of which every address is kept; of older ones only those with the most bytes.
 const WHOLE_HOURS: i64 = 49;
 
-/// Rows between two looks at whether the slice has taken long enough.
+/// Rows between two looks at whether the slice has taken long enough: of tables, and of dictionaries, from which much may
+/// go with one row.
 const STEP: usize = 100;
+const FEW: usize = 16;
 
 /// One slice of retention: how many rows it may still delete, and whether its time is over.
 struct Slice<'a> {
@@ -83,6 +91,8 @@ struct Slice<'a> {
     deleted: usize,
     /// A row should go that the index by address does not have yet.
     waits: bool,
+    /// Rows of dictionaries went.
+    forgets: bool,
     is_over: &'a dyn Fn() -> bool,
 }
 
@@ -120,6 +130,7 @@ pub(crate) fn slice(
         left: limit.max(1),
         deleted: 0,
         waits: false,
+        forgets: false,
         is_over,
     };
     let of_table = |table: Table| match table {
@@ -155,18 +166,23 @@ pub(crate) fn slice(
     let over = policy.bytes > 0 && used(connection)? > policy.bytes;
     Ok(Retained {
         rows: slice.deleted as u64,
-        more: slice.waits || slice.deleted > 0 && (slice.left == 0 || over),
+        more: slice.waits || slice.left == 0 || slice.deleted > 0 && over,
         waits: slice.waits,
+        forgets: slice.forgets,
     })
 }
 
-/// Deletes the oldest of everything: rows of all kinds up to one time, then sums, then what nothing uses, then alerts.
+/// Deletes the oldest of everything: rows of all kinds up to one time; where none can go, the oldest day of sums; where
+/// there is none, what nothing uses; and only where nothing else is left, alerts.
 fn oldest(
     connection: &Connection,
     rows: &mut Rows,
     today: i64,
     slice: &mut Slice<'_>,
 ) -> Result<(), StoreError> {
+    let before = slice.deleted;
+    // Rows that wait for their index are rows that are left.
+    let is_enough = |slice: &Slice<'_>| slice.deleted > before || slice.left == 0 || slice.waits;
     let mut below = i64::MAX;
     for table in Table::ALL {
         // Of the table whose rows go back furthest, a slice; of the others what is as old.
@@ -179,28 +195,24 @@ fn oldest(
             .query_row([slice.left as i64], |row| row.get(0))?;
         below = last.map_or(below, |last| below.min(last.saturating_add(1)));
     }
-    let before = slice.deleted;
-    for table in Table::ALL {
-        older(connection, rows, table, below, slice)?;
-    }
-    if slice.deleted == before {
-        // Only what lives is so old.
+    for below in [below, i64::MAX] {
+        // If need be all of them, as only what lives may be so old.
         for table in Table::ALL {
-            older(connection, rows, table, i64::MAX, slice)?;
+            older(connection, rows, table, below, slice)?;
+        }
+        if is_enough(slice) {
+            return Ok(());
         }
     }
-    if slice.deleted > before || slice.left == 0 {
+    sums::oldest(connection, slice)?;
+    if is_enough(slice) {
         return Ok(());
     }
-    sums::oldest(connection, slice)?;
-    if slice.left > 0 {
-        rows.swept = Swept::default();
-        unused(connection, rows, [today, today], today, slice)?;
+    unused(connection, rows, [today, today], today, slice)?;
+    if is_enough(slice) {
+        return Ok(());
     }
-    if slice.left > 0 {
-        old_alerts(connection, Time(i64::MAX), slice)?;
-    }
-    Ok(())
+    old_alerts(connection, Time(i64::MAX), slice)
 }
 
 /// Gives free pages back to the file system, at most `pages` of them, for as long as it may go on. The pragma frees one
@@ -215,7 +227,7 @@ pub(crate) fn vacuum(
     let mut count = 0_usize;
     while steps.next()?.is_some() {
         count += 1;
-        if count.is_multiple_of(16) && is_over() {
+        if count.is_multiple_of(4) && is_over() {
             break;
         }
     }
@@ -240,15 +252,10 @@ fn older(
     if slice.left == 0 {
         return Ok(());
     }
-    let live: HashSet<i64> = match table {
-        Table::Connection => rows.live.connections.values().map(Open::row).collect(),
-        Table::Listener => rows.live.listeners.values().copied().collect(),
-        _ => HashSet::new(),
-    };
     let name = table.name();
-    let unindexed = rows.unindexed().filter(|_| table == Table::Connection);
-    let unindexed = unindexed.unwrap_or(i64::MAX);
     let mut waits = false;
+    // What must stay, once there is something to delete.
+    let mut stays: Option<(HashSet<i64>, i64)> = None;
     let mut select = connection.prepare_cached(&format!(
         "SELECT id FROM {name} WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
     ))?;
@@ -262,8 +269,9 @@ fn older(
                 .collect::<Result<Vec<i64>, _>>()?;
             let Some(last) = ids.last() else { break };
             after = *last;
+            let (live, unindexed) = stays.get_or_insert_with(|| living::rows(rows, table, below));
             for id in ids.iter().filter(|id| !live.contains(id)) {
-                if *id >= unindexed {
+                if id >= unindexed {
                     waits = true;
                     return Ok(count);
                 }
@@ -278,8 +286,7 @@ fn older(
     if table == Table::Connection
         && let Some(newest) = newest
     {
-        let from = rollups::remembered(connection, rollups::ROWS_FROM)?.unwrap_or(i64::MIN);
-        rollups::remember(connection, rollups::ROWS_FROM, identity::time(newest).0.max(from))?;
+        rollups::forget_before(connection, identity::time(newest))?;
     }
     Ok(())
 }
@@ -294,19 +301,19 @@ fn unused(
     slice: &mut Slice<'_>,
 ) -> Result<(), StoreError> {
     const GROUPS: [&[&str]; 2] = [&["process", "lineage", "text", "shape"], &["ip", "program"]];
-    let mut is_renewed = false;
     for (group, (tables, before)) in GROUPS.into_iter().zip(befores).enumerate() {
         if rows.swept.done[group] >= before || slice.left == 0 {
             continue;
         }
-        if !std::mem::replace(&mut is_renewed, true) {
-            renew_living(connection, rows, today)?;
+        if !living::renew(connection, rows, today, slice)? {
+            return Ok(());
         }
         let mut is_swept = true;
         for table in tables {
             is_swept &= sweep(connection, &mut rows.swept, table, before, slice)?;
         }
         if group == 0 {
+            let mut forgets = false;
             is_swept &= slice.spend(|wanted| {
                 let deleted = connection
                     .prepare_cached(
@@ -314,12 +321,13 @@ fn unused(
                          ORDER BY last_seen LIMIT max(0, min(?2, (SELECT count(*) FROM executable) - ?3)))",
                     )?
                     .execute([before, wanted as i64, EXECUTABLES])?;
+                forgets |= deleted > 0;
                 Ok(deleted)
             })?;
+            slice.forgets |= forgets;
         }
         if is_swept {
             rows.swept.done[group] = before;
-            rows.swept.at.clear();
         }
     }
     Ok(())
@@ -349,17 +357,28 @@ fn sweep(
         format!("SELECT id FROM {table} WHERE id > ?2 AND id <= ?3 AND {condition} ORDER BY id LIMIT ?4");
     let mut select = connection.prepare_cached(&sql)?;
     let mut delete = connection.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?;
-    let at = swept.at.entry(table).or_insert(0);
+    let (of, at) = swept.at.entry(table).or_insert((before, 0));
+    if *of != before {
+        (*of, *at) = (before, 0);
+    }
     while *at < last && slice.left > 0 {
         let to = at.saturating_add(PART);
         let ids = select
             .query_map((before, *at, to, slice.left as i64), |row| row.get(0))?
             .collect::<Result<Vec<i64>, _>>()?;
-        for id in &ids {
-            delete.execute([id])?;
+        for ids in ids.chunks(FEW) {
+            for id in ids {
+                delete.execute([id])?;
+                *at = *id;
+            }
+            slice.forgets = true;
+            slice.deleted += ids.len();
+            slice.left -= ids.len();
+            if (slice.is_over)() {
+                slice.left = 0;
+                break;
+            }
         }
-        slice.deleted += ids.len();
-        slice.left -= ids.len();
         if slice.left > 0 {
             *at = to;
         }
@@ -370,75 +389,11 @@ fn sweep(
     Ok(*at >= last)
 }
 
-/// Marks everything that living rows point at as used today.
-fn renew_living(connection: &Connection, rows: &mut Rows, today: i64) -> Result<(), StoreError> {
-    let mut processes: HashSet<i64> = rows.live.processes.values().copied().collect();
-    let mut addresses = HashSet::new();
-    for open in rows.live.connections.values() {
-        let points = connections::references(connection, open.row())?;
-        processes.extend(points.processes);
-        addresses.extend(points.addresses);
-        renew(connection, "shape", points.shape, today)?;
-        for text in points.texts {
-            renew(connection, "text", Some(text), today)?;
-        }
-    }
-    for row in rows.live.listeners.values() {
-        let found = connection
-            .prepare_cached("SELECT ip, service, process, last_process FROM listener WHERE id = ?1")?
-            .query_row([row], |row| {
-                let holders: [Option<i64>; 2] = [row.get(2)?, row.get(3)?];
-                Ok((row.get::<_, i64>(0)?, row.get(1)?, holders))
-            })
-            .optional()?;
-        if let Some((ip, service, holders)) = found {
-            addresses.insert(ip);
-            processes.extend(holders.into_iter().flatten());
-            renew(connection, "text", service, today)?;
-        }
-    }
-    for id in addresses {
-        renew(connection, "ip", Some(id), today)?;
-    }
-    for id in processes {
-        renew(connection, "process", Some(id), today)?;
-        connection
-            .prepare_cached(
-                "UPDATE text SET day = ?2 WHERE day < ?2 AND id IN (SELECT value FROM (SELECT user_name AS value \
-                 FROM process WHERE id = ?1 UNION ALL SELECT cgroup FROM process WHERE id = ?1 UNION ALL \
-                 SELECT container_runtime FROM process WHERE id = ?1 UNION ALL SELECT container_id FROM process \
-                 WHERE id = ?1 UNION ALL SELECT unit FROM process WHERE id = ?1 UNION ALL SELECT package_manager \
-                 FROM process WHERE id = ?1 UNION ALL SELECT package_name FROM process WHERE id = ?1 UNION ALL \
-                 SELECT package_version FROM process WHERE id = ?1))",
-            )?
-            .execute([id, today])?;
-        connection
-            .prepare_cached(
-                "UPDATE executable SET day = ?2 WHERE day < ?2 AND id = (SELECT executable FROM process WHERE id = ?1)",
-            )?
-            .execute([id, today])?;
-        connection
-            .prepare_cached(
-                "WITH RECURSIVE chain (id, place) AS (SELECT lineage, 0 FROM process WHERE id = ?1 UNION ALL \
-                 SELECT n.next, place + 1 FROM chain JOIN lineage n ON n.id = chain.id WHERE place < 64) \
-                 UPDATE lineage SET day = ?2 WHERE day < ?2 AND id IN (SELECT id FROM chain)",
-            )?
-            .execute([id, today])?;
-    }
-    Ok(())
-}
-
-fn renew(connection: &Connection, table: &str, id: Option<i64>, today: i64) -> Result<(), StoreError> {
-    let sql = format!("UPDATE {table} SET day = ?2 WHERE id = ?1 AND day < ?2");
-    connection.prepare_cached(&sql)?.execute((id, today))?;
-    Ok(())
-}
-
 /// Deletes alerts raised before a time, with everything said of them.
 fn old_alerts(connection: &Connection, before: Time, slice: &mut Slice<'_>) -> Result<(), StoreError> {
     slice.spend(|wanted| {
         let ids = connection
-            .prepare_cached("SELECT id FROM alert WHERE time < ?1 ORDER BY id LIMIT ?2")?
+            .prepare_cached("SELECT id FROM alert WHERE time < ?1 ORDER BY time, id LIMIT ?2")?
             .query_map((before.0, wanted as i64), |row| row.get(0))?
             .collect::<Result<Vec<i64>, _>>()?;
         if ids.is_empty() {

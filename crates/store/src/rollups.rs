@@ -1,15 +1,18 @@
-//! The sums in the tables: written once a minute of event time, never twice and never lost.
+//! The sums in the tables: written about once a minute, part by part, never twice and never lost.
 //!
-//! Every batch leaves what it adds in `tally`; writing the sums empties that within the same transaction. After a crash
-//! the next writer takes up what is in `tally`, so the sums are exactly those of the committed rows.
+//! Every batch leaves what it adds in a journal, `tally`. A [`Round`] takes up all that is there and brings it into the
+//! tables in small transactions, each of which also notes how far it came (`rolling_…` in `meta`); batches go on with
+//! the journal meanwhile. After a crash the next writer makes the same round again from the same batches and goes on where
+//! it was left off, so the sums are exactly those of the committed rows.
 
-use std::collections::{BTreeMap, HashMap};
+mod round;
 
 use atalaya_model::Time;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::StoreError;
-use crate::tally::{Sums, Tally, decode_rows, encode_rows};
+use crate::tally::{Tally, decode_rows, encode_rows};
+pub(crate) use round::{Part, Round};
 
 /// Addresses of an hour that are remembered beyond a few days.
 pub(crate) const TOP: i64 = 500;
@@ -17,17 +20,33 @@ pub(crate) const TOP: i64 = 500;
 /// The hour from which on every address of each hour is there; older hours have only those with the most bytes.
 pub(crate) const WHOLE_FROM: &str = "rollup_hour_ip_from";
 
-/// The time before which conversations were deleted; not there before any was.
+/// The time before which conversations, or their sums, were deleted; not there before any was.
 pub(crate) const ROWS_FROM: &str = "connections_from";
 
 /// The time of the newest event that the sums know.
 const UP_TO: &str = "rolled_up_to";
 
-/// What the journal holds: what batches added since the sums were last written.
-pub(crate) fn journal(connection: &Connection) -> Result<Tally, StoreError> {
+/// Of the round that goes on: the last batch that is in it, up to when the sums know once it is over, and how many of its
+/// entries are in the tables.
+const ROLLING: [&str; 3] = ["rolling_to", "rolling_up_to", "rolling_done"];
+
+/// What the journal holds: the round that was left off, and what batches added since it began.
+pub(crate) fn journal(connection: &Connection) -> Result<(Option<Round>, Tally), StoreError> {
+    let [to, up_to, done] = ROLLING.map(|name| remembered(connection, name));
+    let (Some(to), Some(up_to), Some(done)) = (to?, up_to?, done?) else {
+        return Ok((None, batches(connection, i64::MIN, i64::MAX)?));
+    };
+    let mut round = Round::of(batches(connection, i64::MIN, to)?, to, Time(up_to));
+    round.done = usize::try_from(done).unwrap_or(0);
+    Ok((Some(round), batches(connection, to.saturating_add(1), i64::MAX)?))
+}
+
+/// What some batches added: from one, to another.
+fn batches(connection: &Connection, from: i64, to: i64) -> Result<Tally, StoreError> {
     let mut tally = Tally::default();
-    let mut statement = connection.prepare("SELECT entries, rows FROM tally ORDER BY id")?;
-    let mut rows = statement.query([])?;
+    let mut statement =
+        connection.prepare("SELECT entries, rows FROM tally WHERE id >= ?1 AND id <= ?2 ORDER BY id")?;
+    let mut rows = statement.query([from, to])?;
     while let Some(row) = rows.next()? {
         let entries = Tally::decode(row.get_ref(0)?.as_blob().unwrap_or_default());
         let mut entries =
@@ -38,14 +57,61 @@ pub(crate) fn journal(connection: &Connection) -> Result<Tally, StoreError> {
     Ok(tally)
 }
 
+/// The newest batch in the journal; 0 where it is empty.
+pub(crate) fn newest_batch(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM tally")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Notes that the sums know of everything up to a time.
+pub(crate) fn know(connection: &Connection, up_to: Time) -> Result<(), StoreError> {
+    let newest = remembered(connection, UP_TO)?.unwrap_or(i64::MIN);
+    remember(connection, UP_TO, newest.max(up_to.0))
+}
+
+/// Brings the next entries of a round into the tables, at most `limit`, and tells how many are there then. When all are,
+/// takes them out of the journal, at most `limit` batches. `None` when it is over.
+pub(crate) fn advance(
+    connection: &Connection,
+    round: &Round,
+    limit: usize,
+) -> Result<Option<usize>, StoreError> {
+    let limit = limit.max(1);
+    let count = round.write(connection, limit)?;
+    if count > 0 {
+        let done = round.done + count;
+        for (name, number) in ROLLING.into_iter().zip([round.to, round.up_to.0, done as i64]) {
+            remember(connection, name, number)?;
+        }
+        return Ok(Some(done));
+    }
+    connection
+        .prepare_cached(
+            "DELETE FROM tally WHERE id IN (SELECT id FROM tally WHERE id <= ?1 ORDER BY id LIMIT ?2)",
+        )?
+        .execute([round.to, limit as i64])?;
+    // It ends with the last of them: in a journal that is empty numbers begin again, and would seem to be of the round.
+    let mut left = connection.prepare_cached("SELECT 1 FROM tally WHERE id <= ?1")?;
+    if left.exists([round.to])? {
+        return Ok(Some(round.done));
+    }
+    know(connection, round.up_to)?;
+    connection
+        .prepare_cached("DELETE FROM meta WHERE name IN (?1, ?2, ?3)")?
+        .execute(ROLLING)?;
+    Ok(None)
+}
+
 /// Tells the rows of conversations, with their remote addresses, that are not in the index yet.
 pub(crate) fn unindexed(connection: &Connection, mut tell: impl FnMut(i64, i64)) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached("SELECT rows FROM tally ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        for (ip, id) in decode_rows(row.get_ref(0)?.as_blob().unwrap_or_default()) {
-            tell(ip, id);
-        }
+        let places = decode_rows(row.get_ref(0)?.as_blob().unwrap_or_default());
+        places
+            .filter(|(_, id)| *id >= 0)
+            .for_each(|(ip, id)| tell(ip, id));
     }
     Ok(())
 }
@@ -78,286 +144,13 @@ pub(crate) fn remember(connection: &Connection, name: &str, number: i64) -> Resu
     Ok(())
 }
 
+/// Notes that of what was before a time rows or sums were deleted.
+pub(crate) fn forget_before(connection: &Connection, time: Time) -> Result<(), StoreError> {
+    let from = remembered(connection, ROWS_FROM)?.unwrap_or(i64::MIN);
+    remember(connection, ROWS_FROM, from.max(time.0))
+}
+
 /// Up to when events are in the sums.
 pub(crate) fn rolled_up_to(connection: &Connection) -> Result<Option<Time>, StoreError> {
     Ok(remembered(connection, UP_TO)?.map(Time))
-}
-
-/// Adds a tally to the sums, and empties the journal that noted it.
-pub(crate) fn write(connection: &Connection, tally: &Tally, now: Time) -> Result<(), StoreError> {
-    connection.prepare_cached("DELETE FROM tally")?.execute([])?;
-    let newest = remembered(connection, UP_TO)?.unwrap_or(i64::MIN);
-    remember(connection, UP_TO, newest.max(now.0))?;
-    let mut rows = tally.rows.clone();
-    rows.sort_unstable();
-    let mut insert =
-        connection.prepare_cached("INSERT OR IGNORE INTO connection_by_ip (ip, id) VALUES (?1, ?2)")?;
-    for (ip, id) in rows {
-        insert.execute([ip, id])?;
-    }
-    add(connection, tally)
-}
-
-/// Adds a tally to the sums.
-pub(crate) fn add(connection: &Connection, tally: &Tally) -> Result<(), StoreError> {
-    minutes(connection, tally)?;
-    addresses(connection, tally)?;
-    programs(connection, tally)?;
-    ports(connection, tally)?;
-    processes(connection, tally)
-}
-
-fn minutes(connection: &Connection, tally: &Tally) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO rollup_minute (minute, connections, failed, sent_bytes, received_bytes) \
-         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (minute) DO UPDATE SET connections = connections + ?2, \
-         failed = failed + ?3, sent_bytes = sent_bytes + ?4, received_bytes = received_bytes + ?5",
-    )?;
-    for (minute, sums) in sorted(&tally.minutes) {
-        statement.execute([*minute, sums.connections, sums.failed, sums.sent, sums.received])?;
-    }
-    Ok(())
-}
-
-/// What an address adds, whoever talked to it.
-#[derive(Clone, Copy)]
-struct Address {
-    sums: Sums,
-    begun: i64,
-    seen: (i64, i64),
-}
-
-fn addresses(connection: &Connection, tally: &Tally) -> Result<(), StoreError> {
-    let mut hours: BTreeMap<(i64, i64), Sums> = BTreeMap::new();
-    let mut days: BTreeMap<(i64, i64), Sums> = BTreeMap::new();
-    let mut ever: BTreeMap<i64, Address> = BTreeMap::new();
-    let mut pairs: BTreeMap<(i64, i64), Address> = BTreeMap::new();
-    for ((hour, program, ip), pair) in &tally.pairs {
-        hours.entry((*hour, *ip)).or_default().add(pair.sums);
-        days.entry((hour.div_euclid(24), *ip)).or_default().add(pair.sums);
-        let nothing = Address {
-            sums: Sums::default(),
-            begun: 0,
-            seen: (i64::MAX, i64::MIN),
-        };
-        for one in [
-            ever.entry(*ip).or_insert(nothing),
-            pairs.entry((*ip, *program)).or_insert(nothing),
-        ] {
-            one.sums.add(pair.sums);
-            one.begun += pair.begun;
-            one.seen = (one.seen.0.min(pair.seen.0), one.seen.1.max(pair.seen.1));
-        }
-    }
-    let mut statement = connection.prepare_cached(
-        "UPDATE ip SET connections = connections + ?2, begun = begun + ?3, sent_bytes = sent_bytes + ?4, \
-         received_bytes = received_bytes + ?5, first_seen = min(coalesce(first_seen, ?6), ?6), \
-         last_seen = max(coalesce(last_seen, ?7), ?7) WHERE id = ?1",
-    )?;
-    for (ip, it) in &ever {
-        let Address { sums, begun, seen } = it;
-        statement.execute([
-            *ip,
-            sums.connections,
-            *begun,
-            sums.sent,
-            sums.received,
-            seen.0,
-            seen.1,
-        ])?;
-    }
-    pair_rows(connection, &pairs)?;
-    hour_rows(connection, &hours)?;
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO rollup_day_ip (day, ip, connections, sent_bytes, received_bytes) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (day, ip) DO UPDATE SET connections = connections + ?3, sent_bytes = sent_bytes + ?4, \
-         received_bytes = received_bytes + ?5",
-    )?;
-    for ((day, ip), sums) in &days {
-        statement.execute([*day, *ip, sums.connections, sums.sent, sums.received])?;
-    }
-    Ok(())
-}
-
-/// Who talked to whom; a program's number of addresses goes with it.
-fn pair_rows(connection: &Connection, pairs: &BTreeMap<(i64, i64), Address>) -> Result<(), StoreError> {
-    let mut update = connection.prepare_cached(
-        "UPDATE rollup_program_ip SET first_seen = min(first_seen, ?3), last_seen = max(last_seen, ?4), \
-         connections = connections + ?5, sent_bytes = sent_bytes + ?6, received_bytes = received_bytes + ?7 \
-         WHERE ip = ?1 AND program = ?2",
-    )?;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO rollup_program_ip (ip, program, first_seen, last_seen, connections, sent_bytes, received_bytes) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    let mut delete = connection.prepare_cached(
-        "DELETE FROM rollup_program_ip WHERE ip = ?1 AND program = ?2 AND connections <= 0",
-    )?;
-    let mut new: HashMap<i64, i64> = HashMap::new();
-    for ((ip, program), it) in pairs {
-        let Address { sums, seen, .. } = it;
-        let values = [
-            *ip,
-            *program,
-            seen.0,
-            seen.1,
-            sums.connections,
-            sums.sent,
-            sums.received,
-        ];
-        if update.execute(values)? == 0 {
-            if sums.connections > 0 {
-                insert.execute(values)?;
-                *new.entry(*program).or_default() += 1;
-            }
-        } else if sums.connections < 0 && delete.execute([ip, program])? > 0 {
-            *new.entry(*program).or_default() -= 1;
-        }
-    }
-    let mut statement =
-        connection.prepare_cached("UPDATE program SET addresses = max(0, addresses + ?2) WHERE id = ?1")?;
-    for (program, count) in sorted(&new) {
-        statement.execute([*program, *count])?;
-    }
-    Ok(())
-}
-
-fn hour_rows(connection: &Connection, hours: &BTreeMap<(i64, i64), Sums>) -> Result<(), StoreError> {
-    let whole_from = remembered(connection, WHOLE_FROM)?.unwrap_or(i64::MIN);
-    let upsert = |table: &str| {
-        format!(
-            "INSERT INTO {table} (hour, ip, connections, sent_bytes, received_bytes) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT (hour, ip) DO UPDATE SET connections = connections + ?3, sent_bytes = sent_bytes + ?4, \
-             received_bytes = received_bytes + ?5"
-        )
-    };
-    let mut every = connection.prepare_cached(&upsert("rollup_hour_ip"))?;
-    let mut top = connection.prepare_cached(&upsert("rollup_hour_top"))?;
-    let (mut touched, mut older) = (Vec::new(), Vec::new());
-    for ((hour, ip), sums) in hours {
-        let statement = if *hour >= whole_from { &mut every } else { &mut top };
-        statement.execute([*hour, *ip, sums.connections, sums.sent, sums.received])?;
-        let touched = if *hour >= whole_from {
-            &mut touched
-        } else {
-            &mut older
-        };
-        if touched.last() != Some(hour) {
-            touched.push(*hour);
-        }
-    }
-    // What comes so late is added to what is left of its hour.
-    for hour in older {
-        connection
-            .prepare_cached(
-                "DELETE FROM rollup_hour_top WHERE hour = ?1 AND ip NOT IN (SELECT ip FROM rollup_hour_top \
-                 WHERE hour = ?1 ORDER BY sent_bytes + received_bytes DESC LIMIT ?2)",
-            )?
-            .execute([hour, 4 * TOP])?;
-    }
-    for hour in touched {
-        connection
-            .prepare_cached("DELETE FROM rollup_hour_top WHERE hour = ?1")?
-            .execute([hour])?;
-        connection
-            .prepare_cached(
-                "INSERT INTO rollup_hour_top SELECT * FROM rollup_hour_ip WHERE hour = ?1 \
-                 ORDER BY sent_bytes + received_bytes DESC LIMIT ?2",
-            )?
-            .execute([hour, TOP])?;
-    }
-    Ok(())
-}
-
-fn programs(connection: &Connection, tally: &Tally) -> Result<(), StoreError> {
-    let mut hours: BTreeMap<(i64, i64), Sums> = BTreeMap::new();
-    let mut ever: BTreeMap<i64, (Sums, (i64, i64))> = BTreeMap::new();
-    for ((hour, program, _), pair) in &tally.pairs {
-        hours.entry((*hour, *program)).or_default().add(pair.sums);
-        let (sums, seen) = ever
-            .entry(*program)
-            .or_insert((Sums::default(), (i64::MAX, i64::MIN)));
-        sums.add(pair.sums);
-        *seen = (seen.0.min(pair.seen.0), seen.1.max(pair.seen.1));
-    }
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO rollup_hour_program (hour, program, connections, failed, sent_bytes, received_bytes) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (hour, program) DO UPDATE SET connections = connections + ?3, \
-         failed = failed + ?4, sent_bytes = sent_bytes + ?5, received_bytes = received_bytes + ?6",
-    )?;
-    for ((hour, program), sums) in &hours {
-        statement.execute([
-            *hour,
-            *program,
-            sums.connections,
-            sums.failed,
-            sums.sent,
-            sums.received,
-        ])?;
-    }
-    let mut statement = connection.prepare_cached(
-        "UPDATE program SET connections = connections + ?2, failed = failed + ?3, sent_bytes = sent_bytes + ?4, \
-         received_bytes = received_bytes + ?5, first_seen = min(coalesce(first_seen, ?6), ?6), \
-         last_seen = max(coalesce(last_seen, ?7), ?7) WHERE id = ?1",
-    )?;
-    for (program, (sums, seen)) in &ever {
-        let (first, last) = seen;
-        statement.execute([
-            *program,
-            sums.connections,
-            sums.failed,
-            sums.sent,
-            sums.received,
-            *first,
-            *last,
-        ])?;
-    }
-    Ok(())
-}
-
-fn ports(connection: &Connection, tally: &Tally) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO rollup_hour_port (hour, transport, port, connections, failed, sent_bytes, received_bytes) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (hour, transport, port) DO UPDATE SET \
-         connections = connections + ?4, failed = failed + ?5, sent_bytes = sent_bytes + ?6, \
-         received_bytes = received_bytes + ?7",
-    )?;
-    for ((hour, transport, port), sums) in sorted(&tally.ports) {
-        let Sums {
-            connections,
-            failed,
-            sent,
-            received,
-        } = *sums;
-        statement.execute([*hour, *transport, *port, connections, failed, sent, received])?;
-    }
-    Ok(())
-}
-
-fn processes(connection: &Connection, tally: &Tally) -> Result<(), StoreError> {
-    // Only of processes that are there: retention may have taken one meanwhile.
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO process_use (process, last_seen, connections, failed, sent_bytes, received_bytes) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM process WHERE id = ?1) \
-         ON CONFLICT (process) DO UPDATE SET last_seen = max(last_seen, ?2), connections = connections + ?3, \
-         failed = failed + ?4, sent_bytes = sent_bytes + ?5, received_bytes = received_bytes + ?6",
-    )?;
-    for (process, (sums, seen)) in sorted(&tally.processes) {
-        statement.execute([
-            *process,
-            *seen,
-            sums.connections,
-            sums.failed,
-            sums.sent,
-            sums.received,
-        ])?;
-    }
-    Ok(())
-}
-
-/// The entries by their keys: rows are then touched in the order in which they lie.
-fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_unstable_by_key(|(key, _)| *key);
-    entries
 }

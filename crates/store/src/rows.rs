@@ -1,5 +1,7 @@
 //! From events to rows: which row an event belongs to, and which updates are worth writing.
 
+mod rolling;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,9 +15,11 @@ use crate::connections::{Kept, Life, Phase};
 use crate::dictionary::Dictionaries;
 use crate::identity::{Identities, Table};
 use crate::retain::Swept;
+use crate::rollups::{self, Round};
 use crate::tally::{Counted, Tally, Under};
 use crate::writer::{Entry, Written};
-use crate::{StoreError, alerts, connections, listeners, losses, memory, processes, protocols, rollups};
+use crate::{StoreError, alerts, connections, listeners, losses, memory, processes, protocols};
+use rolling::Rolling;
 
 /// A run is marked as alive once in so long.
 const SEEN: Span = Span::from_seconds(60);
@@ -42,12 +46,14 @@ pub(crate) struct Rows {
     said: Vec<(Time, Arc<Protocol>)>,
     /// The rows of what ended last: facts may be told after the end.
     ended: Ended,
-    /// What is in the journal, but not in the sums.
+    /// What is in the journal, but neither in the sums nor on its way there.
     tally: Tally,
     /// What this batch adds.
     fresh: Tally,
-    /// This batch writes the sums; the tally is empty again.
-    rolled_up: bool,
+    /// The sums are being written.
+    rolling: Option<Rolling>,
+    /// Time of the newest event that was written.
+    newest: Time,
     undo: Vec<Undo>,
 }
 
@@ -108,6 +114,7 @@ pub(crate) struct Before {
     run: i64,
     identities: Identities,
     seen: Time,
+    newest: Time,
 }
 
 /// What a failed batch must take back.
@@ -121,7 +128,7 @@ enum Undo {
 
 impl Rows {
     /// Nothing written yet; what an earlier run left in the journal.
-    pub(crate) fn new(boot: i64, version: Text, now: Time, tally: Tally) -> Self {
+    pub(crate) fn new(boot: i64, version: Text, now: Time, (round, tally): (Option<Round>, Tally)) -> Self {
         Self {
             run: 0,
             begun: (version, now),
@@ -135,7 +142,8 @@ impl Rows {
             ended: Ended::default(),
             tally,
             fresh: Tally::default(),
-            rolled_up: false,
+            rolling: round.map(Rolling::left_off),
+            newest: Time(i64::MIN),
             undo: Vec::new(),
         }
     }
@@ -165,17 +173,12 @@ impl Rows {
             Entry::Event(event) => Some(event.time),
             _ => None,
         });
-        match newest {
-            Some(now) if self.tally.is_full() || self.fresh.is_full() => {
-                self.flush(connection, now, &mut written)?;
+        if let Some(now) = newest {
+            rollups::note(connection, &self.fresh)?;
+            if now.since(self.seen).0.abs() >= SEEN.0 {
+                self.show_life(connection, now)?;
             }
-            Some(now) => {
-                rollups::note(connection, &self.fresh)?;
-                if now.since(self.seen).0.abs() >= SEEN.0 {
-                    self.show_life(connection, now)?;
-                }
-            }
-            None => {}
+            self.newest = now;
         }
         Ok(written)
     }
@@ -189,9 +192,11 @@ impl Rows {
         Ok(())
     }
 
-    /// The oldest row that the index by address does not have yet.
+    /// The oldest row that the index by address may not have yet.
     pub(crate) fn unindexed(&self) -> Option<i64> {
-        self.tally.rows.iter().map(|(_, row)| *row).min()
+        let round = self.rolling.as_ref().and_then(Rolling::unindexed);
+        let rows = self.tally.rows.iter().map(|(_, row)| *row);
+        rows.filter(|row| *row >= 0).chain(round).min()
     }
 
     /// The state that [`Rows::undo`] goes back to.
@@ -200,19 +205,20 @@ impl Rows {
         self.held.clear();
         self.said.clear();
         self.tally.merge(std::mem::take(&mut self.fresh));
-        self.rolled_up = false;
         Before {
             run: self.run,
             identities: self.identities.clone(),
             seen: self.seen,
+            newest: self.newest,
         }
     }
 
     /// Forgets what a failed batch did.
-    pub(crate) fn undo(&mut self, before: Before, connection: &Connection) -> Result<(), StoreError> {
+    pub(crate) fn undo(&mut self, before: Before) {
         self.run = before.run;
         self.identities = before.identities;
         self.seen = before.seen;
+        self.newest = before.newest;
         self.dictionaries.forget();
         self.held.clear();
         self.said.clear();
@@ -229,48 +235,6 @@ impl Rows {
                 Undo::Process(key, before) => restore(&mut self.live.processes, key, before),
             }
         }
-        if std::mem::take(&mut self.rolled_up) {
-            self.tally = rollups::journal(connection)?;
-        }
-        Ok(())
-    }
-
-    /// Writes every pending update and the sums, and marks the run as alive.
-    pub(crate) fn flush(
-        &mut self,
-        connection: &Connection,
-        now: Time,
-        written: &mut Written,
-    ) -> Result<(), StoreError> {
-        for (id, open) in &mut self.live.connections {
-            let (Some((time, it)), Place::Kept(alive)) = (&open.pending, &open.place) else {
-                continue;
-            };
-            let mut alive = alive.clone();
-            let Alive { kept, counted } = &mut *alive;
-            let last = (Phase::Updated, *time);
-            let before = kept.ends.remote_ip;
-            connections::update(connection, &mut self.dictionaries, self.run, kept, last, it)?;
-            let under = under(connection, &mut self.dictionaries, kept, it)?;
-            if under.ip != before {
-                self.fresh.rows.push((under.ip, kept.row));
-            }
-            let is_failure = it.outcome.is_failure();
-            self.fresh
-                .change(counted, *time, under, it.traffic.as_ref(), is_failure);
-            let place = Place::Kept(alive);
-            let before = std::mem::replace(open, Open { place, pending: None });
-            self.undo.push(Undo::Connection(*id, Some(before)));
-            written.rows += 1;
-        }
-        // Should this transaction fail, the journal still has it.
-        let mut tally = std::mem::take(&mut self.tally);
-        self.rolled_up = true;
-        tally.merge(std::mem::take(&mut self.fresh));
-        if self.run > 0 || !tally.is_empty() {
-            rollups::write(connection, &tally, now)?;
-        }
-        self.show_life(connection, now)
     }
 
     fn event(
@@ -436,9 +400,7 @@ impl Rows {
         }
         self.ended.insert(it.id, kept.row);
         let under = under(connection, &mut self.dictionaries, kept, it)?;
-        if under.ip != before {
-            self.fresh.rows.push((under.ip, kept.row));
-        }
+        self.fresh.place(kept.row, before, under.ip);
         let is_failure = it.outcome.is_failure();
         self.fresh
             .change(counted, time, under, it.traffic.as_ref(), is_failure);

@@ -16,8 +16,9 @@ use crate::extra::{pull, push};
 const PORTS: usize = 1_024;
 const OTHER_PORTS: i64 = -1;
 
-/// Entries after which the sums are written even before their minute is over.
-const FULL: usize = 1 << 15;
+/// Entries, and rows for the index, after which the sums are written even before their minute is over.
+const FULL: usize = 1 << 16;
+const FULL_ROWS: usize = 1 << 19;
 
 /// What is added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,12 +71,31 @@ pub(crate) struct Counted {
 }
 
 /// Sums of one hour, program and address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
     pub(crate) sums: Sums,
     pub(crate) begun: i64,
     /// Seconds of the first and last event; the first is after the last where there was only a correction.
     pub(crate) seen: (i64, i64),
+}
+
+impl Pair {
+    const NOTHING: Self = Self {
+        sums: Sums {
+            connections: 0,
+            failed: 0,
+            sent: 0,
+            received: 0,
+        },
+        begun: 0,
+        seen: (i64::MAX, i64::MIN),
+    };
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.sums.add(other.sums);
+        self.begun += other.begun;
+        self.seen = (self.seen.0.min(other.seen.0), self.seen.1.max(other.seen.1));
+    }
 }
 
 /// Hour, program, address.
@@ -92,7 +112,8 @@ pub(crate) struct Tally {
     pub(crate) ports: HashMap<PortKey, Sums>,
     /// By process: sums, and the second of the last event.
     pub(crate) processes: HashMap<i64, (Sums, i64)>,
-    /// Remote address and row of conversations that are not in the index yet.
+    /// Remote address and row of conversations that are not in the index yet; the row's complement where it has another
+    /// address from then on.
     pub(crate) rows: Vec<(i64, i64)>,
 }
 
@@ -170,10 +191,10 @@ impl Tally {
     fn add(&mut self, time: Time, seen: Time, under: &Under, sums: Sums) {
         let hour = hour(time);
         let seen = (seen.0 < i64::MAX).then(|| seen.seconds());
-        let pair = self.pairs.entry((hour, under.program, under.ip)).or_insert(Pair {
-            seen: (i64::MAX, i64::MIN),
-            ..Pair::default()
-        });
+        let pair = self
+            .pairs
+            .entry((hour, under.program, under.ip))
+            .or_insert(Pair::NOTHING);
         pair.sums.add(sums);
         if under.begun {
             pair.begun += sums.connections;
@@ -196,9 +217,17 @@ impl Tally {
         }
     }
 
+    /// Notes that a row has another remote address from now on, if it has.
+    pub(crate) fn place(&mut self, row: i64, before: i64, ip: i64) {
+        if ip != before {
+            self.rows.extend([(before, !row), (ip, row)]);
+        }
+    }
+
     /// Is there so much that it should be written now?
     pub(crate) fn is_full(&self) -> bool {
         self.pairs.len().max(self.processes.len()).max(self.ports.len()) >= FULL
+            || self.rows.len() >= FULL_ROWS
     }
 
     /// How many entries it has.
@@ -221,13 +250,7 @@ impl Tally {
             self.minutes.entry(key).or_default().add(sums);
         }
         for (key, pair) in other.pairs {
-            let mine = self.pairs.entry(key).or_insert(Pair {
-                seen: (i64::MAX, i64::MIN),
-                ..Pair::default()
-            });
-            mine.sums.add(pair.sums);
-            mine.begun += pair.begun;
-            mine.seen = (mine.seen.0.min(pair.seen.0), mine.seen.1.max(pair.seen.1));
+            self.pairs.entry(key).or_insert(Pair::NOTHING).add(pair);
         }
         for (key, sums) in other.ports {
             self.ports.entry(key).or_default().add(sums);

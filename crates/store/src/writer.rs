@@ -13,6 +13,12 @@ use crate::retain::{self, Retained, Retention};
 use crate::rows::Rows;
 use crate::{StoreError, open, rollups};
 
+/// Entries of the sums that are written for each one of a batch when they are too many: a batch adds fewer.
+const RELIEF: usize = 8;
+
+/// Entries of the sums in one transaction where nobody waits.
+const ALL_AT_ONCE: usize = 1 << 16;
+
 /// Something to keep.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "one variant a kind of message")]
@@ -157,21 +163,71 @@ impl Writer {
         if batch.is_empty() {
             return Ok(Written::default());
         }
+        // First, as a batch that was written must not fail.
+        if self.rows.is_full() {
+            if self.is_rolling_up() {
+                // More comes than is brought into the sums between the batches.
+                self.roll(self.rows.newest(), RELIEF * batch.len())?;
+            } else {
+                self.rows.begin_rolling(self.rows.newest());
+            }
+        }
         let written = self.transact(|rows, connection| rows.write(connection, batch))?;
         self.written += written.rows;
         Ok(written)
     }
 
-    /// Writes the newest state of open conversations, and the sums behind the panels. A watcher does so once a minute; by
-    /// itself a writer does so only when there is much of it, and when it is closed.
+    /// Writes the newest state of open conversations, and the sums behind the panels, all at once. A watcher does so in
+    /// slices ([`Writer::roll_up_until`]); by itself a writer does so only when there is much of it, and when it is closed.
     ///
     /// # Errors
     /// As [`Writer::write`].
     pub fn roll_up(&mut self, now: Time) -> Result<(), StoreError> {
-        let mut written = Written::default();
-        self.transact(|rows, connection| rows.flush(connection, now, &mut written))?;
-        self.written += written.rows;
+        if self.is_rolling_up() {
+            // What was begun does not reach so far.
+            while self.roll(now, ALL_AT_ONCE)? {}
+        }
+        while self.roll(now, ALL_AT_ONCE)? {}
         Ok(())
+    }
+
+    /// The same, so many entries in one transaction, for as long as `is_over` does not say that it is enough, which is asked
+    /// after each. Goes on with what was begun, where something was. True when there is more of it: call again, with
+    /// pauses in which batches are written. Until then the panels may tell of a part of what came after the time that
+    /// they name ([`crate::Answer::up_to`]).
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn roll_up_until(
+        &mut self,
+        now: Time,
+        slice_entries: usize,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<bool, StoreError> {
+        loop {
+            let more = self.roll(now, slice_entries)?;
+            if !more || is_over() {
+                return Ok(more);
+            }
+        }
+    }
+
+    /// Are the sums being written, and not all of them are yet?
+    pub const fn is_rolling_up(&self) -> bool {
+        self.rows.is_rolling_up()
+    }
+
+    /// One transaction of it. Is there more?
+    fn roll(&mut self, now: Time, limit: usize) -> Result<bool, StoreError> {
+        self.rows.begin_rolling(now);
+        if !self.is_rolling_up() {
+            return Ok(false);
+        }
+        let mut written = Written::default();
+        let step = self.transact(|rows, connection| rows.roll(connection, limit, &mut written))?;
+        self.rows.rolled(step);
+        self.written += written.rows;
+        Ok(self.is_rolling_up())
     }
 
     /// Writes what waits to be written and ends the run cleanly.
@@ -179,8 +235,8 @@ impl Writer {
     /// # Errors
     /// As [`Writer::write`].
     pub fn close(mut self, now: Time) -> Result<(), StoreError> {
+        self.roll_up(now)?;
         self.transact(|rows, connection| {
-            rows.flush(connection, now, &mut Written::default())?;
             connection.execute("UPDATE run SET ended = ?2 WHERE id = ?1", [rows.run, now.0])?;
             Ok(())
         })?;
@@ -243,12 +299,16 @@ impl Writer {
         is_over: &dyn Fn() -> bool,
     ) -> Result<Retained, StoreError> {
         let retained =
-            self.transact(|rows, connection| retain::slice(connection, rows, policy, slice_rows, is_over))?;
-        if retained.more || retained.rows > 0 {
+            self.transact(|rows, connection| retain::slice(connection, rows, policy, slice_rows, is_over));
+        if retained.is_err() {
+            self.rows.swept = retain::Swept::default();
+        }
+        let retained = retained?;
+        if retained.forgets {
             self.rows.dictionaries.forget();
         }
         if retained.waits {
-            self.roll_up(policy.now)?;
+            self.roll_up_until(policy.now, slice_rows, is_over)?;
         }
         if !is_over() {
             retain::vacuum(&self.connection, slice_rows, is_over)?;
@@ -296,7 +356,7 @@ impl Writer {
                 Ok(done)
             });
         if result.is_err() {
-            self.rows.undo(before, &self.connection)?;
+            self.rows.undo(before);
         }
         result
     }
@@ -314,7 +374,7 @@ pub(crate) fn begin(path: &Path, options: &Options) -> Result<(Connection, Rows)
         [&*options.boot_id],
         |row| row.get(0),
     )?;
-    let tally = rollups::journal(&connection)?;
-    let rows = Rows::new(boot, options.version.clone(), options.now, tally);
+    let journal = rollups::journal(&connection)?;
+    let rows = Rows::new(boot, options.version.clone(), options.now, journal);
     Ok((connection, rows))
 }

@@ -340,15 +340,69 @@ fn filters(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What a writer did, and how long batches waited for it to do something else.
+#[derive(Default)]
+struct Kept {
+    batches: Cost,
+    sums: Cost,
+    retention: Cost,
+    log: Cost,
+    stalls: Cost,
+    number: u64,
+}
+
+/// Is a slice that begins now over?
+fn slice() -> impl Fn() -> bool {
+    let begun = clock();
+    move || clock() - begun > 25_000_000
+}
+
+impl Kept {
+    /// A batch, and then what the keeper does: a slice of the sums, or else of retention, and now and then the log.
+    /// True while there may be more for retention.
+    fn turn(
+        &mut self,
+        writer: &mut Writer,
+        world: &mut World,
+        batch: u64,
+        due: bool,
+        policy: Option<Retention>,
+    ) -> Result<bool> {
+        let entries: Vec<_> = world.tell(batch).into_iter().map(Entry::Event).collect();
+        self.batches.of(|| writer.write(&entries))?;
+        self.number = world.number();
+        let begun = clock();
+        let mut more = policy.is_some();
+        if due {
+            self.log.of(|| writer.checkpoint())?;
+        }
+        let odd = self.batches.walls.len() % 2 == 1;
+        if (due || writer.is_rolling_up()) && (odd || policy.is_none()) {
+            let is_over = slice();
+            self.sums
+                .of(|| writer.roll_up_until(world.now(), 2_000, &is_over))?;
+        } else if let Some(policy) = policy {
+            let is_over = slice();
+            let retained = self
+                .retention
+                .of(|| writer.retain_until(policy, 2_000, &is_over))?;
+            more = retained.more;
+        }
+        self.stalls.walls.push(clock() - begun);
+        Ok(more)
+    }
+}
+
 /// A writer at so many connections a second, for so long, while the panels are asked; then retention of a day meanwhile.
 fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
     let now = Reader::open(path)?.runs(1)?.first().map_or(START, |run| run.seen);
     let stop = AtomicBool::new(false);
-    let written = std::thread::scope(|scope| -> Result<(Cost, Cost, Cost, u64)> {
-        let work = || -> std::result::Result<(Cost, Cost, Cost, u64), String> {
+    let [paced, pressed] = std::thread::scope(|scope| -> Result<[Kept; 2]> {
+        let stop = &stop;
+        let work = move || -> Result<[Kept; 2]> {
             let mut world = World::at(now, rate as f64);
-            let mut writer = open(path, now).map_err(|error| error.to_string())?;
-            let checkpointer = writer.checkpointer().map_err(|error| error.to_string())?;
+            let mut writer = open(path, now)?;
+            let checkpointer = writer.checkpointer()?;
             let (finish, finished) = std::sync::mpsc::sync_channel::<()>(0);
             let beside = move || {
                 while finished.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
@@ -356,74 +410,60 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
                 }
             };
             let beside = std::thread::Builder::new().name("log".into()).spawn(beside);
-            let (mut cost, mut keeping, mut rolling) = (Cost::default(), Cost::default(), Cost::default());
+            let (mut paced, mut pressed) = (Kept::default(), Kept::default());
             let begun = clock();
-            let mut minute = 0;
+            // The first minute of them is a short one.
+            let mut minute = 20_000_000_000;
             while !stop.load(Ordering::Relaxed) {
-                let entries: Vec<_> = world.tell(rate / 4).into_iter().map(Entry::Event).collect();
-                cost.of(|| writer.write(&entries))
-                    .map_err(|error| error.to_string())?;
                 let passed = world.number() * 1_000_000_000 / rate;
-                if passed / 60_000_000_000 > minute {
-                    minute = passed / 60_000_000_000;
-                    rolling
-                        .of(|| writer.roll_up(world.now()))
-                        .map_err(|error| error.to_string())?;
-                    keeping
-                        .of(|| writer.checkpoint())
-                        .map_err(|error| error.to_string())?;
-                }
+                let due = passed > minute;
+                minute += if due { 60_000_000_000 } else { 0 };
+                paced.turn(&mut writer, &mut world, rate / 4, due, None)?;
                 let ahead = passed.saturating_sub(clock() - begun);
                 std::thread::sleep(Duration::from_nanos(ahead));
             }
-            // The first day goes, a slice after each batch.
+            // The first day goes, a slice after each batch, as fast as it can.
             let policy = Retention::new(6, 0, world.now());
-            loop {
-                let entries: Vec<_> = world.tell(rate / 4).into_iter().map(Entry::Event).collect();
-                cost.of(|| writer.write(&entries))
-                    .map_err(|error| error.to_string())?;
-                let slice = clock();
-                let is_over = || clock() - slice > 25_000_000;
-                let retained = keeping.of(|| writer.retain_until(policy, 2_000, &is_over));
-                if !retained.map_err(|error| error.to_string())?.more {
-                    break;
-                }
-            }
-            let number = world.number();
+            while pressed.turn(&mut writer, &mut world, rate / 4, false, Some(policy))? {}
             drop(finish);
             drop(beside.map(std::thread::JoinHandle::join));
-            writer.close(world.now()).map_err(|error| error.to_string())?;
-            Ok((cost, keeping, rolling, number))
+            writer.close(world.now())?;
+            Ok([paced, pressed])
         };
+        let work = move || work().map_err(|error| error.to_string());
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn_scoped(scope, work)?;
         let asked = panels(path, rounds, Duration::from_millis(20));
         stop.store(true, Ordering::Relaxed);
-        let written = thread.join().map_err(|_| "the writer panicked")??;
+        let kept = thread.join().map_err(|_| "the writer panicked")??;
         asked?;
-        Ok(written)
+        Ok(kept)
     })?;
-    let (mut cost, mut keeping, mut rolling, number) = written;
-    println!(
-        "writer: {number} connections at {rate} a second; batches of {}: median {:.1} ms, p99 {:.1} ms, longest {:.1} ms; \
-         {} slices of retention and checkpoints: median {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
-        rate / 4,
-        cost.percentile(50),
-        cost.percentile(99),
-        cost.percentile(100),
-        keeping.walls.len(),
-        keeping.percentile(50),
-        keeping.percentile(99),
-        keeping.percentile(100),
-    );
-    println!(
-        "the sums of a minute, {} times: median {:.0} ms, longest {:.0} ms; peak memory {} KiB",
-        rolling.walls.len(),
-        rolling.percentile(50),
-        rolling.percentile(100),
-        status("VmHWM")
-    );
+    let what = [
+        format!("writer at {rate} connections a second"),
+        "writer with retention of a day, as fast as it can".into(),
+    ];
+    for (what, mut kept) in what.into_iter().zip([paced, pressed]) {
+        println!("{what}: {} connections", kept.number);
+        for (what, cost) in [
+            ("batches", &mut kept.batches),
+            ("slices of sums", &mut kept.sums),
+            ("slices of retention", &mut kept.retention),
+            ("the log", &mut kept.log),
+            ("waits of a batch", &mut kept.stalls),
+        ] {
+            println!(
+                "  {what:<20} {:>6} times: median {:>7.1} ms, p99 {:>7.1} ms, longest {:>7.1} ms, {:>7.2} ms CPU",
+                cost.walls.len(),
+                cost.percentile(50),
+                cost.percentile(99),
+                cost.percentile(100),
+                cost.cpu as f64 / 1e6 / cost.walls.len().max(1) as f64
+            );
+        }
+    }
+    println!("peak memory {} KiB", status("VmHWM"));
     Ok(())
 }
 

@@ -17,22 +17,21 @@ const BY_TIME: [(&str, &str, &str); 5] = [
     ("rollup_day_ip", "day", ", ip"),
 ];
 
+/// The addresses of each hour.
+const BY_HOUR: (&str, &str, &str) = ("rollup_hour_ip", "hour", ", ip");
+
 /// Deletes the addresses of hours before one, but for those with the most bytes.
 pub(super) fn hours(connection: &Connection, before: i64, slice: &mut Slice<'_>) -> Result<(), StoreError> {
     let from = rollups::remembered(connection, rollups::WHOLE_FROM)?.unwrap_or(i64::MIN);
     if before > from {
         rollups::remember(connection, rollups::WHOLE_FROM, before)?;
     }
-    below(
-        connection,
-        ("rollup_hour_ip", "hour", ", ip"),
-        before.max(from),
-        slice,
-    )
+    below(connection, BY_HOUR, before.max(from), slice)
 }
 
 /// Deletes what is older than a time.
 pub(super) fn old(connection: &Connection, cutoff: Time, slice: &mut Slice<'_>) -> Result<(), StoreError> {
+    let before = slice.deleted;
     for table in BY_TIME {
         let before = match table.1 {
             "minute" => minute(cutoff),
@@ -41,15 +40,31 @@ pub(super) fn old(connection: &Connection, cutoff: Time, slice: &mut Slice<'_>) 
         };
         below(connection, table, before, slice)?;
     }
+    if slice.deleted > before {
+        // Of what is older than that rows and sums need no more be the same.
+        rollups::forget_before(connection, cutoff)?;
+    }
     Ok(())
 }
 
-/// Deletes the oldest, as much as the slice allows: a part of each table.
+/// Deletes the oldest day of them, or as much of it as the slice allows.
 pub(super) fn oldest(connection: &Connection, slice: &mut Slice<'_>) -> Result<(), StoreError> {
-    for table in BY_TIME {
-        below(connection, table, i64::MAX, slice)?;
+    let mut oldest: Option<i64> = None;
+    for (table, unit, _) in BY_TIME.into_iter().chain([BY_HOUR]) {
+        let a_day = match unit {
+            "minute" => 1_440,
+            "hour" => 24,
+            _ => 1,
+        };
+        let sql = format!("SELECT min({unit}) FROM {table}");
+        let first: Option<i64> = connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
+        if let Some(day) = first.map(|first| first.div_euclid(a_day)) {
+            oldest = Some(oldest.map_or(day, |oldest| oldest.min(day)));
+        }
     }
-    Ok(())
+    let Some(day) = oldest else { return Ok(()) };
+    hours(connection, (day + 1) * 24, slice)?;
+    old(connection, Time::from_seconds((day + 1) * 86_400), slice)
 }
 
 fn below(

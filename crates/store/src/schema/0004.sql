@@ -191,6 +191,7 @@ SELECT min(p.name), x.path, p.script FROM process p LEFT JOIN executable x ON x.
 GROUP BY x.path, p.script, iif(x.path IS NULL, p.name, NULL);
 CREATE INDEX program_identity ON program (path, script);
 ALTER TABLE process ADD COLUMN program INTEGER;
+CREATE INDEX process_program ON process (program);
 UPDATE process SET program = (
     SELECT g.id FROM program g
     WHERE g.path IS (SELECT path FROM executable x WHERE x.id = process.executable) AND g.script IS process.script

@@ -110,6 +110,12 @@ fn writer() {
     say("begins open");
     let mut writer = Writer::open(path, &Options::new("boot-1", "0.1.0", NOW)).unwrap();
     let first = done(path);
+    // A few entries in one transaction, and a few of these between two batches.
+    let roll = |writer: &mut Writer, time: Time, slices: u32| {
+        let left = std::cell::Cell::new(slices);
+        let is_over = || left.replace(left.get() - 1) == 1;
+        writer.roll_up_until(time, 5, &is_over).unwrap()
+    };
     for number in first.. {
         let entries = batch(number, first);
         say("begins write");
@@ -117,7 +123,9 @@ fn writer() {
         say(&format!("committed {number}"));
         if number % 4 == 1 {
             say("begins roll");
-            writer.roll_up(time(number)).unwrap();
+            roll(&mut writer, time(number), 15);
+        } else if writer.is_rolling_up() {
+            roll(&mut writer, time(number), 2);
         }
         if number % 3 == 2 && !keeps_all {
             let policy = Retention {
@@ -171,6 +179,13 @@ fn integrity(path: &Path) -> String {
         .unwrap()
 }
 
+/// Were the sums being written?
+fn is_between_slices(path: &Path) -> bool {
+    let sql = "SELECT count(*) FROM meta WHERE name = 'rolling_done' AND value > 0";
+    let database = Database::open(path).unwrap();
+    database.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
 /// What must be so after a kill. Gives how many batches are committed.
 fn check(path: &Path, acknowledged: Option<u64>, keeps_all: bool) -> u64 {
     assert_eq!(integrity(path), "ok");
@@ -212,6 +227,7 @@ fn kill_writers(keeps_all: bool) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let (mut acknowledged, mut done) = (None, 0);
+    let mut between = 0;
     for round in 0..rounds() / 2 {
         let mut child = start("kills::writer", &path, keeps_all);
         let what = ["write", "retain", "vacuum", "checkpoint", "roll", "open"][round as usize % 6];
@@ -249,6 +265,7 @@ fn kill_writers(keeps_all: bool) {
         lines.for_each(|line| see(&line));
         child.wait().unwrap();
         if path.exists() && Reader::open(&path).is_ok() {
+            between += u64::from(is_between_slices(&path));
             done = check(&path, acknowledged, keeps_all);
         } else {
             assert_eq!(acknowledged, None, "what was acknowledged is gone");
@@ -266,6 +283,8 @@ fn kill_writers(keeps_all: bool) {
     assert_eq!(total, done * EACH);
     assert_eq!(reader.wrong_sums().unwrap(), Vec::<String>::new());
     assert!(done > 10, "{done}");
+    println!("soak: {done} batches; killed {between} times between two slices of the sums");
+    assert!(between > 0 || !keeps_all);
 }
 
 #[test]

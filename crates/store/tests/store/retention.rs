@@ -178,6 +178,130 @@ fn by_age() {
     check_whole(&path);
 }
 
+/// How many rows of each kind there are: raw ones that do not live, sums, addresses and texts of another day, alerts.
+fn left(path: &std::path::Path) -> [i64; 4] {
+    let database = rusqlite::Connection::open(path).unwrap();
+    let sum = |tables: &[&str]| -> i64 {
+        let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        tables
+            .iter()
+            .map(|table| count(&format!("SELECT count(*) FROM {table}")))
+            .sum()
+    };
+    let today = NOW.seconds().div_euclid(86_400);
+    [
+        sum(&["connection", "process_event", "dns_exchange"]) - 10,
+        sum(&[
+            "rollup_minute",
+            "rollup_hour_ip",
+            "rollup_hour_top",
+            "rollup_day_ip",
+            "rollup_hour_program",
+            "rollup_hour_port",
+        ]),
+        sum(&[
+            &format!("ip WHERE day < {today}"),
+            &format!("text WHERE day < {today}"),
+        ]),
+        sum(&["alert"]),
+    ]
+}
+
+fn dns(number: u32, time: Time) -> Entry {
+    let it = Protocol {
+        time,
+        connection: Arc::new(connection(number, time)),
+        message: Message::Dns(Box::default()),
+    };
+    Entry::Event(Event::new(time, Fact::Protocol(Arc::new(it))))
+}
+
+/// Slice after slice without any room: what goes before what, whether or not the rows are in the index by address yet.
+#[test]
+fn nothing_goes_before_its_turn() {
+    for is_rolled_up in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut writer = open(&path);
+        ten_days(&mut writer);
+        let facts: Vec<_> = (0..10)
+            .map(|day| dns(day * 100 + 1, Time(NOW.0 - i64::from(9 - day) * DAY)))
+            .collect();
+        writer.write(&facts).unwrap();
+        if is_rolled_up {
+            writer.roll_up(NOW).unwrap();
+        } else {
+            // Nothing but rows that wait, so that there is nothing else to take.
+            let database = rusqlite::Connection::open(&path).unwrap();
+            let sql = "DELETE FROM process_event; DELETE FROM dns_exchange";
+            database.execute_batch(sql).unwrap();
+        }
+        // Of older hours only some addresses are kept, whatever room there is.
+        while writer.retain(Retention::new(0, 0, NOW), 1_000).unwrap().more {}
+        let all = left(&path);
+        assert!(all.iter().all(|count| *count > 0 || !is_rolled_up), "{all:?}");
+        let (mut before, mut orders) = (all, Vec::new());
+        loop {
+            let retained = writer.retain(Retention::new(0, 1, NOW), 30).unwrap();
+            let now = left(&path);
+            for kind in 0..4 {
+                if now[kind] < before[kind] {
+                    // The sums may only be written once rows wait for that.
+                    assert!(
+                        (0..kind).all(|earlier| now[earlier] == 0),
+                        "{kind} went, {before:?} {now:?}, rolled up: {is_rolled_up}"
+                    );
+                    orders.push(kind);
+                }
+            }
+            before = now;
+            if !retained.more {
+                break;
+            }
+        }
+        orders.dedup();
+        assert_eq!(orders, [0, 1, 2, 3], "rolled up: {is_rolled_up}");
+        assert_eq!(count(&path, Kind::Connection), 10, "what lives stays");
+    }
+}
+
+/// The oldest day of every sum goes first, and the newest last.
+#[test]
+fn sums_go_day_by_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    ten_days(&mut writer);
+    writer.roll_up(NOW).unwrap();
+    let first_day = || -> Vec<Option<i64>> {
+        let database = rusqlite::Connection::open(&path).unwrap();
+        [
+            "SELECT min(minute) / 1440 FROM rollup_minute",
+            "SELECT min(hour) / 24 FROM rollup_hour_program",
+            "SELECT min(hour) / 24 FROM rollup_hour_top",
+            "SELECT min(day) FROM rollup_day_ip",
+        ]
+        .map(|sql| database.query_row(sql, [], |row| row.get(0)).unwrap())
+        .into()
+    };
+    let mut days = 0;
+    loop {
+        let before = first_day();
+        let retained = writer.retain(Retention::new(0, 1, NOW), 10).unwrap();
+        let now = first_day();
+        // No table is emptied of a newer day while another has an older one.
+        if let (Some(Some(oldest)), Some(newest)) = (before.iter().min(), now.iter().flatten().max()) {
+            assert!(newest - oldest <= 1, "{before:?} {now:?}");
+            days += i64::from(before != now);
+        }
+        if !retained.more {
+            break;
+        }
+    }
+    assert!(days >= 9, "{days}");
+    assert_eq!(first_day(), [None; 4]);
+}
+
 #[test]
 fn by_size_raw_rows_first_alerts_last() {
     let folder = tempfile::tempdir().unwrap();

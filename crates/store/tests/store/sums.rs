@@ -95,6 +95,8 @@ enum Step {
     Open(Talk),
     Update(prop::sample::Index, u32, (u64, u64)),
     Close(prop::sample::Index, u32, (u64, u64), bool),
+    /// It turns out to go to another address.
+    Move(prop::sample::Index, u8),
 }
 
 fn talk() -> impl Strategy<Value = Talk> {
@@ -124,6 +126,7 @@ fn step() -> impl Strategy<Value = (Step, i64)> {
         2 => (index(), 0_u32..5, more()).prop_map(|(which, program, more)| Step::Update(which, program, more)),
         3 => (index(), 0_u32..5, more(), any::<bool>())
             .prop_map(|(which, program, more, failed)| Step::Close(which, program, more, failed)),
+        1 => (index(), 1_u8..6).prop_map(|(which, remote)| Step::Move(which, remote)),
     ];
     (
         step,
@@ -153,6 +156,17 @@ fn events(steps: &[(Step, i64)]) -> Vec<Event> {
                 let place = which.index(open.len());
                 change(&mut open[place], *program, *more);
                 Fact::ConnectionUpdated(Arc::new(open[place].clone()))
+            }
+            Step::Move(which, remote) if !open.is_empty() => {
+                let place = which.index(open.len());
+                let it = &mut open[place];
+                let ip = [203, 0, 113, *remote].into();
+                match it.side {
+                    Side::Source => it.destination.ip = ip,
+                    Side::Destination => it.source.ip = ip,
+                }
+                it.seen = now;
+                Fact::ConnectionUpdated(Arc::new(it.clone()))
             }
             Step::Close(which, program, more, failed) if !open.is_empty() => {
                 let mut it = open.remove(which.index(open.len()));
@@ -215,14 +229,18 @@ proptest! {
     fn sums_are_what_the_rows_say(
         steps in prop::collection::vec(step(), 1..60),
         batch in 1_usize..12,
-        kills in prop::collection::vec(any::<bool>(), 60),
+        kills in prop::collection::vec((0_usize..9, any::<bool>()), 60),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let events = events(&steps);
         let mut writer = open(&path);
-        for (chunk, kill) in events.chunks(batch).zip(kills) {
+        for (chunk, (slice, kill)) in events.chunks(batch).zip(kills) {
             write(&mut writer, chunk);
+            if slice > 0 {
+                // One transaction of a part of the sums.
+                writer.roll_up_until(chunk[chunk.len() - 1].time, slice, &|| true).unwrap();
+            }
             let wrong = Reader::open(&path).unwrap().wrong_sums().unwrap();
             prop_assert!(wrong.is_empty(), "{:?}", wrong);
             if kill {
@@ -274,6 +292,103 @@ proptest! {
             let wanted = expected.get(&row.start.0.div_euclid(60_000_000)).copied().unwrap_or_default();
             prop_assert_eq!(row.total.connections, wanted.0);
         }
+    }
+}
+
+#[test]
+fn sums_know_of_a_time_once_all_of_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    let minute = |number: i64| Time(NOW.0.div_euclid(60_000_000) * 60_000_000 + number * 60_000_000);
+    let tell = |writer: &mut Writer, number: i64, ids: std::ops::Range<u64>| {
+        let events: Vec<_> = ids
+            .map(|id| {
+                let talk = Talk {
+                    program: (id % 5) as u32,
+                    remote: id as u8,
+                    port: id as u16,
+                    inbound: false,
+                    started_before: false,
+                    bytes: (1, 1),
+                };
+                let it = connection(id, minute(number), talk);
+                Event::new(minute(number), Fact::ConnectionOpened(Arc::new(it)))
+            })
+            .collect();
+        write(writer, &events);
+    };
+    tell(&mut writer, 0, 0..40);
+    writer.roll_up(minute(0)).unwrap();
+    tell(&mut writer, 1, 40..100);
+    let (mut slices, mut told) = (0, 100);
+    loop {
+        let more = writer.roll_up_until(minute(1), 9, &|| true).unwrap();
+        assert_eq!(writer.is_rolling_up(), more);
+        let reader = Reader::open(&path).unwrap();
+        let answer = reader.traffic(&Ask::all(EVER, 100)).unwrap();
+        let begun: Vec<_> = answer.rows.iter().map(|row| row.total.connections).collect();
+        assert_eq!(begun[0], 40, "what they know of is there");
+        assert_eq!(reader.wrong_sums().unwrap(), Vec::<String>::new());
+        let history = reader.address_history(ip(57), &Ask::all(EVER, 9)).unwrap();
+        assert_eq!(history.newest.len(), 1, "rows are found meanwhile");
+        if !more {
+            assert_eq!((answer.up_to, begun), (Some(minute(1)), vec![40, 60]));
+            break;
+        }
+        assert_eq!(answer.up_to, Some(minute(0)));
+        // What comes meanwhile waits for the next time.
+        tell(&mut writer, 2, told..told + 1);
+        (slices, told) = (slices + 1, told + 1);
+    }
+    assert!(slices > 20, "{slices}");
+    writer.close(minute(2)).unwrap();
+    let answer = Reader::open(&path).unwrap().traffic(&Ask::all(EVER, 9)).unwrap();
+    let begun: Vec<_> = answer.rows.iter().map(|row| row.total.connections).collect();
+    assert_eq!((answer.up_to, begun), (Some(minute(2)), vec![40, 60, slices]));
+}
+
+#[test]
+fn the_addresses_with_the_most_bytes_of_an_hour_are_kept_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    let mut id = 0;
+    for round in 1..4_u64 {
+        let events: Vec<_> = (0..900_u64)
+            .map(|number| {
+                id += 1;
+                let talk = Talk {
+                    program: 1,
+                    remote: 1,
+                    port: 443,
+                    inbound: false,
+                    started_before: false,
+                    // Other ones have the most each time; many have nothing, and as much as others.
+                    bytes: (number * round * 7_919 % 1_000 / 40 * 40, 0),
+                };
+                let mut it = connection(id, NOW, talk);
+                it.destination.ip = ((11 << 24) + number as u32).to_be_bytes().into();
+                Event::new(NOW, Fact::ConnectionOpened(Arc::new(it)))
+            })
+            .collect();
+        write(&mut writer, &events);
+        while writer.roll_up_until(NOW, 100, &|| true).unwrap() {}
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let ask = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(ask("SELECT count(*) FROM rollup_hour_ip"), 900);
+        assert_eq!(ask("SELECT count(*) FROM rollup_hour_top"), 500);
+        assert_eq!(
+            ask("SELECT count(*) FROM (SELECT * FROM rollup_hour_top EXCEPT SELECT * FROM rollup_hour_ip)"),
+            0
+        );
+        assert_eq!(
+            ask("SELECT sum(sent_bytes) FROM rollup_hour_top"),
+            ask(
+                "SELECT sum(sent_bytes) FROM (SELECT sent_bytes FROM rollup_hour_ip ORDER BY 1 DESC LIMIT 500)"
+            ),
+            "round {round}"
+        );
     }
 }
 
