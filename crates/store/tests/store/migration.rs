@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use atalaya_model::fields::Kind;
 use atalaya_model::filter::{Expression, parse};
@@ -318,44 +319,98 @@ fn migrating_writer() {
         return;
     };
     println!("\nopening");
-    let writer = Writer::open(Path::new(&path), &Options::new("boot-1", "0.2.0", NOW)).unwrap();
-    println!("opened {}", writer.path().display());
+    drop(Writer::open(Path::new(&path), &Options::new("boot-1", "0.2.0", NOW)).unwrap());
+    println!("opened");
+}
+
+/// Does this process hold the lock of who writes a database? SQLite takes it on one byte of the log's index, or of the
+/// file where there is no log.
+fn is_in_a_transaction(pid: u32) -> bool {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let first = words.get(6).copied().unwrap_or_default();
+        words
+            .get(3..5)
+            .is_some_and(|it| it[0] == "WRITE" && it[1] == pid.to_string())
+            && (first == "120" || first == "1073741825")
+    })
+}
+
+/// Brings a database up to date in another process, which is killed so long after it began. Tells how long it took, and
+/// whether it was in the middle of it.
+#[expect(clippy::disallowed_methods, reason = "it starts itself again, and measures")]
+fn migrate_elsewhere(path: &Path, killed_after: Option<Duration>) -> (Duration, bool) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["migration::migrating_writer", "--exact", "--nocapture"])
+        .env(DATABASE, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    assert!(lines.by_ref().any(|line| line == "opening"));
+    let begun = Instant::now();
+    let mut is_within = false;
+    match killed_after {
+        Some(wait) => {
+            // A sleep is too coarse for what takes milliseconds.
+            while begun.elapsed() < wait {
+                std::hint::spin_loop();
+            }
+            is_within = is_in_a_transaction(child.id());
+            child.kill().unwrap();
+        }
+        None => assert!(lines.any(|line| line == "opened")),
+    }
+    let took = begun.elapsed();
+    child.wait().unwrap();
+    (took, is_within)
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test starts itself again")]
 fn killed_while_it_migrates_it_is_of_one_version_or_the_other() {
     let folder = tempfile::tempdir().unwrap();
-    let rounds: u64 = std::env::var("ATALAYA_SOAK_COUNT")
+    let rounds: u32 = std::env::var("ATALAYA_SOAK_COUNT")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(10);
+        .unwrap_or(20);
+    let old = folder.path().join("old.db");
+    version_1(&old);
+    let copy = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::copy(&old, &path).unwrap();
+        path
+    };
+    let mut whole: Vec<_> = (0..3)
+        .map(|turn| migrate_elsewhere(&copy(&format!("whole-{turn}.db")), None).0)
+        .collect();
+    whole.sort();
+    let (mut before, mut within, mut after) = (0, 0, 0);
     for round in 0..rounds {
-        let path = folder.path().join(format!("{round}.db"));
-        version_1(&path);
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["migration::migrating_writer", "--exact", "--nocapture"])
-            .env(DATABASE, &path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map(Result::unwrap);
-        assert!(lines.by_ref().any(|line| line == "opening"));
-        // A busy wait spreads the moment over the migration, whatever the machine's speed.
-        for turn in 0..round * 400_009 % 4_000_000 {
-            std::hint::black_box(turn);
+        let path = copy("a.db");
+        // The points are spread evenly over what it usually takes, and a little more.
+        let (_, is_within) = migrate_elsewhere(&path, Some(whole[1] * 5 / 4 * round / rounds));
+        match (version(&path), is_within) {
+            (1, false) => before += 1,
+            (1, true) => within += 1,
+            (SCHEMA_VERSION, _) => after += 1,
+            (version, _) => panic!("version {version}"),
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let found = version(&path);
-        assert!(found == 1 || found == SCHEMA_VERSION, "version {found}");
         drop(open(&path));
         assert_eq!(version(&path), SCHEMA_VERSION);
         check_old_rows(&path);
-        let all = Reader::open(&path).unwrap();
-        assert_eq!(all.count(Kind::Gap, &Expression::All).unwrap(), 1);
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.count(Kind::Gap, &Expression::All).unwrap(), 1);
+        drop(reader);
+        for suffix in ["", "-journal", "-wal", "-shm", ".lock"] {
+            drop(std::fs::remove_file(folder.path().join(format!("a.db{suffix}"))));
+        }
     }
+    println!(
+        "soak: {rounds} kills over {:?}: {before} before its transaction, {within} within, {after} after",
+        whole[1]
+    );
+    assert!(within * 10 > rounds, "{within} of {rounds} within");
 }
