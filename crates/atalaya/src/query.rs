@@ -72,14 +72,29 @@ fn typed(words: &[String]) -> Result<(SavedQuestion, &[String]), Failure> {
         ));
     };
     let text = if statement == "-" {
-        let mut text = String::new();
+        let mut text = Vec::new();
         std::io::stdin()
             .take(STATEMENT)
-            .read_to_string(&mut text)
+            .read_to_end(&mut text)
             .map_err(|error| {
                 Failure::Failed(format!("cannot read the statement from standard input: {error}"))
             })?;
-        text
+        match String::from_utf8(text) {
+            Ok(text) => text,
+            // What is longer than is read may end within a letter, and is refused for its length.
+            Err(error) if error.utf8_error().error_len().is_none() => {
+                String::from_utf8_lossy(error.as_bytes()).into_owned()
+            }
+            Err(error) => {
+                let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+                    .iter()
+                    .filter(|byte| **byte == b'\n')
+                    .count();
+                return Err(Failure::Usage(format!(
+                    "the statement is not UTF-8, in line {line}; save it as UTF-8"
+                )));
+            }
+        }
     } else {
         statement.clone()
     };

@@ -78,7 +78,15 @@ pub(super) fn keep(folder: &Path, name: &str, sql: &str) -> Result<PathBuf, Fail
     let path = path(folder, name);
     let mut text = sql.trim().to_owned();
     text.push('\n');
-    match write(folder, &path, &text) {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Failure::Failed(format!("{} is not a folder", folder.display())),
+            _ => failed(folder, &error),
+        })?;
+    match write(&path, &text) {
         Ok(()) => Ok(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::Usage(format!(
             "{} exists and was left as it is; take another name, or remove it",
@@ -89,8 +97,7 @@ pub(super) fn keep(folder: &Path, name: &str, sql: &str) -> Result<PathBuf, Fail
 }
 
 /// Writes beside and links into place, so that there is a whole file or none, and never in the place of another.
-fn write(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension(format!("sql.{}", std::process::id()));
     let mut file = OpenOptions::new()
         .write(true)
@@ -165,6 +172,21 @@ mod tests {
         assert_eq!(keep(&folder, "mine", "SELECT 2").unwrap_err().exit() as i32, 2);
         assert_eq!(find(&folder, "mine").unwrap().sql, "-- Mine.\nSELECT 1\n");
         assert!(keep(&folder, "uploads", "SELECT 2").is_err());
+    }
+
+    #[test]
+    fn a_folder_that_is_none_is_not_taken_for_a_question() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("queries");
+        fs::write(&file, "mine").unwrap();
+        let dangling = folder.path().join("dangling");
+        std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+        for path in [&file, &dangling] {
+            let failure = keep(path, "mine", "SELECT 1").unwrap_err();
+            assert_eq!(failure.exit() as i32, 3);
+            assert!(failure.to_string().ends_with("is not a folder"), "{failure}");
+        }
+        assert_eq!(fs::read_to_string(file).unwrap(), "mine");
     }
 
     #[test]

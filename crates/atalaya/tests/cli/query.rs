@@ -80,8 +80,13 @@ fn standard_input_is_read() {
     let ran = home.run_with(&words, b"SELECT 1\0");
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("NUL byte"), "{ran:?}");
-    let ran = home.run_with(&words, &[0xff, 0xfe]);
-    assert_eq!(ran.code, 3, "{ran:?}");
+    let ran = home.run_with(&words, b"SELECT :n,\n'\xff\xfe'");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("is not UTF-8, in line 2"), "{ran:?}");
+    // Longer than is read, and cut within a letter.
+    let ran = home.run_with(&words, "€".repeat(1 << 17).as_bytes());
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("65536 is the most"), "{ran:?}");
     let ran = home.run_with(&words, " ".repeat(1 << 20).as_bytes());
     assert_eq!(ran.code, 2, "{ran:?}");
 }

@@ -69,7 +69,9 @@ impl SavedQuestion {
     pub fn read(name: &str, text: &str) -> Self {
         let mut about = Vec::new();
         let mut parameters = Vec::new();
-        let lines = text.lines().skip_while(|line| line.trim().is_empty());
+        // Some editors begin a file with a byte order mark.
+        let lines = text.trim_start_matches('\u{feff}').lines();
+        let lines = lines.skip_while(|line| line.trim().is_empty());
         let comments = lines.map_while(|line| line.trim().strip_prefix("--"));
         for comment in comments.map(str::trim) {
             match comment.strip_prefix(':') {
@@ -135,5 +137,7 @@ mod tests {
             [("since".into(), "1h".into()), ("what".into(), String::new())]
         );
         assert_eq!(SavedQuestion::read("x", "select 1").about, "");
+        let marked = SavedQuestion::read("x", "\u{feff}-- Marked.\r\n-- :n = 1\r\nselect :n");
+        assert_eq!((&*marked.about, marked.parameters.len()), ("Marked.", 1));
     }
 }
