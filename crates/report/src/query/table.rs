@@ -121,11 +121,14 @@ fn is_numeric(answer: &Answer, place: usize) -> bool {
     !is_worded && cells.all(|cell| matches!(cell, Cell::Integer(_) | Cell::Real(_) | Cell::Null))
 }
 
+/// What is smaller is no time of a conversation but something counted that was given the name of a time: `count(*) AS opened`.
+const EARLIEST: i64 = 10_000_000_000_000;
+
 /// A cell in at most so many characters.
 fn shown(cell: &Cell, column: &ResultColumn, most: usize) -> String {
     match (cell, column.kind) {
         (Cell::Null, _) => "-".to_owned(),
-        (Cell::Integer(time), Some("time")) => Time(*time).local(),
+        (Cell::Integer(time), Some("time")) if *time >= EARLIEST => Time(*time).local(),
         (Cell::Integer(0), Some("boolean")) => "false".to_owned(),
         (Cell::Integer(1), Some("boolean")) => "true".to_owned(),
         (Cell::Integer(number), _) => number.to_string(),

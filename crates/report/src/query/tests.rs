@@ -113,6 +113,9 @@ fn times_are_local_only_where_the_column_is_a_time() {
     );
     let line = written(|out| write_jsonl(&answer, out));
     assert_eq!(line, format!("{{\"time\":{0},\"x\":{0}}}\n", time.0));
+    // A count that was given the name of a time.
+    answer.rows = vec![vec![Cell::Integer(9_273), Cell::Null]];
+    assert_eq!(text(&answer, 80), "time  x\n9273  -\n");
 }
 
 #[test]
