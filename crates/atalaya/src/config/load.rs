@@ -1,9 +1,9 @@
 //! Finds the configuration, reads it, and loads the lists it names.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use atalaya_alert::AllowList;
@@ -12,6 +12,7 @@ use atalaya_model::{Networks, Problem, Span, Time};
 use atalaya_track::{Atlas, Held};
 
 use super::{Config, check};
+use crate::paths::Places;
 
 /// A configuration file larger than this is refused.
 const MAX_CONFIG: u64 = 1 << 20;
@@ -168,18 +169,25 @@ fn prepare(mut config: Config, path: Option<PathBuf>, name: &str, now: Time) -> 
             }
         }
     }
-    let mut files = HashSet::new();
+    let places = Places::of_this_user();
+    let folder = config.watch.log_folder.as_ref().unwrap_or(&places.logs);
+    let store = config.store.path.as_ref().unwrap_or(&places.store);
+    let mut files = HashMap::from([(plain(store), "the database")]);
+    if let Some(path) = &path {
+        files.insert(plain(path), "this configuration");
+    }
     for (table, file) in config.outlets.files() {
+        let whose = files.insert(plain(&folder.join(file)), "the file of another outlet, too");
         if file.trim().is_empty() {
             problems.push(problem(
                 name,
                 format!("{table}.file is empty"),
                 "name a file, or remove the table",
             ));
-        } else if !files.insert(file) {
+        } else if let Some(whose) = whose {
             problems.push(problem(
                 name,
-                format!("{table}.file: `{file}` is the file of another outlet, too"),
+                format!("{table}.file: `{file}` is {whose}"),
                 "give each outlet a file of its own",
             ));
         }
@@ -237,6 +245,20 @@ fn prepare(mut config: Config, path: Option<PathBuf>, name: &str, now: Time) -> 
     } else {
         Err(problems)
     }
+}
+
+/// The same path for however a file is written: absolute, without `.` and `..`. Links are not followed.
+fn plain(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        if component == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(component);
+        }
+    }
+    plain
 }
 
 fn problem(path: &str, message: String, hint: &str) -> Problem {
@@ -338,6 +360,18 @@ mod tests {
             (
                 "outlets.processes_csv.file = \"a\"\noutlets.log.file = \"a\"",
                 "the file of another outlet",
+            ),
+            (
+                "outlets.processes_csv.file = \"a/../b//./c\"\noutlets.log.file = \"b/c\"",
+                "the file of another outlet",
+            ),
+            (
+                "watch.log_folder = \"/srv/log\"\noutlets.json.file = \"a\"\noutlets.log.file = \"/srv/log/a\"",
+                "the file of another outlet",
+            ),
+            (
+                "watch.log_folder = \"/srv\"\nstore.path = \"/srv/a.db\"\noutlets.log.file = \"a.db\"",
+                "`a.db` is the database",
             ),
             (
                 "outlets.processes_csv.interval = \"100ms\"",
