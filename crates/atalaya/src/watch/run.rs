@@ -229,10 +229,7 @@ impl Watch {
             self.last_kept_tick = time;
             keeper.send(Entry::Event(Event::new(time, Fact::Tick { look: true })));
         }
-        if let Some(gap) = self.losses.gap(&self.parts.ledger, time) {
-            self.parts.engine.gap(gap, &mut self.out);
-            self.hand_out();
-        }
+        self.tell_losses(time);
         if self.raised_since_look == 0 {
             self.parts.outlets.send(&Item::Quiet(time));
         }
@@ -495,6 +492,14 @@ impl Watch {
         }
     }
 
+    /// Tells what outlets lost since the last time.
+    fn tell_losses(&mut self, time: Time) {
+        if let Some(gap) = self.losses.gap(&self.parts.ledger, time) {
+            self.parts.engine.gap(gap, &mut self.out);
+            self.hand_out();
+        }
+    }
+
     /// Ends cleanly: everything that waits is written.
     fn end(mut self) -> Exit {
         self.tell_manager(Notifier::stopping);
@@ -512,6 +517,7 @@ impl Watch {
         // A watch that ends before its first scan makes it now.
         self.scan(clock::now());
         self.parts.terminal.status("");
+        self.tell_losses(clock::now());
         let summary = status::summary(&self.plan, &self.parts, &self.counts);
         self.parts.outlets.tell_at_once(clock::now(), &summary);
         let Parts {
@@ -519,6 +525,7 @@ impl Watch {
             keeper,
             reports,
             served,
+            ledger,
             ..
         } = self.parts;
         drop(served);
@@ -526,11 +533,22 @@ impl Watch {
             reports.close();
         }
         outlets.close(FAREWELL);
+        let late = self.losses.gap(&ledger, clock::now());
         if let Some(keeper) = keeper {
+            if let Some(gap) = &late {
+                keeper.send(Entry::Event(Event::new(gap.time, Fact::Gap(gap.clone()))));
+            }
             keeper.close();
         }
         if !self.plan.quiet {
             tracing::info!("{summary}");
+        }
+        if let Some(gap) = late {
+            // The summary, which outlets write, too, could not know.
+            tracing::error!(
+                "{} lines that still waited could not be written to outlets",
+                gap.count
+            );
         }
         match self.plan.fail_on {
             Some(threshold) => Exit::of_findings(self.counts.worst, threshold),

@@ -288,6 +288,26 @@ fn no_permission_for_the_log_folder() {
     assert_eq!(fs::read_dir(log).unwrap().count(), 0);
 }
 
+#[test]
+fn a_full_disk_until_the_end_of_a_table() {
+    let Some(world) = World::new() else { return };
+    let logs = world.path("logs").display().to_string();
+    // By its whole name: the working folder is one of outside.
+    world.shell(&format!(
+        "mkdir {logs}; mount -t tmpfs -o size=4k tmpfs {logs}; head -c 4096 /dev/zero > {logs}/fill"
+    ));
+    let text = format!("[watch]\nlog_folder = \"{logs}\"\n\n[outlets.processes_csv]\ninterval = \"1h\"\n");
+    // The only scan is made when it ends.
+    let (code, said) = watch(&world, &text, &["--store", "full.db"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("could not be written to outlets"), "{said}");
+    let mut query = world.command(ATALAYA);
+    query.args(["query", "--store", "full.db", "--output", "csv"]);
+    query.arg("SELECT count(*) FROM gaps WHERE stage = 'outlet' AND lost > 0");
+    let told = String::from_utf8(query.output().unwrap().stdout).unwrap();
+    assert_eq!(told, "count(*)\n1\n");
+}
+
 /// Where another user may run it from.
 const ATALAYA_COPY: &str = "/usr/local/bin/atalaya";
 
