@@ -18,8 +18,6 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use atalaya_model::{Severity, Text, Time, Value};
 use ipnet::IpNet;
 
@@ -119,36 +117,38 @@ impl Found {
     }
 }
 
-/// The worst severity that stands in the tables, and of which processes.
+/// The worst severity that stands in the tables, of which processes, and why.
 fn verdict(tables: &[Table]) -> (Option<Severity>, Said) {
-    let mut worst = None;
-    let mut names = BTreeSet::new();
-    for table in tables {
-        for row in 0..table.rows.len() {
-            let severity = match table.value(row, "severity") {
-                Some(Value::Text(name)) => Severity::from_name(name),
-                _ => None,
-            };
-            if severity > worst {
-                worst = severity;
-                names.clear();
-            }
-            if severity == worst
-                && let Some(Value::Text(name)) = table.value(row, "process")
-            {
-                names.insert(name.clone());
-            }
-        }
-    }
-    let Some(severity) = worst else {
+    let severity = |table: &Table, row| match table.value(row, "severity") {
+        Some(Value::Text(name)) => Severity::from_name(name),
+        _ => None,
+    };
+    let rows = || {
+        let rows = tables
+            .iter()
+            .map(|table| (0..table.rows.len()).map(move |row| (table, row)));
+        rows.flatten()
+    };
+    let Some(worst) = rows().filter_map(|(table, row)| severity(table, row)).max() else {
         return (None, Said::plain("Nothing stands out."));
     };
-    let count = Value::from(names.len() as u64);
-    let names = Value::List(names.iter().map(Value::from).collect());
-    let said = match severity {
-        Severity::Critical | Severity::High => Said::new("Needs a look: {0}.", vec![names]),
-        Severity::Medium | Severity::Low => Said::new("Nothing urgent. The most unusual: {0}", vec![names]),
-        Severity::Info => Said::new("Nothing but remarks, on {0} processes.", vec![count]),
+    let mut names: Vec<Value> = Vec::new();
+    let mut reasons: Vec<Value> = Vec::new();
+    for (table, row) in rows().filter(|(table, row)| severity(table, *row) == Some(worst)) {
+        let why = ["why", "meaning"]
+            .into_iter()
+            .find_map(|name| table.value(row, name));
+        let why = why.cloned().unwrap_or_else(|| table.title.into());
+        let name = table.value(row, "process").cloned();
+        for (value, into) in [(name, &mut names), (Some(why), &mut reasons)] {
+            into.extend(value.filter(|value| !into.contains(value)));
+        }
+    }
+    let values = vec![Value::List(names), Value::List(reasons)];
+    let said = match worst {
+        Severity::Critical | Severity::High => Said::new("Needs a look: {0} ({1}).", values),
+        Severity::Medium | Severity::Low => Said::new("Nothing urgent; the most unusual: {0} ({1}).", values),
+        Severity::Info => Said::plain("Nothing but remarks."),
     };
-    (worst, said)
+    (Some(worst), said)
 }

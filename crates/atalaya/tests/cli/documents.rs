@@ -217,6 +217,42 @@ fn a_quiet_time_a_missing_one_and_the_first_day_say_so() {
 }
 
 #[test]
+fn a_replayed_capture_is_reported_of_its_own_time() {
+    let home = Home::new();
+    crate::replay::shop(&home);
+    let ran = home.run(&["replay", "shop.pcapng", "--store", "case.db", "--quiet"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let report = |times: &[&str]| -> Value {
+        let words = [&["report", "--store", "case.db", "--output", "json"], times].concat();
+        let ran = run(&home, &words);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let whole = report(&["--from", "2023-11-14T22:00", "--to", "2023-11-14T23:00"]);
+    let (news, unseen) = (whole["new"].to_string(), whole["not_seen"].to_string());
+    assert!(
+        news.contains("The history begins at 2023-11-14 22:13:20"),
+        "{news}"
+    );
+    assert!(unseen.contains("Some of it was read from captures"), "{unseen}");
+    assert!(!unseen.contains("Sums are complete up to"), "{unseen}");
+    let unwatched = column(&whole["tables"]["unwatched"], "until");
+    assert!(
+        unwatched
+            .iter()
+            .any(|until| **until == "2023-11-14T22:13:20.000000Z"),
+        "{unwatched:?}"
+    );
+    // Of yesterday nothing is known: it says of which time there is something.
+    let unseen = report(&["--last", "24h"])["not_seen"].to_string();
+    assert!(
+        unseen.contains("What is kept is of another time: from 2023-11-14 22:13:20 to "),
+        "{unseen}"
+    );
+    assert!(!unseen.contains("captures"), "{unseen}");
+}
+
+#[test]
 fn nothing_hostile_acts_in_any_format() {
     let home = home();
     for arguments in [

@@ -45,7 +45,13 @@ fn a_replaced_program_is_told_in_both_languages_with_status_1() {
         "{}",
         spanish.out
     );
-    assert!(spanish.out.contains("Hay que mirar: cron."), "{}", spanish.out);
+    assert!(
+        spanish
+            .out
+            .contains("Hay que mirar: cron (la misma ruta, otro contenido)."),
+        "{}",
+        spanish.out
+    );
     // From a pipe, and with nothing odd in it.
     let calm = HEADER.to_owned() + &row("sshd", "/usr/sbin/sshd", 'c').repeat(9);
     let ran = home.run_with(&["verify", "processes", "-"], calm.as_bytes());
@@ -67,7 +73,10 @@ fn every_output_tells_the_same() {
     let value: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(value["kind"], "verify.processes");
     assert_eq!(value["verdict"]["severity"], "high");
-    assert_eq!(value["verdict"]["sentence"], "Needs a look: cron.");
+    assert_eq!(
+        value["verdict"]["sentence"],
+        "Needs a look: cron (the same path, another content)."
+    );
     assert_eq!(value["numbers"]["sightings"], 14);
     assert_eq!(value["method"]["read"], table);
     let rows = value["tables"]["variations"]["rows"].as_array().unwrap();

@@ -78,7 +78,7 @@ pub fn report(reader: &Reader, question: &Question) -> Result<Document, StoreErr
     let range = &question.range;
     let limit = question.limit;
     let mut news = Vec::new();
-    let (fresh, services) = fresh(reader, question, &facts, &mut news)?;
+    let (fresh, services, is_whole) = fresh(reader, question, &facts, &mut news)?;
     let mut unseen = unseen::sentences(range, &facts.unwatched, &facts.gaps, &facts.tiers);
     let mut all_bytes = (0_u64, 0_u64);
     let mut connections = 0_u64;
@@ -117,6 +117,12 @@ pub fn report(reader: &Reader, question: &Question) -> Result<Document, StoreErr
         unseen.push(Said::new(
             "Of {0} alerts {1} were looked at: the gravest, then the newest.",
             vec![whole(alerts), whole(facts.alerts.len() as u64)],
+        ));
+    }
+    if !is_whole {
+        unseen.push(Said::new(
+            "Of each kind at most {0} were compared.",
+            vec![whole(news::MOST as u64)],
         ));
     }
     if facts.is_replayed {
@@ -318,19 +324,20 @@ fn traffic_table(range: &Range<Time>, minutes: &[atalaya_store::MinuteTotal]) ->
     ))
 }
 
-/// What is new, as tables and as sentences for the summary; and what listened before.
+/// What is new, as tables and as sentences for the summary; what listened before; and whether everything was compared.
 fn fresh(
     reader: &Reader,
     question: &Question,
     facts: &Facts,
     news: &mut Vec<Said>,
-) -> Result<(Vec<Table>, Table), StoreError> {
+) -> Result<(Vec<Table>, Table, bool), StoreError> {
     let (range, limit) = (&question.range, question.limit);
     let past = Time(i64::MIN)..range.end;
-    let (known, _) = reader.executables_within(&past, news::MOST)?;
+    let (known, all_known) = reader.executables_within(&past, news::MOST)?;
     let (now, before): (Vec<_>, Vec<_>) = known.into_iter().partition(|it| it.first_seen >= range.start);
     let (executables, changed) = news::compare(&before, &now);
-    let (listeners, _) = reader.listeners_within(&past, 20_000)?;
+    let (listeners, all_listeners) = reader.listeners_within(&past, news::MOST)?;
+    let is_whole = all_listeners && all_known <= news::MOST as u64;
     let services = news::services(&listeners);
     let new_services: Vec<_> = services.iter().filter(|it| it.since >= range.start).collect();
     let lived = |it: &&news::Standing| it.newest.ended.is_none_or(|ended| ended >= range.start);
@@ -340,9 +347,20 @@ fn fresh(
         .filter(lived)
         .collect();
     let (destinations, all_destinations) = reader.destinations_within(range, true, limit)?;
-    let mut say = |count: usize, sentence: &'static str, names: Vec<Value>| {
+    let mut say = |count: usize, what: &'static str, names: Vec<Value>| {
+        let names = match names.len() < count {
+            false => Value::List(names),
+            // How many more there are is more than how many are at hand.
+            true => {
+                let first = names
+                    .iter()
+                    .take(3)
+                    .map(|name| sentence::value(name, question.language));
+                Value::from(first.chain(["…".to_owned()]).collect::<Vec<_>>().join(", "))
+            }
+        };
         if count > 0 {
-            news.push(Said::new(sentence, vec![whole(count as u64), Value::List(names)]));
+            news.push(Said::new(what, vec![whole(count as u64), names]));
         }
     };
     let path = |it: &atalaya_store::Executable| text(it.path.as_ref().or(it.sha256.as_ref()));
@@ -408,7 +426,7 @@ fn fresh(
         )?,
     ];
     let standing = news::listeners_table("listeners", "Other listeners", standing.iter().copied(), limit);
-    Ok((tables, standing))
+    Ok((tables, standing, is_whole))
 }
 
 fn method(facts: &Facts, question: &Question) -> Vec<(&'static str, Value)> {

@@ -99,6 +99,10 @@ fn grouped(number: i64) -> String {
     shown
 }
 
+fn counted(number: u64) -> String {
+    grouped(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
 /// A sentence with its values, escaped for a terminal. Whatever a value says, it fills one place and no other.
 fn said(said: &Said, language: Language) -> String {
     let mut filled = String::new();
@@ -126,13 +130,10 @@ fn title(table: &Table, language: Language) -> String {
     match table.total {
         Some(total) if shown < total => {
             let of = word("{0} of {1}", language);
-            let of = of
-                .replace("{0}", &shown.to_string())
-                .replace("{1}", &total.to_string());
+            let of = of.replace("{0}", &counted(shown)).replace("{1}", &counted(total));
             format!("{title} ({of})")
         }
-        Some(total) => format!("{title} ({total})"),
-        None => format!("{title} ({shown})"),
+        total => format!("{title} ({})", counted(total.unwrap_or(shown))),
     }
 }
 

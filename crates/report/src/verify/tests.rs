@@ -1,5 +1,7 @@
 //! Tables with planted oddities: exactly these are found, whatever language the headers speak.
 
+use std::collections::BTreeSet;
+
 use atalaya_format::Language;
 use atalaya_format::csv::watched;
 use atalaya_model::Severity;

@@ -115,14 +115,6 @@ pub(super) fn rankings(facts: &Facts, limit: usize) -> Vec<Section> {
     };
     vec![
         ranking(
-            "protocols",
-            "Protocols",
-            "By destination port, in whole hours.",
-            PROTOCOLS,
-            ports.collect(),
-            None,
-        ),
-        ranking(
             "programs",
             "Programs with the most bytes",
             "In whole hours.",
@@ -145,6 +137,14 @@ pub(super) fn rankings(facts: &Facts, limit: usize) -> Vec<Section> {
             COUNTRIES,
             countries.collect(),
             Some(all_countries),
+        ),
+        ranking(
+            "protocols",
+            "Protocols",
+            "By destination port, in whole hours.",
+            PROTOCOLS,
+            ports.collect(),
+            None,
         ),
     ]
 }

@@ -8,7 +8,7 @@ use atalaya_format::catalogue::{Language, term};
 use atalaya_format::{escape, numbers};
 use atalaya_model::{Severity, Span, Time, Value};
 
-use super::{grouped, shown};
+use super::{counted, shown};
 use crate::document::{Lane, Point, Series, Table};
 use atalaya_format::escape::html as escaped;
 
@@ -360,7 +360,10 @@ pub(super) fn lanes(lanes: &[Lane], range: &Range<Time>, language: Language) -> 
             &mut out,
             format_args!("<path class=\"axis\" d=\"M{left} {y:.1}H{:.1}\"/>", WIDTH - right),
         );
-        for (time, severity) in &lane.marks {
+        // The gravest last, so that it lies on top.
+        let mut marks: Vec<_> = lane.marks.iter().collect();
+        marks.sort_by_key(|(_, severity)| *severity);
+        for (time, severity) in marks {
             mark(&mut out, axis.x(*time), y, *severity);
         }
         put(
@@ -373,7 +376,7 @@ pub(super) fn lanes(lanes: &[Lane], range: &Range<Time>, language: Language) -> 
                 escaped(&escape::start(&lane.rule, 27)),
                 WIDTH - 8.0,
                 y + 4.0,
-                grouped(i64::try_from(lane.count).unwrap_or(i64::MAX))
+                counted(lane.count)
             ),
         );
     }

@@ -187,7 +187,11 @@ fn write_table(table: &Table, language: Language, out: &mut dyn Write) -> io::Re
                 let value = row.get(*place)?.as_ref()?;
                 let text = shown(column, Some(value), language);
                 let label = word(column.label, language);
-                Some(format!("<b>{}</b> {}", escaped(label), escaped(&text)))
+                Some(format!(
+                    "<span><b>{}</b> {}</span>",
+                    escaped(label),
+                    escaped(&text)
+                ))
             })
             .collect();
         write!(
@@ -215,7 +219,7 @@ fn write_table(table: &Table, language: Language, out: &mut dyn Write) -> io::Re
                 out,
                 "<tr class=\"under\"><td colspan=\"{}\">{}</td></tr>",
                 places.len(),
-                more.join("<br>")
+                more.join(" ")
             )?;
         }
     }

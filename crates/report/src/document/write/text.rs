@@ -11,6 +11,8 @@ use crate::document::{Document, Said, Shape, Table, column};
 
 /// Widest column, in characters.
 const WIDEST: usize = 48;
+/// Widest column of paths, addresses and the like: a digest fits.
+const WIDEST_CODE: usize = 64;
 
 /// Writes the document; lines are cut at `width` columns, 0 for as long as they are.
 ///
@@ -162,13 +164,13 @@ fn line(table: &Table, row: usize, (places, under): (&[usize], &[usize]), langua
     let mut cells = Vec::with_capacity(places.len());
     for place in places {
         let text = text(*place);
-        let is_long = text.chars().count() > WIDEST;
         cells.push(match table.columns[*place].shape {
-            Shape::Code if is_long => {
-                let end = escape::end(&text, WIDEST);
+            Shape::Code if text.chars().count() > WIDEST_CODE => {
+                let end = escape::end(&text, WIDEST_CODE);
                 below.push(labelled(*place, text));
                 end
             }
+            Shape::Code => text,
             _ => escape::start(&text, WIDEST),
         });
     }

@@ -39,6 +39,8 @@ const COMMAND_LINE: Column = column("command_line", "Command line", Shape::Under
 pub(super) fn all(network: &Network) -> Vec<Table> {
     let names = by_name(&network.programs.ways);
     vec![
+        commands(network),
+        suspicious(network),
         scopes(network),
         top_processes(network, &names),
         top_addresses(network),
@@ -48,8 +50,6 @@ pub(super) fn all(network: &Network) -> Vec<Table> {
         rare_addresses(network),
         rare_endpoints(network),
         listening(network),
-        suspicious(network),
-        commands(network),
     ]
 }
 
