@@ -214,7 +214,7 @@ pub(super) fn services(listeners: &[Arc<Listener>]) -> Vec<Standing> {
 }
 
 pub(super) const LISTENERS: &[Column] = &[
-    column("transport", "Protocol", Shape::Code),
+    column("transport", "Protocol", Shape::Word),
     column("address", "Address", Shape::Code),
     column("port", "Port", Shape::Number),
     column("reach", "Reachable", Shape::Term),

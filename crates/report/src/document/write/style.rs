@@ -30,7 +30,7 @@ th{font-weight:600;text-align:left;color:var(--faint);font-size:12px}
 th,td{border-bottom:1px solid var(--line);padding:4px 12px 4px 0;vertical-align:top}
 th:last-child,td:last-child{padding-right:0}
 td.number,th.number{text-align:right;white-space:nowrap}td.time{white-space:nowrap}
-td.code{font:12px/1.5 ui-monospace,monospace;overflow-wrap:anywhere;min-width:7.5rem}td.sentence{min-width:14rem;overflow-wrap:anywhere}
+td.code{font:12px/1.5 ui-monospace,monospace;overflow-wrap:anywhere;min-width:10rem}td.sentence{min-width:14rem;overflow-wrap:anywhere}
 tr.above td{border-bottom:0}tr.under span{display:inline-block;max-width:100%;margin-right:16px}tr.under td{padding-top:0;font-size:12px;color:var(--faint);overflow-wrap:anywhere}
 tr.group th{color:var(--ink);font-size:14px;padding-top:20px;overflow-wrap:anywhere}tr.group span{margin-right:8px}\
 tr.group .code{font:12px/1.5 ui-monospace,monospace;color:var(--faint)}\
@@ -45,7 +45,7 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:8px 0}
 @media print{
 :root{color-scheme:light;--ink:#000;--paper:#fff;--faint:#444;--line:#bbb;--accent:#000;--in:#222;--out:#999;\
 --critical:#000;--high:#000;--medium:#000;--low:#000;--info:#000}
-body{max-width:none;padding:0;font-size:9.5pt}td.code{font-size:8pt}tr.under td{font-size:8pt}th,td{padding:2px 8px 2px 0}tr.group th{padding-top:10px}svg text{font-size:14px}\
+body{max-width:none;padding:0;font-size:9.5pt}td.code{font-size:8pt;min-width:7rem}tr.under td{font-size:8pt}th,td{padding:2px 8px 2px 0}tr.group th{padding-top:10px}svg text{font-size:14px}\
 svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 nav{display:none}.numbers{grid-template-columns:repeat(5,1fr);gap:8px}.numbers b{font-size:18pt}td.sentence{width:55%}.scroll{overflow:visible}.first{break-after:page}
 h2,h3,section>p,thead{break-after:avoid}figure,tr{break-inside:avoid}tr.above,tr.group{break-after:avoid}a{text-decoration:none}
@@ -53,7 +53,7 @@ details.rows{display:none}}
 ";
 
 /// SHA-256 of the style sheet in base64: the only style that the document allows.
-pub(super) const HASH: &str = "ScvijmggiCEGNe2IvUxJom/asTfCjtof4c/Fiq1KhKg=";
+pub(super) const HASH: &str = "rwJLuXVHdxhi7rzOs5yiWIPR5F9ua8BuL3o/wuZMYYk=";
 
 #[cfg(test)]
 mod tests {
