@@ -68,7 +68,7 @@ pub struct Retained {
     pub rows: u64,
     /// Is there more to delete, or to look through?
     pub more: bool,
-    /// The sums must be written before it can be.
+    /// First the index by address must be, which is with the sums.
     pub(crate) waits: bool,
     /// Rows of dictionaries were among them.
     pub(crate) forgets: bool,
@@ -80,6 +80,9 @@ const EXECUTABLES: i64 = 100_000;
 /// Hours of which every address is kept; of older ones only those with the most bytes.
 const WHOLE_HOURS: i64 = 49;
 
+/// Rows that may be gone and still be in the index, before nothing more goes for want of room.
+const IN_INDEX: usize = 20_000;
+
 /// Rows between two looks at whether the slice has taken long enough: of tables, and of dictionaries, from which much may
 /// go with one row.
 const STEP: usize = 100;
@@ -89,7 +92,7 @@ const FEW: usize = 16;
 struct Slice<'a> {
     left: usize,
     deleted: usize,
-    /// A row should go that the index by address does not have yet.
+    /// There is no telling what else must go before the index by address is without what went.
     waits: bool,
     /// Rows of dictionaries went.
     forgets: bool,
@@ -163,6 +166,7 @@ pub(crate) fn slice(
     if policy.bytes > 0 && slice.left > 0 && used(connection)? > policy.bytes {
         oldest(connection, rows, today, &mut slice)?;
     }
+    rows.note(connection)?;
     let over = policy.bytes > 0 && used(connection)? > policy.bytes;
     Ok(Retained {
         rows: slice.deleted as u64,
@@ -181,8 +185,11 @@ fn oldest(
     slice: &mut Slice<'_>,
 ) -> Result<(), StoreError> {
     let before = slice.deleted;
-    // Rows that wait for their index are rows that are left.
-    let is_enough = |slice: &Slice<'_>| slice.deleted > before || slice.left == 0 || slice.waits;
+    let is_enough = |slice: &Slice<'_>| slice.deleted > before || slice.left == 0;
+    slice.waits = rows.moved() > IN_INDEX;
+    if slice.waits {
+        return Ok(());
+    }
     let mut below = i64::MAX;
     for table in Table::ALL {
         // Of the table whose rows go back furthest, a slice; of the others what is as old.
@@ -203,6 +210,10 @@ fn oldest(
         if is_enough(slice) {
             return Ok(());
         }
+    }
+    slice.waits = rows.moved() > 0;
+    if slice.waits {
+        return Ok(());
     }
     sums::oldest(connection, slice)?;
     if is_enough(slice) {
@@ -244,7 +255,7 @@ fn used(connection: &Connection) -> Result<u64, StoreError> {
 /// Deletes the oldest rows of a table below an id, but for those that live.
 fn older(
     connection: &Connection,
-    rows: &Rows,
+    rows: &mut Rows,
     table: Table,
     below: i64,
     slice: &mut Slice<'_>,
@@ -253,36 +264,40 @@ fn older(
         return Ok(());
     }
     let name = table.name();
-    let mut waits = false;
+    let ip = if table == Table::Connection {
+        "remote_ip"
+    } else {
+        "0"
+    };
     // What must stay, once there is something to delete.
-    let mut stays: Option<(HashSet<i64>, i64)> = None;
+    let mut live: Option<HashSet<i64>> = None;
     let mut select = connection.prepare_cached(&format!(
-        "SELECT id FROM {name} WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
+        "SELECT id, {ip} FROM {name} WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
     ))?;
     let mut delete = connection.prepare_cached(&format!("DELETE FROM {name} WHERE id = ?1"))?;
     let (mut after, mut newest) = (-1, None);
     slice.spend(|wanted| {
         let mut count = 0;
         while count < wanted {
-            let ids = select
-                .query_map((after, below, (wanted - count) as i64), |row| row.get(0))?
-                .collect::<Result<Vec<i64>, _>>()?;
-            let Some(last) = ids.last() else { break };
+            let found = select
+                .query_map((after, below, (wanted - count) as i64), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
+                .collect::<Result<Vec<(i64, i64)>, _>>()?;
+            let Some((last, _)) = found.last() else { break };
             after = *last;
-            let (live, unindexed) = stays.get_or_insert_with(|| living::rows(rows, table, below));
-            for id in ids.iter().filter(|id| !live.contains(id)) {
-                if id >= unindexed {
-                    waits = true;
-                    return Ok(count);
-                }
+            let live = live.get_or_insert_with(|| living::rows(rows, table, below));
+            for (id, ip) in found.iter().filter(|(id, _)| !live.contains(id)) {
                 delete.execute([id])?;
+                if table == Table::Connection {
+                    rows.gone(*ip, *id);
+                }
                 count += 1;
                 newest = Some(*id);
             }
         }
         Ok(count)
     })?;
-    slice.waits |= waits;
     if table == Table::Connection
         && let Some(newest) = newest
     {

@@ -192,11 +192,21 @@ impl Rows {
         Ok(())
     }
 
-    /// The oldest row that the index by address may not have yet.
-    pub(crate) fn unindexed(&self) -> Option<i64> {
-        let round = self.rolling.as_ref().and_then(Rolling::unindexed);
-        let rows = self.tally.rows.iter().map(|(_, row)| *row);
-        rows.filter(|row| *row >= 0).chain(round).min()
+    /// Rows that are gone, or have another address, and may still be in the index by the old one.
+    pub(crate) fn moved(&self) -> usize {
+        let round = self.rolling.as_ref().map_or(0, Rolling::moved);
+        let rows = self.tally.rows.iter().chain(&self.fresh.rows);
+        round + rows.filter(|(_, row)| *row < 0).count()
+    }
+
+    /// Notes that a conversation's row is gone from the table.
+    pub(crate) fn gone(&mut self, ip: i64, row: i64) {
+        self.fresh.rows.push((ip, !row));
+    }
+
+    /// Notes what of the index this transaction made wrong, so that it becomes right with the sums.
+    pub(crate) fn note(&self, connection: &Connection) -> Result<(), StoreError> {
+        rollups::note(connection, &self.fresh)
     }
 
     /// The state that [`Rows::undo`] goes back to.

@@ -18,7 +18,7 @@ const OTHER_PORTS: i64 = -1;
 
 /// Entries, and rows for the index, after which the sums are written even before their minute is over.
 const FULL: usize = 1 << 16;
-const FULL_ROWS: usize = 1 << 19;
+const FULL_ROWS: usize = 1 << 18;
 
 /// What is added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,8 +112,8 @@ pub(crate) struct Tally {
     pub(crate) ports: HashMap<PortKey, Sums>,
     /// By process: sums, and the second of the last event.
     pub(crate) processes: HashMap<i64, (Sums, i64)>,
-    /// Remote address and row of conversations that are not in the index yet; the row's complement where it has another
-    /// address from then on.
+    /// Remote address and row of conversations that are not in the index yet; the row's complement where it is gone, or
+    /// has another address from then on.
     pub(crate) rows: Vec<(i64, i64)>,
 }
 

@@ -19,6 +19,9 @@ const RELIEF: usize = 8;
 /// Entries of the sums in one transaction where nobody waits.
 const ALL_AT_ONCE: usize = 1 << 16;
 
+/// How often the log is looked at again for what came while it was brought in: each time less did.
+const TURNS: u32 = 4;
+
 /// Something to keep.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "one variant a kind of message")]
@@ -99,17 +102,23 @@ pub struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Brings in what no reader needs any more in the log; holds up nobody. False where something is left.
+    /// Brings in what no reader needs any more in the log, and what came meanwhile, so that the log can begin anew; holds up
+    /// nobody. False where something is left.
     ///
     /// # Errors
     /// [`StoreError::Full`] on a full or failing disk.
     pub fn run(&self) -> Result<bool, StoreError> {
-        let (log, done): (i64, i64) =
-            self.connection
-                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-                    Ok((row.get(1)?, row.get(2)?))
-                })?;
-        Ok(log == done)
+        for _ in 0..TURNS {
+            let (log, done): (i64, i64) =
+                self.connection
+                    .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                        Ok((row.get(1)?, row.get(2)?))
+                    })?;
+            if log == done {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -17,16 +17,13 @@ pub(super) enum Living {
     Process(i64),
 }
 
-/// The rows of a table below an id that live, and the first row that waits for its index.
-pub(super) fn rows(rows: &Rows, table: Table, below: i64) -> (HashSet<i64>, i64) {
+/// The rows of a table below an id that live.
+pub(super) fn rows(rows: &Rows, table: Table, below: i64) -> HashSet<i64> {
     let connections = rows.live.connections.values().map(Open::row);
     match table {
-        Table::Connection => (
-            connections.filter(|row| *row < below).collect(),
-            rows.unindexed().unwrap_or(i64::MAX),
-        ),
-        Table::Listener => (rows.live.listeners.values().copied().collect(), i64::MAX),
-        _ => (HashSet::new(), i64::MAX),
+        Table::Connection => connections.filter(|row| *row < below).collect(),
+        Table::Listener => rows.live.listeners.values().copied().collect(),
+        _ => HashSet::new(),
     }
 }
 

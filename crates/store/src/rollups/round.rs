@@ -20,8 +20,6 @@ pub(crate) struct Round {
     pub(crate) up_to: Time,
     /// Entries that are in the tables.
     pub(crate) done: usize,
-    /// The oldest row in `rows`.
-    oldest: Option<i64>,
     rows: Vec<(i64, i64)>,
     moved: Vec<(i64, i64)>,
     minutes: Vec<(i64, Sums)>,
@@ -87,7 +85,6 @@ impl Round {
             to,
             up_to,
             done: 0,
-            oldest: rows.iter().map(|(_, row)| *row).min(),
             rows,
             moved,
             minutes: sorted(tally.minutes.into_iter(), Sums::add),
@@ -114,11 +111,6 @@ impl Round {
             skip: self.done,
             left: usize::MAX,
         })
-    }
-
-    /// The oldest row that may not be found by its address yet.
-    pub(crate) fn unindexed(&self) -> Option<i64> {
-        self.oldest.filter(|_| self.done < self.rows.len())
     }
 
     /// Brings the next entries into the tables, at most `limit`; tells how many.
@@ -167,27 +159,19 @@ fn sorted<K: Ord, V: Copy>(entries: impl Iterator<Item = (K, V)>, add: fn(&mut V
     entries
 }
 
-/// Under which addresses rows are to be found, and under which no more: what was said last counts.
+/// Under which addresses rows are to be found, and under which no more. What came and went again needs nothing, nor
+/// does what went and came back.
 #[expect(clippy::type_complexity, reason = "two lists of one kind")]
-fn settle(mut rows: Vec<(i64, i64)>) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
-    let left = rows.iter().filter(|(_, row)| *row < 0);
-    let mut stays: HashMap<(i64, i64), bool> = left.map(|(ip, row)| ((*ip, !row), false)).collect();
-    if !stays.is_empty() {
-        for (ip, row) in &rows {
-            if let Some(stays) = stays.get_mut(&(*ip, (*row).max(!*row))) {
-                *stays = *row >= 0;
-            }
-        }
-    }
-    rows.retain(|place| place.1 >= 0 && stays.get(place) != Some(&false));
-    rows.sort_unstable();
-    let mut moved: Vec<_> = stays
+fn settle(places: Vec<(i64, i64)>) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    let places = places
         .into_iter()
-        .filter(|(_, stays)| !stays)
-        .map(|(place, _)| place)
-        .collect();
-    moved.sort_unstable();
-    (rows, moved)
+        .map(|(ip, row)| ((ip, row.max(!row)), if row < 0 { -1 } else { 1_i64 }));
+    let places = sorted(places, |sum, more| *sum += more);
+    let of = |wanted: fn(i64) -> bool| {
+        let chosen = places.iter().filter(|(_, sum)| wanted(*sum));
+        chosen.map(|(place, _)| *place).collect()
+    };
+    (of(|sum| sum > 0), of(|sum| sum < 0))
 }
 
 impl Part<'_> {

@@ -41,9 +41,9 @@ impl Rolling {
         }
     }
 
-    /// The oldest row that the index by address may not have yet.
-    pub(super) fn unindexed(&self) -> Option<i64> {
-        self.round.as_ref()?.unindexed()
+    /// Rows that are gone, or have another address, and are still in the index by the old one.
+    pub(super) fn moved(&self) -> usize {
+        self.round.as_ref().map_or(0, |round| round.left().moved.len())
     }
 }
 

@@ -148,7 +148,7 @@ ORDER BY c.id;
 DROP TABLE connection_3;
 
 -- The conversations of each remote address: an index, but one that is written together with the sums, in the order in
--- which it lies; until then `tally` has what is missing. The other end is mostly this host: only where no process is known
+-- which it lies, also where rows go from it; until then `tally` has what is missing, and what is too much. The other end is mostly this host: only where no process is known
 -- may it be a stranger, and has an index.
 CREATE TABLE connection_by_ip (
     ip INTEGER NOT NULL,
@@ -163,7 +163,6 @@ CREATE INDEX connection_long ON connection ((id >> 20) * 1000 + ((id >> 10) & 10
 
 CREATE TRIGGER all_goes_with_its_connection AFTER DELETE ON connection BEGIN
     DELETE FROM wire WHERE connection = old.id;
-    DELETE FROM connection_by_ip WHERE ip = old.remote_ip AND id = old.id;
 END;
 
 -- Sums over conversations. What was told within a minute of event time is added up in memory and comes here in one
