@@ -6,7 +6,7 @@ mod read;
 use atalaya_model::connection::Traffic;
 use atalaya_model::{Connection as Conversation, ProcessKey, Time};
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement};
 
 use crate::StoreError;
 use crate::codes::counter;
@@ -69,7 +69,47 @@ struct Values {
     started: i64,
     span: Option<i64>,
     traffic: Option<Traffic>,
+    cookie: i64,
     extra: Sql,
+}
+
+impl Ends {
+    /// As they are in the row.
+    fn numbers(&self) -> [i64; 4] {
+        let port = |port: u16| i64::from(port.cast_signed());
+        [
+            self.local_ip,
+            port(self.local_port),
+            self.remote_ip,
+            port(self.remote_port),
+        ]
+    }
+}
+
+impl Values {
+    /// Binds the id and all of it, in the order of the fields: the first 14 parameters of a statement.
+    fn bind(&self, statement: &mut Statement<'_>, row: i64) -> rusqlite::Result<()> {
+        let count = |get: fn(&Traffic) -> u64| self.traffic.as_ref().map(|traffic| counter(get(traffic)));
+        let numbers = [
+            Some(row),
+            Some(self.shape),
+            self.process,
+            self.name,
+            Some(self.started),
+            self.span,
+            count(|t| t.sent_bytes),
+            count(|t| t.received_bytes),
+            count(|t| t.sent_packets),
+            count(|t| t.received_packets),
+            count(|t| t.round_trip.into()),
+            count(|t| t.retransmits.into()),
+            Some(self.cookie),
+        ];
+        for (place, number) in (1..).zip(numbers) {
+            statement.raw_bind_parameter(place, number)?;
+        }
+        statement.raw_bind_parameter(14, &self.extra)
+    }
 }
 
 /// What happened to a conversation: that it opened, and perhaps what came of it.
@@ -105,34 +145,16 @@ pub(crate) fn insert(
     let last = life.last.map(|(phase, time, _)| (phase, time));
     let values = values(connection, dictionaries, run, &kept, last, it)?;
     kept.process = values.process;
-    let ends = &kept.ends;
-    let count = |get: fn(&Traffic) -> u64| values.traffic.as_ref().map(|traffic| counter(get(traffic)));
-    connection
-        .prepare_cached(
-            "INSERT INTO connection (id, shape, process, local_ip, local_port, remote_ip, remote_port, name, started, \
-             span, sent_bytes, received_bytes, sent_packets, received_packets, round_trip, retransmits, cookie, extra) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
-        )?
-        .execute(params![
-            row,
-            values.shape,
-            values.process,
-            ends.local_ip,
-            ends.local_port.cast_signed(),
-            ends.remote_ip,
-            ends.remote_port.cast_signed(),
-            values.name,
-            values.started,
-            values.span,
-            count(|t| t.sent_bytes),
-            count(|t| t.received_bytes),
-            count(|t| t.sent_packets),
-            count(|t| t.received_packets),
-            count(|t| t.round_trip.into()),
-            count(|t| t.retransmits.into()),
-            counter(it.cookie),
-            values.extra,
-        ])?;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO connection (id, shape, process, name, started, span, sent_bytes, received_bytes, sent_packets, \
+         received_packets, round_trip, retransmits, cookie, extra, local_ip, local_port, remote_ip, remote_port) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?;
+    values.bind(&mut statement, row)?;
+    for (place, end) in (15..).zip(kept.ends.numbers()) {
+        statement.raw_bind_parameter(place, end)?;
+    }
+    statement.raw_execute()?;
     wire::write(connection, row, it)?;
     Ok(kept)
 }
@@ -149,44 +171,23 @@ pub(crate) fn update(
     let ends = ends(connection, dictionaries, time, it)?;
     if ends != kept.ends {
         // Hardly ever, and what is indexed costs to be set.
+        let [local_ip, local_port, remote_ip, remote_port] = ends.numbers();
         connection
             .prepare_cached(
                 "UPDATE connection SET local_ip = ?2, local_port = ?3, remote_ip = ?4, remote_port = ?5 WHERE id = ?1",
             )?
-            .execute(params![
-                kept.row,
-                ends.local_ip,
-                ends.local_port.cast_signed(),
-                ends.remote_ip,
-                ends.remote_port.cast_signed()
-            ])?;
+            .execute([kept.row, local_ip, local_port, remote_ip, remote_port])?;
         kept.ends = ends;
     }
     let values = values(connection, dictionaries, run, kept, Some((phase, time)), it)?;
     kept.process = values.process;
-    let count = |get: fn(&Traffic) -> u64| values.traffic.as_ref().map(|traffic| counter(get(traffic)));
-    let changed = connection
-        .prepare_cached(
-            "UPDATE connection SET shape = ?2, process = ?3, name = ?4, started = ?5, span = ?6, sent_bytes = ?7, \
-             received_bytes = ?8, sent_packets = ?9, received_packets = ?10, round_trip = ?11, retransmits = ?12, \
-             cookie = ?13, extra = ?14 WHERE id = ?1",
-        )?
-        .execute(params![
-            kept.row,
-            values.shape,
-            values.process,
-            values.name,
-            values.started,
-            values.span,
-            count(|t| t.sent_bytes),
-            count(|t| t.received_bytes),
-            count(|t| t.sent_packets),
-            count(|t| t.received_packets),
-            count(|t| t.round_trip.into()),
-            count(|t| t.retransmits.into()),
-            counter(it.cookie),
-            values.extra,
-        ])?;
+    let mut statement = connection.prepare_cached(
+        "UPDATE connection SET shape = ?2, process = ?3, name = ?4, started = ?5, span = ?6, sent_bytes = ?7, \
+         received_bytes = ?8, sent_packets = ?9, received_packets = ?10, round_trip = ?11, retransmits = ?12, \
+         cookie = ?13, extra = ?14 WHERE id = ?1",
+    )?;
+    values.bind(&mut statement, kept.row)?;
+    let changed = statement.raw_execute()?;
     if changed > 0 {
         wire::write(connection, kept.row, it)?;
     }
@@ -302,6 +303,7 @@ fn values(
         started: offset(it.started, base),
         span: last.map(|(_, time)| offset(time, base)),
         traffic: it.traffic,
+        cookie: counter(it.cookie),
         extra: extra.encode(!is_closed),
     })
 }

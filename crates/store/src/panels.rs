@@ -17,6 +17,7 @@ use atalaya_model::{Connection as Conversation, Process, Severity, Text, Time, T
 
 use crate::codes::uncounter;
 use crate::tally::Sums;
+pub(crate) use search::PART;
 pub(crate) use sums::sums;
 
 /// What is asked of a panel.

@@ -13,7 +13,7 @@ use crate::connections::Moment;
 use crate::filter::Condition;
 use crate::load::Loader;
 use crate::losses::{read_gap, read_tier};
-use crate::panels::{AddressTotal, Ask, Searched};
+use crate::panels::{AddressTotal, Ask, PART, Searched};
 use crate::{Executable, Reader, StoreError, Stored, identity, listeners};
 
 impl Reader {
@@ -74,7 +74,7 @@ impl Reader {
         );
         let mut statement = self.connection().prepare(&sql)?;
         let mut cut = false;
-        let mut searched = self.parts(ask, |(from, to)| {
+        let mut searched = self.parts(ask, PART, |(from, to)| {
             let left = ask.limit.saturating_sub(ids.len()).saturating_add(1);
             let first = [from, to].map(Sql::Integer);
             let last = [Sql::Integer(i64::try_from(left).unwrap_or(i64::MAX))];

@@ -17,7 +17,7 @@ const PORTS: usize = 1_024;
 const OTHER_PORTS: i64 = -1;
 
 /// Entries, and rows for the index, after which the sums are written even before their minute is over.
-const FULL: usize = 1 << 16;
+const FULL: usize = 1 << 15;
 const FULL_ROWS: usize = 1 << 18;
 
 /// What is added up.

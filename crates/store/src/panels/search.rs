@@ -10,7 +10,7 @@ use crate::tally::Tally;
 use crate::{Reader, StoreError, identity, rebuild};
 
 /// Rows of one part.
-pub(super) const PART: i64 = 5_000;
+pub(crate) const PART: i64 = 5_000;
 
 /// Entries beyond which a search is cut, as if the time were over.
 const MOST: usize = 1 << 20;
@@ -23,14 +23,14 @@ pub(super) struct Part {
 
 impl Reader {
     /// The newest part of the conversations before an id, from another one on; `None` where there are none.
-    pub(super) fn part(&self, from: i64, before: i64) -> Result<Option<Part>, StoreError> {
+    pub(super) fn part(&self, from: i64, before: i64, most: i64) -> Result<Option<Part>, StoreError> {
         let (first, count): (Option<i64>, i64) = self
             .connection()
             .prepare_cached(
                 "SELECT min(id), count(*) FROM (SELECT id FROM connection WHERE id >= ?1 AND id < ?2 \
                  ORDER BY id DESC LIMIT ?3)",
             )?
-            .query_row([from, before, PART], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            .query_row([from, before, most], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(first.map(|first| Part {
             ids: (first, before),
             rows: count.cast_unsigned(),
@@ -42,7 +42,7 @@ impl Reader {
         let mut tally = Tally::default();
         let mut condition = Condition::new(Kind::Connection, &ask.filter);
         condition.register(self.connection())?;
-        let searched = self.parts(ask, |(from, to)| {
+        let searched = self.parts(ask, PART, |(from, to)| {
             let chosen = if ask.filter == Expression::All {
                 String::new()
             } else {
@@ -62,10 +62,12 @@ impl Reader {
         Ok((tally, searched))
     }
 
-    /// Tells the parts of the range, newest first, until there are no more, `tell` has enough, or the time is over.
+    /// Tells the parts of the range, newest first, until there are no more, `tell` has enough, or the time is over. The
+    /// first of them has so many rows.
     pub(crate) fn parts(
         &self,
         ask: &Ask<'_>,
+        first: i64,
         mut tell: impl FnMut((i64, i64)) -> Result<bool, StoreError>,
     ) -> Result<Searched, StoreError> {
         let from = identity::first(ask.range.start);
@@ -74,12 +76,13 @@ impl Reader {
             rows: 0,
             complete: true,
         };
-        while let Some(part) = self.part(from, before)? {
+        let mut size = first;
+        while let Some(part) = self.part(from, before, std::mem::replace(&mut size, PART))? {
             let goes_on = tell(part.ids)?;
             searched.rows += part.rows;
             before = part.ids.0;
             if !goes_on || (ask.is_over)() {
-                searched.complete = self.part(from, before)?.is_none();
+                searched.complete = self.part(from, before, 1)?.is_none();
                 break;
             }
         }
