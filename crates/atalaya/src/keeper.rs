@@ -37,6 +37,8 @@ const HOUSEKEEPING: Span = Span::from_seconds(60);
 /// of either may take: batches wait for it.
 const SLICE: usize = 2_000;
 const SLICE_TIME: Span = Span(25_000);
+/// Bytes of the log from which on it is emptied, for which batches wait.
+const LONGEST_LOG: u64 = 256 << 20;
 /// How often the log is brought into the file beside the writer.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Longest pause between two tries at a full disk.
@@ -408,7 +410,15 @@ impl Work {
         }
     }
 
+    /// Empties the log where it became long; what is in it another thread brings into the file.
     fn checkpoint(&mut self) {
+        let is_short = self
+            .writer
+            .stats()
+            .is_ok_and(|stats| stats.log_bytes < LONGEST_LOG);
+        if is_short && self.beside.as_ref().is_some_and(|beside| beside.thread.is_some()) {
+            return;
+        }
         if let Err(error) = self.writer.checkpoint() {
             tracing::warn!(%error, "the write-ahead log could not be brought into the database");
         }

@@ -63,7 +63,8 @@ pub(crate) fn for_writing(path: &Path, cache_bytes: u64) -> Result<Connection, S
     }
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // The log is written over and over. To cut it off takes a tenth of a second or two, in which a batch would wait.
+    connection.pragma_update(None, "journal_size_limit", -1)?;
     views::lay_over(&connection)?;
     Ok(connection)
 }
@@ -73,7 +74,7 @@ pub(crate) fn beside(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 64 << 10)?;
     connection.busy_timeout(Duration::ZERO)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "journal_size_limit", -1)?;
     Ok(connection)
 }
 

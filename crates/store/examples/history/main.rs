@@ -373,7 +373,7 @@ impl Kept {
         self.number = world.number();
         let begun = clock();
         let mut more = policy.is_some();
-        if due {
+        if due && writer.stats()?.log_bytes > 256 << 20 {
             self.log.of(|| writer.checkpoint())?;
         }
         let odd = self.batches.walls.len() % 2 == 1;
