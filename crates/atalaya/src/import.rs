@@ -92,17 +92,23 @@ pub fn run(
         told: 0,
         now: Time(0),
         begun: clock::monotonic(),
+        bad_lines: 0,
         damaged: false,
     };
-    import.results.is_hearsay = true;
+    import.results.summary.is_hearsay = true;
     import.read(sources, options)?;
     import.finish()?;
     let Import {
         mut results,
         order,
+        bad_lines,
         damaged,
         ..
     } = import;
+    if bad_lines > 0 {
+        let what = "lines that cannot be read".into();
+        results.summary.left_out.push((what, bad_lines));
+    }
     if order.late > 0 {
         let what = "beginnings and ends that were told after later ones".into();
         results.summary.left_out.push((what, order.late));
@@ -121,6 +127,7 @@ struct Import<'a> {
     told: u64,
     now: Time,
     begun: Span,
+    bad_lines: u64,
     /// Not everything could be read.
     damaged: bool,
 }
@@ -181,6 +188,7 @@ impl Import<'_> {
                 return;
             }
             Ok(None) => {
+                self.bad_lines += log.bad;
                 if log.bad > 0 {
                     self.damaged = true;
                 } else if !log.tells {

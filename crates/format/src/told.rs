@@ -6,9 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use atalaya_model::{
-    Connection, Finding, Message, Process, ProcessKey, Text, Time,
-};
+use atalaya_model::{Connection, Finding, Message, Process, ProcessKey, Text, Time};
 
 use crate::identity::scatter;
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use atalaya_format::{Context, Language};
 use atalaya_model::connection::Traffic;
 use atalaya_model::{
-    Connection, Direction, Endpoint, Evidence, Process, ProcessKey, Scope, Side, Span, Tier,
-    TierReport, Time, Transport,
+    Connection, Direction, Endpoint, Evidence, Process, ProcessKey, Scope, Side, Span, Tier, TierReport,
+    Time, Transport,
 };
 use atalaya_report::Snapshot;
 use atalaya_report::snapshot::{JsonOptions, TextOptions, write_csv, write_json, write_text};

@@ -16,7 +16,9 @@ const MOST: usize = 200_000;
 /// A summary under way: every connection is counted as it ends.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// Captures that were read, at least in part.
+    /// It is of other sensors' logs: no frame is seen here, what the logs counted is counted.
+    pub is_hearsay: bool,
+    /// Captures or logs that were read, at least in part.
     pub files: u64,
     /// Frames.
     pub frames: u64,
@@ -132,23 +134,19 @@ impl Traffic {
         });
     }
 
-    /// Counts a connection of another sensor's log, with its packets: no frame of it is seen here.
-    pub fn heard(&mut self, connection: &Connection) {
-        let volume = Volume::of(connection);
-        self.frames = self.frames.saturating_add(volume.packets);
-        self.bytes = self.bytes.saturating_add(volume.bytes);
-        let end = connection.ended.unwrap_or(connection.seen);
-        self.times = Some(match self.times {
-            Some((first, last)) => (first.min(connection.started), last.max(end)),
-            None => (connection.started, end),
-        });
-        self.connection(connection);
-    }
-
     /// Counts a connection that has ended.
     pub fn connection(&mut self, connection: &Connection) {
         let volume = Volume::of(connection);
         self.connections += 1;
+        if self.is_hearsay {
+            self.frames = self.frames.saturating_add(volume.packets);
+            self.bytes = self.bytes.saturating_add(volume.bytes);
+            let end = connection.ended.unwrap_or(connection.seen);
+            self.times = Some(match self.times {
+                Some((first, last)) => (first.min(connection.started), last.max(end)),
+                None => (connection.started, end),
+            });
+        }
         let application = connection.wire.as_ref().and_then(|wire| wire.application);
         let key = (
             application.map(|(application, _)| application),

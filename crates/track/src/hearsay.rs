@@ -228,9 +228,7 @@ fn name(connection: &mut Connection, known: &Known) {
 #[cfg(test)]
 mod tests {
     use atalaya_model::protocol::Http;
-    use atalaya_model::{
-        Direction, Endpoint, Scope, Side, connection::Traffic,
-    };
+    use atalaya_model::{Direction, Endpoint, Scope, Side, connection::Traffic};
 
     use super::*;
     use crate::Options;

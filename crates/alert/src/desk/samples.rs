@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use atalaya_model::connection::Traffic;
 use atalaya_model::{
-    Connection, Direction, Endpoint, Evidence, Finding, Listener, Process, ProcessKey, Scope, Severity, Time, Transport,
+    Connection, Direction, Endpoint, Evidence, Finding, Listener, Process, ProcessKey, Scope, Severity, Time,
+    Transport,
 };
 
 pub(crate) const NOW: Time = Time::from_seconds(1_763_674_023);

@@ -41,8 +41,9 @@ pub struct ImportArgs {
     /// Keep what was found in this database, too; made where it is missing.
     #[arg(long, value_name = "FILE")]
     pub store: Option<PathBuf>,
-    /// Databases of addresses in MaxMind's format, of countries or autonomous systems, instead of the configured ones.
-    #[arg(long, value_name = "FILE", num_args = 1.., action = clap::ArgAction::Append)]
+    /// A database of addresses in MaxMind's format, of countries or autonomous systems, instead of the configured ones;
+    /// may be given several times.
+    #[arg(long, value_name = "FILE")]
     pub geo: Vec<PathBuf>,
     /// Show the details of each alert.
     #[arg(long, short)]

@@ -67,6 +67,13 @@ pub(super) fn find(names: &[PathBuf]) -> Result<Vec<Source>, Failure> {
             }
         }
     }
+    if sources.is_empty() {
+        let names: Vec<_> = names.iter().map(|name| name.display().to_string()).collect();
+        return Err(Failure::Failed(format!(
+            "{} holds no file; files inside folders of it are not looked for",
+            names.join(", ")
+        )));
+    }
     for source in &mut sources {
         if source.path.is_some() {
             source.begins = begins(source);

@@ -44,8 +44,6 @@ pub(crate) struct Results<'a> {
     pub(crate) terminal: &'a Terminal,
     is_quiet: bool,
     pub(crate) shows_progress: bool,
-    /// Conversations are other sensors': what they counted is all there is to count.
-    pub(crate) is_hearsay: bool,
 }
 
 impl<'a> Results<'a> {
@@ -64,7 +62,6 @@ impl<'a> Results<'a> {
             terminal,
             is_quiet,
             shows_progress: terminal.stderr && !is_quiet,
-            is_hearsay: false,
         }
     }
 
@@ -90,7 +87,6 @@ impl<'a> Results<'a> {
         match &event.fact {
             // Nobody reads a summary that is not shown.
             _ if self.is_quiet => {}
-            Fact::ConnectionClosed(connection) if self.is_hearsay => self.summary.heard(connection),
             Fact::ConnectionClosed(connection) => self.summary.connection(connection),
             Fact::Protocol(protocol) => self.summary.protocol(protocol),
             _ => {}

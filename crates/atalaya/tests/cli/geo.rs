@@ -98,7 +98,7 @@ fn prepare(home: &Home) {
 fn a_replay_says_where_the_ends_are() {
     let home = Home::new();
     prepare(&home);
-    let geo = ["--geo", "country.mmdb", "asn.mmdb"];
+    let geo = ["--geo", "country.mmdb", "--geo", "asn.mmdb"];
     let ran = home.run(
         &[
             &["replay", "shop.pcapng", "--output", "json", "--store", "case.db"][..],

@@ -99,7 +99,15 @@ fn bad_lines_are_told_with_their_places_and_the_rest_is_read() {
     }
     assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
 
+    let ran = home.run(&["import", "conn.log"]);
+    assert!(ran.out.starts_with("Logs: 18 packets, "), "{}", ran.out);
+    assert!(ran.out.contains("11  lines that cannot be read"), "{}", ran.out);
+
     assert_eq!(home.run(&["import", "none.log"]).code, 3);
+    fs::create_dir(home.path("empty")).unwrap();
+    let ran = home.run(&["import", "empty"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.err.contains("empty holds no file"), "{}", ran.err);
     assert_eq!(home.run(&["import", "conn.log", "--store", "conn.log"]).code, 2);
     assert_eq!(home.run(&["import", "conn.log", "--filter", "nonsense:"]).code, 2);
 }

@@ -230,6 +230,36 @@ fn tabs(row: &Value) -> Vec<String> {
 }
 
 #[test]
+fn offsets_of_times_are_read_and_odd_ones_refused() {
+    let line = |time: &str| {
+        let flow = r#""event_type":"alert","src_ip":"10.0.0.1","dest_ip":"10.0.0.2","proto":"TCP","alert":{"signature":"x"}"#;
+        let mut told = Vec::new();
+        let line = format!("{{\"timestamp\":\"{time}\",{flow}}}");
+        eve::read::Reader::new(OPTIONS)
+            .line(&line, &mut told)
+            .map(|()| told[0].written)
+    };
+    let noon = atalaya_model::Time::parse("2026-11-20T12:00:00Z").unwrap();
+    for time in [
+        "2026-11-20T13:30:00+0130",
+        "2026-11-20T13:30:00+01:30",
+        "2026-11-20T12:00:00Z",
+    ] {
+        assert_eq!(line(time).unwrap(), noon, "{time}");
+    }
+    // What fuzzing found: an offset that ends within a character.
+    for time in [
+        "2026-11-20T12:00:00.1+\u{25}\u{496}1",
+        "2026-11-20T12:00:00+M\u{498}0",
+        "+\u{7ff}\u{7ff}",
+        "\u{7ff}",
+        "",
+    ] {
+        assert!(line(time).is_err(), "{time}");
+    }
+}
+
+#[test]
 fn a_bad_line_says_what_is_wrong_with_it() {
     let refused = |line: &str| {
         zeek::read::Reader::new("conn.log", OPTIONS)

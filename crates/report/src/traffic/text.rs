@@ -17,6 +17,7 @@ const NAME: usize = 44;
 /// The words of the summary.
 pub struct Labels {
     capture: &'static str,
+    logs: &'static str,
     packets: &'static str,
     connections: &'static str,
     bytes: &'static str,
@@ -36,6 +37,7 @@ pub struct Labels {
 
 const ENGLISH: Labels = Labels {
     capture: "Capture",
+    logs: "Logs",
     packets: "packets",
     connections: "connections",
     bytes: "bytes",
@@ -55,6 +57,7 @@ const ENGLISH: Labels = Labels {
 
 const SPANISH: Labels = Labels {
     capture: "Captura",
+    logs: "Registros",
     packets: "paquetes",
     connections: "conexiones",
     bytes: "bytes",
@@ -132,7 +135,11 @@ impl Traffic {
             text,
             format_args!(
                 "{}: {} {}, {}, {} {}",
-                words.capture,
+                if self.is_hearsay {
+                    words.logs
+                } else {
+                    words.capture
+                },
                 self.frames,
                 words.packets,
                 numbers::bytes(self.bytes),

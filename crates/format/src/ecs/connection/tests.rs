@@ -7,8 +7,8 @@ use atalaya_model::connection::Traffic;
 use atalaya_model::protocol::tls::{Certificate, ClientHello, ServerHello};
 use atalaya_model::protocol::{Http, Ssh, Tls};
 use atalaya_model::{
-    Application, Basis, ConnectionState, Direction, Endpoint, Event, Fact, Lane, NameSource, Place,
-    Places, Process, ProcessKey, Scope, Side, SocketState, Text, Time, Transport,
+    Application, Basis, ConnectionState, Direction, Endpoint, Event, Fact, Lane, NameSource, Place, Places,
+    Process, ProcessKey, Scope, Side, SocketState, Text, Time, Transport,
 };
 use proptest::prelude::*;
 

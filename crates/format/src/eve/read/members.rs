@@ -46,11 +46,18 @@ pub(super) fn address(object: &Value, key: &str) -> Option<IpAddr> {
 pub(super) fn time(object: &Value, key: &str) -> Option<Time> {
     let text = object.get(key)?.as_str()?;
     // With a colon in the offset, as in RFC 3339.
-    let parsed = match text.len().checked_sub(5).and_then(|at| text.split_at_checked(at)) {
-        Some((head, offset)) if offset.starts_with(['+', '-']) && !head.ends_with(['+', '-']) => {
-            Time::parse(&format!("{head}{}:{}", &offset[..3], &offset[3..]))
-        }
-        _ => Time::parse(text),
+    let (head, minutes) = text
+        .len()
+        .checked_sub(2)
+        .and_then(|at| text.split_at_checked(at))?;
+    let is_bare = head
+        .len()
+        .checked_sub(3)
+        .and_then(|at| head.get(at..))
+        .is_some_and(|offset| offset.starts_with(['+', '-']));
+    let parsed = match is_bare {
+        true => Time::parse(&format!("{head}:{minutes}")),
+        false => Time::parse(text),
     };
     parsed.and_then(|time| told::time(time.0))
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use atalaya_model::connection::Traffic;
 use atalaya_model::process::{Digest, Package};
 use atalaya_model::{
-    Connection, Direction, Endpoint, Event, Evidence, Fact, Listener, Process, ProcessKey,
-    Scope, Side, Span, Time, Transport,
+    Connection, Direction, Endpoint, Event, Evidence, Fact, Listener, Process, ProcessKey, Scope, Side, Span,
+    Time, Transport,
 };
 use atalaya_store::{Entry, Options as StoreOptions, Reader, Writer};
 
