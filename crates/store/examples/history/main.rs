@@ -397,9 +397,9 @@ impl Kept {
 fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
     let now = Reader::open(path)?.runs(1)?.first().map_or(START, |run| run.seen);
     let stop = AtomicBool::new(false);
-    let [paced, pressed] = std::thread::scope(|scope| -> Result<[Kept; 2]> {
+    let kept = std::thread::scope(|scope| -> Result<[Kept; 3]> {
         let stop = &stop;
-        let work = move || -> Result<[Kept; 2]> {
+        let work = move || -> Result<[Kept; 3]> {
             let mut world = World::at(now, rate as f64);
             let mut writer = open(path, now)?;
             let checkpointer = writer.checkpointer()?;
@@ -410,25 +410,37 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
                 }
             };
             let beside = std::thread::Builder::new().name("log".into()).spawn(beside);
-            let (mut paced, mut pressed) = (Kept::default(), Kept::default());
+            let (mut asked, mut dropping, mut pressed) = (Kept::default(), Kept::default(), Kept::default());
             let begun = clock();
             // The first minute of them is a short one.
             let mut minute = 20_000_000_000;
-            while !stop.load(Ordering::Relaxed) {
+            let mut until = None;
+            loop {
                 let passed = world.number() * 1_000_000_000 / rate;
                 let due = passed > minute;
                 minute += if due { 60_000_000_000 } else { 0 };
-                paced.turn(&mut writer, &mut world, rate / 4, due, None)?;
+                if stop.load(Ordering::Relaxed) && until.is_none() {
+                    until = Some(clock() + 30_000_000_000);
+                }
+                match until {
+                    None => asked.turn(&mut writer, &mut world, rate / 4, due, None)?,
+                    Some(until) if clock() > until => break,
+                    Some(_) => {
+                        // The first day goes meanwhile, a slice after each batch.
+                        let policy = Retention::new(6, 0, world.now());
+                        dropping.turn(&mut writer, &mut world, rate / 4, due, Some(policy))?
+                    }
+                };
                 let ahead = passed.saturating_sub(clock() - begun);
                 std::thread::sleep(Duration::from_nanos(ahead));
             }
-            // The first day goes, a slice after each batch, as fast as it can.
+            // The rest of it as fast as it can.
             let policy = Retention::new(6, 0, world.now());
             while pressed.turn(&mut writer, &mut world, rate / 4, false, Some(policy))? {}
             drop(finish);
             drop(beside.map(std::thread::JoinHandle::join));
             writer.close(world.now())?;
-            Ok([paced, pressed])
+            Ok([asked, dropping, pressed])
         };
         let work = move || work().map_err(|error| error.to_string());
         let thread = std::thread::Builder::new()
@@ -442,9 +454,10 @@ fn live(path: &Path, rate: u64, rounds: usize) -> Result<()> {
     })?;
     let what = [
         format!("writer at {rate} connections a second"),
-        "writer with retention of a day, as fast as it can".into(),
+        "the same, and retention of a day for half a minute".into(),
+        "both as fast as they can".into(),
     ];
-    for (what, mut kept) in what.into_iter().zip([paced, pressed]) {
+    for (what, mut kept) in what.into_iter().zip(kept) {
         println!("{what}: {} connections", kept.number);
         for (what, cost) in [
             ("batches", &mut kept.batches),
