@@ -68,7 +68,7 @@ pub struct Retained {
     pub rows: u64,
     /// Is there more to delete, or to look through?
     pub more: bool,
-    /// First the index by address must be, which is with the sums.
+    /// First what went must leave the index by address: the sums must be written.
     pub(crate) waits: bool,
     /// Rows of dictionaries were among them.
     pub(crate) forgets: bool,
@@ -92,7 +92,7 @@ const FEW: usize = 16;
 struct Slice<'a> {
     left: usize,
     deleted: usize,
-    /// There is no telling what else must go before the index by address is without what went.
+    /// How much more must go is only known once what went has left the index by address.
     waits: bool,
     /// Rows of dictionaries went.
     forgets: bool,
