@@ -30,7 +30,11 @@ impl Reader {
         let copied = connection.execute("VACUUM INTO ?1", [partial.to_string_lossy()]);
         connection.pragma_update(None, "query_only", true)?;
         let copied = copied
-            .map_err(StoreError::from)
+            .map_err(|error| match StoreError::from(error) {
+                // Of two disks.
+                StoreError::Full(why) => StoreError::Full(format!("{}: {why}", to.display())),
+                error => error,
+            })
             .and_then(|_| finish(&file, &partial, to));
         if copied.is_err() {
             // It is worth nothing, and who reads of the error need not hear of it.
@@ -45,15 +49,32 @@ fn check_target(from: &Path, to: &Path) -> Result<(), StoreError> {
     if to.to_str().is_none() {
         return Err(in_the_way(to, "SQLite takes no path that is not UTF-8"));
     }
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    if ["-wal", "-shm", "-journal", ".lock"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix))
+    {
+        return Err(in_the_way(to, "files beside a database have such names"));
+    }
     if let Ok(there) = fs::metadata(to) {
         let source = fs::metadata(from).map_err(|error| StoreError::io(from, error))?;
         if (there.dev(), there.ino()) == (source.dev(), source.ino()) {
             return Err(in_the_way(to, "it is the database itself"));
         }
         open::check_file(to)?;
+        let (is_ours, has_log) = match there.len() {
+            0 => (true, false),
+            _ => open::marks(to)?,
+        };
+        if !is_ours {
+            return Err(StoreError::Foreign { path: to.to_owned() });
+        }
         if Lock::path(to).exists() {
             // Held: it says by whom.
             Lock::take(to)?;
+        }
+        if has_log {
+            return Err(in_the_way(to, "a watch has written it since, it is no backup"));
         }
     }
     // A log would be taken for the copy's.

@@ -70,6 +70,16 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// A log lies beside the database, in a folder in which SQLite can make no files to read it.
+    #[error(
+        "{} has a log (-wal), which cannot be read in a folder that this user may not write; run as its owner or as root, \
+         or read a copy by `atalaya db backup`",
+        path.display()
+    )]
+    UnreadableLog {
+        /// The database.
+        path: PathBuf,
+    },
     /// Another process writes this database.
     #[error("{} is in use by another watcher{}", path.display(), match pid { Some(pid) => format!(" (pid {pid})"), None => String::new() })]
     Locked {

@@ -13,9 +13,10 @@ use crate::StoreError;
 pub(crate) struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl Lock {
-    /// Where the lock of a database is.
+    /// Where the lock of a database is: beside the file itself, by whichever link it was named.
     pub(crate) fn path(database: &Path) -> PathBuf {
-        let mut path = database.as_os_str().to_owned();
+        let real = std::fs::canonicalize(database);
+        let mut path = real.unwrap_or_else(|_| database.to_owned()).into_os_string();
         path.push(".lock");
         path.into()
     }
@@ -71,6 +72,10 @@ mod tests {
             Err(StoreError::Locked { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         }
+        std::fs::write(&database, "").unwrap();
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink("a.db", &link).unwrap();
+        assert!(matches!(Lock::take(&link), Err(StoreError::Locked { .. })));
         drop(first);
         Lock::take(&database).unwrap();
     }

@@ -3,11 +3,12 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::backup::with_suffix;
 use crate::{StoreError, rebuild, views};
 
 /// `Ata1` in the header of every database of ours.
@@ -86,8 +87,23 @@ pub(crate) fn for_reading(path: &Path, cache_bytes: u64) -> Result<Connection, S
         });
     }
     check_file(path)?;
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, cache_bytes)?;
-    match version(&connection, path)? {
+    let open = |name: &Path, flags| {
+        let connection = connect(name, OpenFlags::SQLITE_OPEN_READ_ONLY | flags, cache_bytes)?;
+        Ok((version(&connection, path)?, connection))
+    };
+    let (found, connection) = match open(path, OpenFlags::empty()) {
+        // SQLite wants to make the files of a log, in a folder that we may not write. Where there is no log, none is needed.
+        Err(StoreError::Permission { .. }) if File::open(path).is_ok() && !has_log(path) => {
+            open(&unchanging(path)?, OpenFlags::SQLITE_OPEN_URI)?
+        }
+        Err(StoreError::Permission { .. }) if File::open(path).is_ok() => {
+            return Err(StoreError::UnreadableLog {
+                path: path.to_owned(),
+            });
+        }
+        opened => opened?,
+    };
+    match found {
         VERSION => {}
         0 => {
             return Err(StoreError::NotADatabase {
@@ -105,6 +121,32 @@ pub(crate) fn for_reading(path: &Path, cache_bytes: u64) -> Result<Connection, S
     views::lay_over(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// Lies anything in a log beside the database?
+fn has_log(path: &Path) -> bool {
+    // What one may not look at may be there.
+    let log = std::fs::metadata(with_suffix(path, "-wal"));
+    log.map_or_else(
+        |error| error.kind() != std::io::ErrorKind::NotFound,
+        |log| log.len() > 0,
+    )
+}
+
+/// The name under which SQLite reads a file as one that nobody changes: without locks, and without a log.
+fn unchanging(path: &Path) -> Result<PathBuf, StoreError> {
+    let path = std::path::absolute(path).map_err(|error| StoreError::io(path, error))?;
+    let mut name = String::from("file://");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                name.push(char::from(*byte))
+            }
+            byte => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    name.push_str("?immutable=1");
+    Ok(name.into())
 }
 
 /// Makes the folder of a database, readable only by its owner.
@@ -154,6 +196,16 @@ pub(crate) fn check_file(path: &Path) -> Result<(), StoreError> {
     judge(path, number(68), number(60))
 }
 
+/// What the header of a database that is not empty says: is it ours (those of most other programs have no mark at all),
+/// and has it a write-ahead log?
+pub(crate) fn marks(path: &Path) -> Result<(bool, bool), StoreError> {
+    let mut header = [0; 72];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut header))
+        .map_err(|error| StoreError::io(path, error))?;
+    Ok((header[68..] == APPLICATION.to_be_bytes()[4..], header[18] == 2))
+}
+
 /// Is this application id and version one that we may open?
 fn judge(path: &Path, application: i64, found: i64) -> Result<(), StoreError> {
     if application != APPLICATION && (application != 0 || found != 0) {
@@ -173,11 +225,15 @@ fn judge(path: &Path, application: i64, found: i64) -> Result<(), StoreError> {
 
 fn connect(path: &Path, mode: OpenFlags, cache_bytes: u64) -> Result<Connection, StoreError> {
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| refused(error, path))?;
+    let refused = |error| refused(error, path);
+    let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
     let cache = i64::try_from(cache_bytes >> 10).unwrap_or(4_096);
-    connection.pragma_update(None, "cache_size", -cache)?;
+    // The first that reads the file.
+    connection
+        .pragma_update(None, "cache_size", -cache)
+        .map_err(refused)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)

@@ -107,30 +107,52 @@ fn a_backup_replaces_nothing_but_a_backup() {
     fs::write(at("text"), "precious ".repeat(50)).unwrap();
     fs::hard_link(&path, at("same.db")).unwrap();
     let live = open(&at("live.db"));
-    drop(open(&at("logged.db")));
+    backup(&path, &at("logged.db")).unwrap();
     fs::write(at("logged.db-wal"), "a log").unwrap();
     fs::write(at("gone.db-wal"), "a log").unwrap();
     fs::create_dir(at("other.db.partial")).unwrap();
-    let before: Vec<_> = ["text", "same.db", "live.db", "logged.db"]
-        .map(|name| fs::read(at(name)).unwrap())
-        .into();
+    let foreign = rusqlite::Connection::open(at("foreign.db")).unwrap();
+    foreign.execute_batch("CREATE TABLE t (x)").unwrap();
+    drop(foreign);
+    open(&at("closed.db")).close(NOW).unwrap();
+    let before: Vec<_> = [
+        "text",
+        "same.db",
+        "live.db",
+        "logged.db",
+        "foreign.db",
+        "closed.db",
+    ]
+    .map(|name| fs::read(at(name)).unwrap())
+    .into();
     for (name, why) in [
         ("text", "is not a database"),
         ("same.db", "it is the database itself"),
         ("story.db", "it is the database itself"),
         ("live.db", "is in use by another watcher"),
         ("logged.db", "log lies beside it"),
+        ("closed.db", "a watch has written it since"),
         ("gone.db", "log lies beside it"),
         ("", "not a regular file"),
         ("none/copy.db", "none/copy.db"),
         ("other.db", "it is not a regular file"),
+        ("foreign.db", "a database of another program"),
+        ("story.db-wal", "files beside a database"),
+        ("story.db.lock", "files beside a database"),
     ] {
         let error = backup(&path, &at(name)).unwrap_err().to_string();
         assert!(error.contains(why), "{name}: {error}");
     }
-    let after: Vec<_> = ["text", "same.db", "live.db", "logged.db"]
-        .map(|name| fs::read(at(name)).unwrap())
-        .into();
+    let after: Vec<_> = [
+        "text",
+        "same.db",
+        "live.db",
+        "logged.db",
+        "foreign.db",
+        "closed.db",
+    ]
+    .map(|name| fs::read(at(name)).unwrap())
+    .into();
     assert!(before == after);
     assert!(
         !names(folder.path())

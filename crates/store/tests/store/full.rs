@@ -154,3 +154,22 @@ fn sums_stay_right_on_a_full_disk() {
     writer.close(Time(NOW.0 + 1_000_000_000_000)).unwrap();
     check(batches, true);
 }
+
+#[test]
+fn a_backup_names_the_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Small::mount(other.path()) else {
+        println!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    writer.write(&gaps(0)).unwrap();
+    let copy = other.path().join("copy.db");
+    std::fs::write(other.path().join("ballast"), vec![0; 9 << 20]).unwrap_err();
+    let error = Reader::open(&path).unwrap().backup(&copy).unwrap_err();
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    let named = format!("{}: ", copy.display());
+    assert!(error.to_string().contains(&named), "{error}");
+}
