@@ -34,7 +34,7 @@ pub fn run(verb: &DatabaseVerb, loaded: &Loaded, out: &mut dyn Write) -> Result<
             ignore_closed_pipe(writeln!(out, "{}: {size}", file.display()))?;
         }
         DatabaseVerb::Check { output, .. } => {
-            let check = Reader::open(&path)
+            let check = Reader::open_damaged(&path)
                 .and_then(|reader| reader.check())
                 .map_err(failed)?;
             ignore_closed_pipe(match output {

@@ -54,7 +54,15 @@ pub fn write_check(check: &Check, language: Language, out: &mut dyn Write) -> io
         true => "The database is whole.",
         false => "The database is damaged.",
     };
-    writeln!(out, "{}", label(verdict, language))
+    writeln!(out, "{}", label(verdict, language))?;
+    if !check.is_sound() && check.sound.is_empty() && check.damaged.is_empty() {
+        let advice = label(
+            "No table of it can be read. Put a backup in its place, or set the file aside: `atalaya watch` makes a new one.",
+            language,
+        );
+        writeln!(out, "{advice}")?;
+    }
+    Ok(())
 }
 
 fn lines(before: &str, lines: &[String], out: &mut dyn Write) -> io::Result<()> {

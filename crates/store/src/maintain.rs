@@ -57,14 +57,25 @@ impl Reader {
     /// Reads everything and says what is wrong, table by table: so one knows what survives a damaged page.
     ///
     /// # Errors
-    /// When not even the list of tables can be read.
+    /// When SQLite fails otherwise than by damage. Of a file whose list of tables is lost no table is told.
     pub fn check(&self) -> Result<Check, StoreError> {
         let connection = self.connection();
         let mut check = Check {
             file: integrity(connection, "100", 100),
             ..Check::default()
         };
-        for table in tables(connection)? {
+        let tables = match tables(connection) {
+            Ok(tables) => tables,
+            Err(StoreError::Corrupt(why)) => {
+                check.file.push(why);
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        if tables.is_empty() && check.file.is_empty() {
+            check.file.push("it has no tables".to_owned());
+        }
+        for table in tables {
             if check.file.is_empty() {
                 let rows = count(connection, &table)?;
                 check.sound.push((table, rows));
@@ -79,7 +90,14 @@ impl Reader {
                 }
                 Ok(rows) => Some(rows),
                 Err(error) => {
-                    problems.push(error.to_string());
+                    let why = match error {
+                        // Without the advice to check it.
+                        StoreError::Corrupt(why) => why,
+                        error => error.to_string(),
+                    };
+                    if !problems.contains(&why) {
+                        problems.push(why);
+                    }
                     None
                 }
             };
@@ -90,7 +108,7 @@ impl Reader {
                 problems,
             });
         }
-        if check.damaged.is_empty() {
+        if check.damaged.is_empty() && !check.sound.is_empty() {
             check.sums = rebuild::differences(connection)?;
         }
         Ok(check)

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backup::with_suffix;
@@ -123,6 +124,19 @@ pub(crate) fn for_reading(path: &Path, cache_bytes: u64) -> Result<Connection, S
     Ok(connection)
 }
 
+/// Opens what may be damaged so much that SQLite takes no question of it: only to see what survives.
+pub(crate) fn for_checking(path: &Path, cache_bytes: u64) -> Result<Connection, StoreError> {
+    match for_reading(path, cache_bytes) {
+        Err(StoreError::Corrupt(_)) => {}
+        opened => return opened,
+    }
+    // It passes over a file shorter than its header says, and over rows of the schema that make no sense.
+    let mode = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = connect_with(path, mode, cache_bytes, true)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
 /// Lies anything in a log beside the database?
 fn has_log(path: &Path) -> bool {
     // What one may not look at may be there.
@@ -224,9 +238,21 @@ fn judge(path: &Path, application: i64, found: i64) -> Result<(), StoreError> {
 }
 
 fn connect(path: &Path, mode: OpenFlags, cache_bytes: u64) -> Result<Connection, StoreError> {
+    connect_with(path, mode, cache_bytes, false)
+}
+
+fn connect_with(
+    path: &Path,
+    mode: OpenFlags,
+    cache_bytes: u64,
+    damaged: bool,
+) -> Result<Connection, StoreError> {
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let refused = |error| refused(error, path);
     let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
+    if damaged {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
+    }
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
     let cache = i64::try_from(cache_bytes >> 10).unwrap_or(4_096);

@@ -116,6 +116,16 @@ impl Reader {
         })
     }
 
+    /// Opens a database for [`Reader::check`], also one that is damaged so much that it cannot be opened otherwise.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_damaged(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self {
+            connection: open::for_checking(path, 2 << 20)?,
+        })
+    }
+
     pub(crate) const fn connection(&self) -> &Connection {
         &self.connection
     }

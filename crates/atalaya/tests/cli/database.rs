@@ -97,6 +97,24 @@ fn a_check_finds_the_damage_and_is_3() {
 }
 
 #[test]
+fn a_check_of_a_file_with_no_readable_table_says_what_to_do() {
+    let home = Home::new();
+    let path = history::make(&home);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100..8_192].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+    let ran = run(&home, &["check"]);
+    assert_eq!((ran.code, ran.err.as_str()), (3, ""), "{ran:?}");
+    assert!(
+        ran.out
+            .contains("No table of it can be read. Put a backup in its place")
+            && !ran.out.contains("db check"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
 fn sizes_are_told() {
     let home = Home::new();
     history::make(&home);

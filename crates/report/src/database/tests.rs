@@ -105,3 +105,20 @@ fn sizes_are_for_people_and_for_programs() {
     let empty: serde_json::Value = serde_json::from_str(&empty).unwrap();
     assert!(empty["first"].is_null());
 }
+
+#[test]
+fn where_nothing_survives_it_says_what_to_do() {
+    let check = Check {
+        file: vec!["database disk image is malformed".into()],
+        ..Check::default()
+    };
+    for (language, advice) in [
+        (Language::English, "No table of it can be read. Put a backup in its place"),
+        (Language::Spanish, "No se puede leer ninguna tabla. Ponga una copia de seguridad"),
+    ] {
+        let mut out = Vec::new();
+        write_check(&check, language, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().last().unwrap().starts_with(advice), "{text}");
+    }
+}

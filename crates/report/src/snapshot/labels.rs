@@ -52,6 +52,10 @@ const SPANISH: &[(&str, &str)] = &[
     ),
     ("The database is whole.", "La base de datos está entera."),
     ("The database is damaged.", "La base de datos está dañada."),
+    (
+        "No table of it can be read. Put a backup in its place, or set the file aside: `atalaya watch` makes a new one.",
+        "No se puede leer ninguna tabla. Ponga una copia de seguridad en su lugar, o aparte el archivo: `atalaya watch` hace uno nuevo.",
+    ),
     ("Table", "Tabla"),
     ("Rows", "Filas"),
     ("Bytes", "Bytes"),

@@ -99,6 +99,35 @@ fn a_sound_database_is_sound() {
 }
 
 #[test]
+fn what_survives_of_a_file_that_was_cut_off_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut writer = open(&path);
+    talk(&mut writer, NOW, 3_000);
+    writer.close(NOW.after(Span::from_seconds(4_000))).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 16_384 * 8_192)
+        .unwrap();
+    let error = Reader::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    let check = Reader::open_damaged(&path).unwrap().check().unwrap();
+    assert!(!check.is_sound());
+    let whole = |table: &str| check.sound.iter().find(|(name, _)| name == table);
+    assert!(whole("run").is_some_and(|(_, rows)| *rows == 1), "{check:#?}");
+    assert!(!check.damaged.is_empty(), "{check:#?}");
+    assert!(!format!("{check:?}").contains("db check"), "{check:#?}");
+    // So is a file of which nothing survives but its header.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100..8_192].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let check = Reader::open_damaged(&path).unwrap().check().unwrap();
+    assert!(
+        check.sound.is_empty() && check.damaged.is_empty() && !check.file.is_empty(),
+        "{check:#?}"
+    );
+}
+
+#[test]
 fn a_damaged_page_is_found_and_the_other_tables_survive() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");

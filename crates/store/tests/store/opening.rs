@@ -169,20 +169,19 @@ fn runs_are_told_apart() {
 
 #[test]
 fn a_database_in_a_folder_that_may_not_be_written_is_read() {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("read #only?%");
-    std::fs::create_dir(&inner).unwrap();
+    fs::create_dir(&inner).unwrap();
     let path = inner.join("a.db");
     let mut writer = open(&path);
     writer.write(&[crate::backup::gap(1)]).unwrap();
     writer.close(NOW).unwrap();
     for log in ["-wal", "-shm"] {
-        drop(std::fs::remove_file(inner.join(format!("a.db{log}"))));
+        drop(fs::remove_file(inner.join(format!("a.db{log}"))));
     }
-    let allow = |mode| std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(mode)).unwrap();
+    let allow = |mode| fs::set_permissions(&inner, Permissions::from_mode(mode)).unwrap();
     allow(0o500);
-    if std::fs::write(inner.join("probe"), "").is_ok() {
+    if fs::write(inner.join("probe"), "").is_ok() {
         println!("skipped: root may write everywhere");
         return;
     }
@@ -190,7 +189,7 @@ fn a_database_in_a_folder_that_may_not_be_written_is_read() {
     assert!(!inner.join("a.db-shm").exists());
     // What is in a log would be missing, so it is told.
     allow(0o700);
-    std::fs::write(inner.join("a.db-wal"), "a log").unwrap();
+    fs::write(inner.join("a.db-wal"), "a log").unwrap();
     allow(0o500);
     let error = Reader::open(&path).unwrap_err();
     assert!(matches!(error, StoreError::UnreadableLog { .. }), "{error}");
