@@ -61,7 +61,10 @@ pub fn run(
     if let Some(name) = &args.save {
         return save(name, &question, &store, &folder, out);
     }
-    ask(args, &question.sql, &values, &store, terminal, out)
+    ask(args, &question.sql, &values, &store, terminal, out).map_err(|failure| match &args.saved {
+        Some(name) => saved::of(&folder, name, failure),
+        None => failure,
+    })
 }
 
 /// The statement that was typed, and the words after it.

@@ -67,6 +67,17 @@ pub(super) fn find(folder: &Path, name: &str) -> Result<SavedQuestion, Failure> 
     read(folder, name)
 }
 
+/// The failure of a saved question, a mistake in it with the name of its file.
+pub(super) fn of(folder: &Path, name: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Usage(text) if SavedQuestion::built_in().any(|question| question.name == name) => {
+            Failure::Usage(format!("{name}: {text}"))
+        }
+        Failure::Usage(text) => Failure::Usage(format!("{}: {text}", path(folder, name).display())),
+        failure => failure,
+    }
+}
+
 /// Keeps a question; says where. What is there is not overwritten.
 pub(super) fn keep(folder: &Path, name: &str, sql: &str) -> Result<PathBuf, Failure> {
     check(name)?;

@@ -225,6 +225,15 @@ fn questions_are_saved_listed_and_asked() {
         assert!(ran.err.contains(told), "{words:?}: {}", ran.err);
     }
     assert_eq!(std::fs::read_dir(home.path("queries")).unwrap().count(), 1);
+    // Of a mistake in a file of one's own the file is named.
+    home.write("queries/broken.sql", "SELECT wrong");
+    let ran = run(&["--saved", "broken"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err.contains("queries/broken.sql: ") && ran.err.contains("no such column"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
