@@ -1,9 +1,11 @@
 //! CSV: a header and a row for each record, the columns from the list of fields.
 //!
 //! Texts are escaped as for a terminal, so that a row is one line, and a text that begins with `=`, `+`, `-`, `@`, or with
-//! one of these in its wide form, gets a `'` before it, so that a spreadsheet does not take it for a formula. Times are RFC 3339, spans microseconds,
+//! one of these in its wide form, gets a `'` before it, so that a spreadsheet does not take it for a formula; so does what
+//! follows a `;`, at which spreadsheets of many countries part cells. [`unguarded`] takes it off again. Times are RFC 3339, spans microseconds,
 //! bytes plain numbers, several texts are joined by `; `, and what is unset is empty.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use atalaya_model::Value;
@@ -115,12 +117,38 @@ pub fn text(text: &str) -> String {
 /// What begins a formula: where East Asian text is typed, the wide signs do, too.
 const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// `'` before what a spreadsheet would take for a formula. Spaces before the sign do not stop it, so they do not here.
+/// Would a spreadsheet take this for a formula? Spaces and quotes before the sign do not stop it, so they do not here. What
+/// looks like guarded is one, too, so that the guard can be taken off again.
+fn is_formula(text: &str) -> bool {
+    text.trim_start_matches('\'')
+        .trim_start_matches(|c: char| c.is_whitespace() || c == '"')
+        .starts_with(SIGNS)
+}
+
+/// `'` before what a spreadsheet would take for a formula: at the beginning, and after each `;`, at which it may part cells.
 pub fn harmless(text: String) -> String {
-    match text.trim_start().starts_with(SIGNS) {
-        true => format!("'{text}"),
-        false => text,
+    if !text.split(';').any(is_formula) {
+        return text;
     }
+    let mut guarded = String::with_capacity(text.len() + 4);
+    for (place, part) in text.split(';').enumerate() {
+        guarded.push_str(if place > 0 { ";" } else { "" });
+        guarded.push_str(if is_formula(part) { "'" } else { "" });
+        guarded.push_str(part);
+    }
+    guarded
+}
+
+/// The text that [`harmless`] was given.
+pub fn unguarded(text: &str) -> Cow<'_, str> {
+    let bare = |part: &str| part.strip_prefix('\'').is_some_and(is_formula);
+    if !text.split(';').any(bare) {
+        return text.into();
+    }
+    let parts = text
+        .split(';')
+        .map(|part| if bare(part) { &part[1..] } else { part });
+    parts.collect::<Vec<_>>().join(";").into()
 }
 
 #[cfg(test)]
@@ -146,10 +174,16 @@ mod tests {
             ("\t=1", "\\t=1"),
             ("\r=1", "\\r=1"),
             ("a=b", "a=b"),
+            ("x;=cmd()", "x;'=cmd()"),
+            ("x; \"=cmd();y;＋1", "x;' \"=cmd();y;'＋1"),
+            ("'=1", "''=1"),
         ] {
             assert_eq!(cell(&text.into()), expected);
+            assert_eq!(unguarded(expected), escape::text(text));
         }
         assert_eq!(cell(&Value::Integer(-5)), "-5");
-        assert_eq!(cell(&Value::List(vec!["=1".into(), "b".into()])), "'=1; b");
+        let list = Value::List(vec!["=1".into(), "b".into(), "=2".into()]);
+        assert_eq!(cell(&list), "'=1; b; '=2");
+        assert_eq!(unguarded("'quoted'; 'x'"), "'quoted'; 'x'");
     }
 }

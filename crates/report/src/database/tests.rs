@@ -113,8 +113,14 @@ fn where_nothing_survives_it_says_what_to_do() {
         ..Check::default()
     };
     for (language, advice) in [
-        (Language::English, "No table of it can be read. Put a backup in its place"),
-        (Language::Spanish, "No se puede leer ninguna tabla. Ponga una copia de seguridad"),
+        (
+            Language::English,
+            "No table of it can be read. Put a backup in its place",
+        ),
+        (
+            Language::Spanish,
+            "No se puede leer ninguna tabla. Ponga una copia de seguridad",
+        ),
     ] {
         let mut out = Vec::new();
         write_check(&check, language, &mut out).unwrap();

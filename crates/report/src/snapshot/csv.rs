@@ -57,7 +57,11 @@ pub(crate) fn cell(value: &Value) -> String {
         Value::Network(network) => network.to_string(),
         Value::Time(time) => time.rfc3339(),
         Value::Span(span) => return span.0.to_string(),
-        Value::List(values) => values.iter().map(cell).collect::<Vec<_>>().join("; "),
+        // Each is harmless already.
+        Value::List(values) => {
+            let cells: Vec<_> = values.iter().map(cell).collect();
+            return escape::text(&cells.join("; ")).into_owned();
+        }
     };
     harmless(escape::text(&text).into_owned())
 }
@@ -90,5 +94,7 @@ mod tests {
         assert_eq!(cell(&"＝1+1".into()), "'＝1+1");
         assert_eq!(cell(&"=cmd|' /C calc'!A0".into()), "'=cmd|' /C calc'!A0");
         assert_eq!(cell(&Value::Integer(-5)), "-5");
+        let list = Value::List(vec!["=1".into(), "=2".into()]);
+        assert_eq!(cell(&list), "'=1; '=2");
     }
 }

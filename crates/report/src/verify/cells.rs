@@ -1,13 +1,15 @@
 //! What a cell says.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
+use atalaya_format::csv::unguarded;
 use atalaya_model::Time;
 
 use super::columns::decoded;
 
-/// Is nothing said here? Monitors have many words for it.
-pub(super) fn is_missing(cell: &[u8]) -> bool {
+/// Is nothing said here? Other monitors have many words for it.
+fn is_missing(cell: &[u8]) -> bool {
     const WORDS: [&str; 8] = [
         "none",
         "null",
@@ -29,29 +31,45 @@ pub(super) fn is_missing(cell: &[u8]) -> bool {
             .is_some_and(|start| start.eq_ignore_ascii_case(b"n/a"))
 }
 
-/// The cell without what protects a spreadsheet from a formula in it; empty where nothing is said.
-pub(super) fn said(cell: &[u8]) -> &[u8] {
-    if is_missing(cell) {
-        return b"";
+/// The cell without what protects a spreadsheet from a formula in it; empty where nothing is said. In our own tables only
+/// an empty cell says nothing: whoever calls a program `null` must not hide it.
+pub(super) fn said(cell: &[u8], is_ours: bool) -> Cow<'_, [u8]> {
+    if !is_ours && is_missing(cell) {
+        return Cow::default();
     }
-    match cell.strip_prefix(b"'") {
-        Some(rest) if matches!(rest.trim_ascii_start().first(), Some(b'=' | b'+' | b'-' | b'@')) => rest,
-        _ => cell,
+    if !cell.contains(&b'\'') {
+        return cell.into();
+    }
+    match decoded(cell) {
+        Cow::Borrowed(text) => match unguarded(text) {
+            Cow::Borrowed(text) => text.as_bytes().into(),
+            Cow::Owned(text) => text.into_bytes().into(),
+        },
+        Cow::Owned(text) => unguarded(&text).into_owned().into_bytes().into(),
     }
 }
 
 /// The name of a process; of one that had ended already, the second seed writes `PID 12 (Terminado?)`.
-pub(super) fn name(cell: &[u8]) -> &[u8] {
-    let name = said(cell);
-    match name.starts_with(b"PID ") && name.ends_with(b"(Terminado?)") {
-        true => b"",
+pub(super) fn name(cell: &[u8], is_ours: bool) -> Cow<'_, [u8]> {
+    let name = said(cell, is_ours);
+    match !is_ours && name.starts_with(b"PID ") && name.ends_with(b"(Terminado?)") {
+        true => Cow::default(),
         false => name,
+    }
+}
+
+/// The name of the file at a path.
+pub(super) fn base(path: &[u8]) -> &[u8] {
+    let sign = if path.contains(&b'/') { b'/' } else { b'\\' };
+    match path.rsplit(|byte| *byte == sign).next() {
+        Some(b"") | None => path,
+        Some(base) => base,
     }
 }
 
 /// A digest in hexadecimal; empty where it is none.
 pub(super) fn digest(cell: &[u8]) -> &[u8] {
-    let cell = said(cell).trim_ascii();
+    let cell = cell.trim_ascii();
     match (32..=128).contains(&cell.len()) && cell.iter().all(u8::is_ascii_hexdigit) {
         true => cell,
         false => b"",
@@ -80,7 +98,7 @@ pub(super) fn port(cell: &[u8]) -> Option<u16> {
 
 /// An address alone: `192.0.2.1`, `[2001:db8::1]`, `fe80::1%eth0`.
 pub(super) fn address(cell: &[u8]) -> Option<IpAddr> {
-    let cell = said(cell).trim_ascii();
+    let cell = cell.trim_ascii();
     let cell = cell
         .strip_prefix(b"[")
         .and_then(|cell| cell.strip_suffix(b"]"))
@@ -92,7 +110,7 @@ pub(super) fn address(cell: &[u8]) -> Option<IpAddr> {
 
 /// An address with its port, as `192.0.2.1:443`, `::1:443` or `[::1]:443`.
 pub(super) fn endpoint(cell: &[u8]) -> Option<(IpAddr, u16)> {
-    let cell = said(cell).trim_ascii();
+    let cell = cell.trim_ascii();
     let colon = cell.iter().rposition(|byte| *byte == b':')?;
     Some((address(&cell[..colon])?, port(&cell[colon + 1..])?))
 }
@@ -104,7 +122,7 @@ pub(super) fn user_in(details: &[u8]) -> &[u8] {
     let rest = begin.and_then(|begin| details.get(begin..)).unwrap_or_default();
     rest.split(|byte| *byte == b'\'')
         .next()
-        .map(said)
+        .filter(|user| !is_missing(user))
         .unwrap_or_default()
 }
 
@@ -117,7 +135,6 @@ pub(super) struct Times {
 
 impl Times {
     pub(super) fn read(&mut self, cell: &[u8]) -> Option<Time> {
-        let cell = said(cell);
         if let Some(time) = universal(cell) {
             return Some(time);
         }
@@ -188,14 +205,34 @@ mod tests {
             "NaN",
             "-",
         ] {
-            assert_eq!(said(cell.as_bytes()), b"", "{cell}");
+            assert_eq!(*said(cell.as_bytes(), false), *b"", "{cell}");
+            // Ours says nothing by saying nothing.
+            assert_eq!(*said(cell.as_bytes(), true), *cell.as_bytes());
         }
         for cell in ["none.exe", "sh", "n", "-x"] {
-            assert_eq!(said(cell.as_bytes()), cell.as_bytes());
+            assert_eq!(*said(cell.as_bytes(), false), *cell.as_bytes());
         }
-        assert_eq!(said(b"'=1+1"), b"=1+1");
-        assert_eq!(said(b"'quoted'"), b"'quoted'");
-        assert_eq!(name(b"PID 12 (Terminado?)"), b"");
+        for (cell, expected) in [
+            ("'=1+1", "=1+1"),
+            ("'＝1+1", "＝1+1"),
+            ("x;'＠y", "x;＠y"),
+            ("'quoted'", "'quoted'"),
+        ] {
+            assert_eq!(*said(cell.as_bytes(), false), *expected.as_bytes());
+            assert_eq!(*said(cell.as_bytes(), true), *expected.as_bytes());
+        }
+        assert_eq!(*said(b"'=\xe9", true), *"=é".as_bytes());
+        assert_eq!(*name(b"PID 12 (Terminado?)", false), *b"");
+        for (path, expected) in [
+            ("/tmp/null", "null"),
+            (r"C:\Temp\a.exe", "a.exe"),
+            (r"/tmp/a\b", r"a\b"),
+            ("x", "x"),
+            ("/", "/"),
+            ("", ""),
+        ] {
+            assert_eq!(base(path.as_bytes()), expected.as_bytes());
+        }
         assert_eq!(digest(b"N/A - Archivo no encontrado"), b"");
         assert_eq!(digest("ab".repeat(32).as_bytes()).len(), 64);
         assert_eq!(digest("zz".repeat(32).as_bytes()), b"");
@@ -231,7 +268,7 @@ mod tests {
 
         #[test]
         fn no_cell_is_too_odd(cell in prop::collection::vec(any::<u8>(), 0..40)) {
-            let _ = (said(&cell), endpoint(&cell), user_in(&cell), Times::default().read(&cell));
+            let _ = (said(&cell, true), said(&cell, false), base(&cell), endpoint(&cell), user_in(&cell), Times::default().read(&cell));
         }
     }
 }

@@ -3,6 +3,9 @@
 //! Names are compared without case, accents, spaces and signs: `Línea de Comandos` is `lineadecomandos`, and
 //! `process.hash.sha256` is `processhashsha256`.
 
+use atalaya_format::csv::watched;
+use atalaya_model::fields::{self, Kind};
+
 /// What a column may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
@@ -344,22 +347,28 @@ impl Question {
 
 /// Where each column is in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Layout([Option<usize>; COLUMNS]);
+pub(super) struct Layout {
+    places: [Option<usize>; COLUMNS],
+    /// Our own table, in which only an empty cell says nothing: a process may call itself `null`.
+    pub(super) is_ours: bool,
+}
 
 impl Layout {
     /// The place of a column.
     pub(super) const fn place(&self, column: Column) -> Option<usize> {
-        self.0[column as usize]
+        self.places[column as usize]
     }
 
     /// Finds the columns by their names. Of several with one meaning the name that stands first in [`NAMES`] counts.
     pub(super) fn of(header: &[Vec<u8>]) -> Self {
+        let is_ours = is_ours(header);
         let header: Vec<String> = header.iter().map(|name| plain(&decoded(name))).collect();
         let find = |names: &[&str]| {
             let mut names = names.iter();
             names.find_map(|name| header.iter().position(|known| *known == plain(name)))
         };
-        Self(NAMES.map(|(_, _, names)| find(names)))
+        let places = NAMES.map(|(_, _, names)| find(names));
+        Self { places, is_ours }
     }
 
     /// Can the question be asked? If not, what is missing, and what there is, in words.
@@ -407,6 +416,20 @@ impl Layout {
             .filter(|group| group.iter().all(|column| self.place(*column).is_none()))
             .collect()
     }
+}
+
+/// Is it the header of a table that a watch writes, or of an export?
+fn is_ours(header: &[Vec<u8>]) -> bool {
+    let is = |columns: &[&str]| {
+        let columns = columns.iter().map(|column| column.as_bytes());
+        columns.eq(header.iter().map(Vec::as_slice))
+    };
+    let exported = |kind| is(&fields::of(kind).map(|field| field.column).collect::<Vec<_>>());
+    is(&watched::PROCESSES)
+        || is(&watched::CONNECTIONS)
+        || [Kind::Process, Kind::Connection, Kind::Listener]
+            .into_iter()
+            .any(exported)
 }
 
 /// Columns of a header that an error names.
@@ -486,7 +509,6 @@ mod tests {
                 Details,
             ],
         );
-        use atalaya_format::csv::watched;
         let ours = watched::CONNECTIONS.join(",");
         let columns = [
             Time,

@@ -1,5 +1,6 @@
 //! Tables of a monitor, ours or another's, row by row into a verification.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Read;
 
@@ -118,21 +119,51 @@ fn cell<'a>(layout: &Layout, row: &Row<'a>, column: Column) -> &'a [u8] {
         .unwrap_or_default()
 }
 
-fn facts<'a>(layout: &Layout, row: &Row<'a>) -> Facts<'a> {
-    let cell = |column| cell(layout, row, column);
-    let user = cells::said(cell(Column::User));
-    Facts {
-        name: cells::name(cell(Column::Name)),
-        path: cells::said(cell(Column::Path)),
-        command_line: cells::said(cell(Column::CommandLine)),
-        sha256: cells::digest(cell(Column::Sha256)),
-        user: match user {
-            b"" => cells::user_in(cell(Column::Details)),
-            user => user,
-        },
-        pid: cells::number(cell(Column::Pid)),
-        connections: cells::said(cell(Column::Connections)),
-        is_packaged: false,
+/// What is told of a process in a row, with the guards of its texts taken off.
+struct Told<'a> {
+    name: Cow<'a, [u8]>,
+    path: Cow<'a, [u8]>,
+    command_line: Cow<'a, [u8]>,
+    sha256: &'a [u8],
+    user: Cow<'a, [u8]>,
+    pid: Option<u64>,
+    connections: Cow<'a, [u8]>,
+}
+
+impl<'a> Told<'a> {
+    fn of(layout: &Layout, row: &Row<'a>) -> Self {
+        let cell = |column| cell(layout, row, column);
+        let said = |column| cells::said(cell(column), layout.is_ours);
+        let mut user = said(Column::User);
+        if user.is_empty() {
+            user = cells::user_in(cell(Column::Details)).into();
+        }
+        Self {
+            name: cells::name(cell(Column::Name), layout.is_ours),
+            path: said(Column::Path),
+            command_line: said(Column::CommandLine),
+            sha256: cells::digest(cell(Column::Sha256)),
+            user,
+            pid: cells::number(cell(Column::Pid)),
+            connections: said(Column::Connections),
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            // A process can take its name away, but not its file.
+            name: match &*self.name {
+                b"" => cells::base(&self.path),
+                name => name,
+            },
+            path: &self.path,
+            command_line: &self.command_line,
+            sha256: self.sha256,
+            user: &self.user,
+            pid: self.pid,
+            connections: &self.connections,
+            is_packaged: false,
+        }
     }
 }
 
@@ -148,7 +179,7 @@ pub fn read_processes(
     let mut times = Times::default();
     read(input, name, Question::Processes, |layout, row| {
         let time = times.read(cell(layout, row, Column::Time));
-        processes.add(&facts(layout, row), 1, time.map(|time| (time, time)));
+        processes.add(&Told::of(layout, row).facts(), 1, time.map(|time| (time, time)));
     })
 }
 
@@ -215,18 +246,20 @@ pub fn read_network(input: impl Read, name: &str, network: &mut Network) -> Resu
     let mut called: HashSet<Port> = HashSet::new();
     read(input, name, Question::Network, |layout, row| {
         let cell = |column| cell(layout, row, column);
-        let facts = facts(layout, row);
+        let said = |column| cells::said(cell(column), layout.is_ours);
+        let told = Told::of(layout, row);
+        let facts = told.facts();
         let time = times.read(cell(Column::Time));
-        let happened = happened(cells::said(cell(Column::Event)));
+        let happened = happened(&said(Column::Event));
         let counts = |it| u64::from(happened == it);
         network.count_rows(1, counts(Happened::Opened), counts(Happened::Closed));
         if happened == Happened::Changed {
             return;
         }
-        let transport = transport(cells::said(cell(Column::Protocol)));
+        let transport = transport(&said(Column::Protocol));
         let local = end(layout, row, Column::LocalAddress, Column::LocalPort);
         let remote = end(layout, row, Column::RemoteAddress, Column::RemotePort);
-        let is_listening = cells::said(cell(Column::State)).eq_ignore_ascii_case(b"LISTEN");
+        let is_listening = said(Column::State).eq_ignore_ascii_case(b"LISTEN");
         let Some((ip, remote_port)) = remote.filter(|_| !is_listening) else {
             if let Some((ip, local_port)) = local
                 && happened != Happened::Closed
@@ -241,7 +274,7 @@ pub fn read_network(input: impl Read, name: &str, network: &mut Network) -> Resu
         };
         let volume = volume(layout, row, happened, time);
         let local_port = local.map_or(0, |(_, port)| port);
-        let is_called = match cells::said(cell(Column::Direction)) {
+        let is_called = match &*said(Column::Direction) {
             b"outbound" => false,
             b"inbound" => true,
             _ => called.contains(&(transport, local_port)),
