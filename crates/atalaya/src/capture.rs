@@ -5,7 +5,7 @@ mod output;
 pub(crate) mod owners;
 pub(crate) mod selection;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{IsTerminal as _, Read};
 use std::path::Path;
 
@@ -18,6 +18,7 @@ use crate::cli::{CaptureArgs, CaptureFormat};
 use crate::config::load::Loaded;
 use crate::exit::{Exit, Failure};
 use crate::replay::piped;
+use crate::replay::results::is_same;
 use output::Output;
 use selection::{Asked, Selection};
 
@@ -60,8 +61,7 @@ fn check(args: &CaptureArgs) -> Result<(), Failure> {
         piped()?;
     }
     if let Some(read) = &args.read
-        && let (Ok(read), Ok(write)) = (fs::canonicalize(read), fs::canonicalize(&args.write))
-        && read == write
+        && is_same(read, &args.write)
     {
         return usage("--read and --write name the same file");
     }

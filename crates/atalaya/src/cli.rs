@@ -20,7 +20,7 @@ pub use documents::{DiffArgs, DocumentFormat, Place, ReportArgs, TimelineArgs, T
 pub use export::{ExportArgs, ExportFormat};
 pub use import::ImportArgs;
 pub use query::{QueryArgs, QueryOutput};
-pub use replay::{ReplayArgs, ReplayOutput};
+pub use replay::{ReplayArgs, ReplayOutput, ResultArgs};
 pub use verify::{VerifyArgs, VerifyVerb, VerifyWhat};
 
 /// Watch a host's network activity: who talks to whom, which process it is, what is odd about it and why.

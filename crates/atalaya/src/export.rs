@@ -49,7 +49,7 @@ pub fn run(args: &ExportArgs, loaded: &Loaded, out: &mut dyn Write) -> Result<Ex
     if args
         .to
         .as_deref()
-        .is_some_and(|to| crate::replay::is_same(to, &path))
+        .is_some_and(|to| crate::replay::results::is_same(to, &path))
     {
         return Err(Failure::Usage("--to names the database".to_owned()));
     }

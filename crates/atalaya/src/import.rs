@@ -9,21 +9,16 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::io::Write;
 use std::sync::Arc;
 
-use atalaya_detect::Learning;
-use atalaya_format::ecs::Context;
-use atalaya_format::text::Style;
 use atalaya_format::told::{Options, Told, What};
 use atalaya_host::clock;
-use atalaya_host::identity::Identity;
-use atalaya_model::{Connection, Ledger, Span, Time};
+use atalaya_model::{Connection, Span, Time};
 
 use crate::cli::ImportArgs;
 use crate::config::load::Loaded;
 use crate::engine::{Engine, Output};
 use crate::exit::{Exit, Failure};
-use crate::replay::results::{self, Results};
-use crate::replay::writing::{Destination, Writing};
-use crate::setup::{self, context};
+use crate::replay::results::Results;
+use crate::setup;
 use crate::terminal::Terminal;
 use files::{Log, Source};
 use order::{Moment, Order};
@@ -43,50 +38,16 @@ pub fn run(
     terminal: &Terminal,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let filter = args.filter.as_deref().unwrap_or("");
-    let filter = atalaya_model::filter::parse(filter).map_err(|error| Failure::Usage(error.to_string()))?;
-    for to in [&args.to, &args.store].into_iter().flatten() {
-        if args.files.iter().any(|file| crate::replay::is_same(file, to)) {
-            return Err(Failure::Usage(format!(
-                "{} is read, and cannot be written",
-                to.display()
-            )));
-        }
-    }
     let sources = files::find(&args.files)?;
-    let language = setup::language(args.common.lang);
-    let style = Style {
-        colour: terminal.colour,
-        language,
-    };
-    let context = Context {
-        of_captures: true,
-        ..context(&Identity::of_host(), language)
-    };
-    let store = args
-        .store
-        .as_deref()
-        .map(|path| results::open_store(path, "import"))
-        .transpose()?;
-    let to = Destination {
-        output: args.output,
-        to: args.to.clone(),
-        verbose: args.verbose,
-    };
-    let writing = Writing::open(to, filter, context, style, out)?;
-    let last_alert = results::last_alert(store.as_ref())?;
+    let paths = sources.iter().filter_map(|source| source.path.as_deref());
+    let mut results = Results::open(&args.results, paths, "import", terminal, out)?;
+    results.summary.is_hearsay = true;
     let options = Options {
         query_strings: loaded.config.packets.query_strings,
     };
-    // Which programs another sensor's hosts knew is not known: none is new.
-    let learning = Learning {
-        until: Some(Time(i64::MAX)),
-        ..Learning::default()
-    };
-    let engine = setup::engine(loaded, learning, last_alert, Time(0), Ledger::default());
     let mut import = Import {
-        engine,
-        results: Results::new(writing, store, terminal, args.common.quiet),
+        engine: setup::engine_of_files(loaded, results.last_alert()?),
+        results,
         order: Order::default(),
         out: Vec::new(),
         told: 0,
@@ -95,7 +56,6 @@ pub fn run(
         bad_lines: 0,
         damaged: false,
     };
-    import.results.summary.is_hearsay = true;
     import.read(sources, options)?;
     import.finish()?;
     let Import {

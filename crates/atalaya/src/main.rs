@@ -73,7 +73,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             processes::run(&args, loaded, terminal, out)
         }
         Some(Verb::Replay(args)) => {
-            let loaded = load_whole(&args.common, &args.geo)?;
+            let loaded = load_whole(&args.results.common, &args.results.geo)?;
             replay::run(&args, loaded, terminal, out)
         }
         Some(Verb::Verify(args)) => {
@@ -83,7 +83,7 @@ fn run(cli: Cli, terminal: &Terminal, out: &mut dyn Write) -> Result<Exit, Failu
             documents::verify::run(&args, &load(&what.common)?, terminal, out)
         }
         Some(Verb::Import(args)) => {
-            let loaded = load_whole(&args.common, &args.geo)?;
+            let loaded = load_whole(&args.results.common, &args.results.geo)?;
             import::run(&args, loaded, terminal, out)
         }
         Some(Verb::Export(args)) => export::run(&args, &load(&args.database.common)?, out),

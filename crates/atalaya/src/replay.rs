@@ -6,26 +6,20 @@ pub(crate) mod writing;
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
 
-use atalaya_detect::Learning;
-use atalaya_format::ecs::Context;
-use atalaya_format::text::Style;
 use atalaya_host::clock;
-use atalaya_host::identity::Identity;
-use atalaya_model::{Ledger, Span, Text, Time};
+use atalaya_model::{Span, Text, Time};
 use atalaya_wire::capture::Record;
 
 use crate::cli::ReplayArgs;
 use crate::config::load::Loaded;
 use crate::engine::{Engine, Output};
 use crate::exit::{Exit, Failure};
-use crate::setup::{self, context};
+use crate::setup;
 use crate::terminal::Terminal;
 use results::Results;
 pub(crate) use source::piped;
 use source::{Source, Sources};
-use writing::{Destination, Writing};
 
 /// A capture whose first packet is this much older than the last one of the file before it is another story.
 const STEP_BACK: Span = Span::from_seconds(3_600);
@@ -42,51 +36,14 @@ pub fn run(
     terminal: &Terminal,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let filter = args.filter.as_deref().unwrap_or("");
-    let filter = atalaya_model::filter::parse(filter).map_err(|error| Failure::Usage(error.to_string()))?;
     let sources = Sources::find(&args.files)?;
-    if args.to.as_deref().is_some_and(|to| sources.has(to)) {
-        return Err(Failure::Usage("--to names a capture that is read".to_owned()));
-    }
-    if let (Some(to), Some(store)) = (&args.to, &args.store)
-        && is_same(to, store)
-    {
-        return Err(Failure::Usage("--to and --store name the same file".to_owned()));
-    }
-    let language = setup::language(args.common.lang);
-    let style = Style {
-        colour: terminal.colour,
-        language,
-    };
-    let context = Context {
-        of_captures: true,
-        ..context(&Identity::of_host(), language)
-    };
-    let ledger = Ledger::default();
-    // A store that cannot be opened costs nothing that is in the file to write to.
-    let store = args
-        .store
-        .as_deref()
-        .map(|path| results::open_store(path, "replay"))
-        .transpose()?;
-    let to = Destination {
-        output: args.output,
-        to: args.to.clone(),
-        verbose: args.verbose,
-    };
-    let writing = Writing::open(to, filter, context, style, out)?;
-    let last_alert = results::last_alert(store.as_ref())?;
+    let results = Results::open(&args.results, sources.paths(), "replay", terminal, out)?;
     let options = setup::packet_options(&loaded.config.packets, args.checksums, None);
-    // Which programs a capture's host knew is not known: none is new.
-    let learning = Learning {
-        until: Some(Time(i64::MAX)),
-        ..Learning::default()
-    };
-    let mut engine = setup::engine(loaded, learning, last_alert, Time(0), ledger);
+    let mut engine = setup::engine_of_files(loaded, results.last_alert()?);
     engine.read_packets(options);
     let mut replay = Replay {
         engine,
-        results: Results::new(writing, store, terminal, args.common.quiet),
+        results,
         now: None,
         out: Vec::new(),
         begun: clock::monotonic(),
@@ -136,13 +93,6 @@ fn left_out(engine: &Engine) -> Vec<(Text, u64)> {
     .filter(|(_, count)| *count > 0)
     .map(|(what, count)| (what.into(), count))
     .collect()
-}
-
-/// Whether both paths lead to the same place.
-pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
-    one == other
-        || std::fs::canonicalize(one)
-            .is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 /// A replay under way.

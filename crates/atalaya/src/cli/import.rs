@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CommonArgs, ReplayOutput};
+use super::ResultArgs;
 
 /// What `--help` shows last.
 pub(super) const EXAMPLES: &str = "\
@@ -23,29 +23,10 @@ Exit status: 0 nothing of high severity, 1 high or critical alerts found, 2 usag
 /// Flags of `import`.
 #[derive(Clone, Debug, Args)]
 pub struct ImportArgs {
-    /// Flags that most verbs share.
+    /// What becomes of it.
     #[command(flatten)]
-    pub common: CommonArgs,
+    pub results: ResultArgs,
     /// Logs of Zeek or Suricata, folders of them, or `-` for standard input.
     #[arg(required = true, value_name = "FILE|DIR|-")]
     pub files: Vec<PathBuf>,
-    /// How to write.
-    #[arg(long, short, value_enum, default_value_t)]
-    pub output: ReplayOutput,
-    /// Write records to this file instead of standard output; with `--output zeek`, to one file per log in this folder.
-    #[arg(long, value_name = "PATH")]
-    pub to: Option<PathBuf>,
-    /// Only connections, and what was said in them, that this filter matches; alerts are always told.
-    #[arg(long, short, value_name = "FILTER")]
-    pub filter: Option<String>,
-    /// Keep what was found in this database, too; made where it is missing.
-    #[arg(long, value_name = "FILE")]
-    pub store: Option<PathBuf>,
-    /// A database of addresses in MaxMind's format, of countries or autonomous systems, instead of the configured ones;
-    /// may be given several times.
-    #[arg(long, value_name = "FILE")]
-    pub geo: Vec<PathBuf>,
-    /// Show the details of each alert.
-    #[arg(long, short)]
-    pub verbose: bool,
 }

@@ -25,12 +25,23 @@ Exit status: 0 nothing of high severity, 1 high or critical alerts found, 2 usag
 /// Flags of `replay`.
 #[derive(Clone, Debug, Args)]
 pub struct ReplayArgs {
-    /// Flags that most verbs share.
+    /// What becomes of it.
     #[command(flatten)]
-    pub common: CommonArgs,
+    pub results: ResultArgs,
     /// Capture files, folders of them, or `-` for standard input.
     #[arg(required = true, value_name = "FILE|DIR|-")]
     pub files: Vec<PathBuf>,
+    /// Pass over packets whose checksums are wrong. A capture made on the sending host has many of those.
+    #[arg(long)]
+    pub checksums: bool,
+}
+
+/// What becomes of files that are read through the engine.
+#[derive(Clone, Debug, Args)]
+pub struct ResultArgs {
+    /// Flags that most verbs share.
+    #[command(flatten)]
+    pub common: CommonArgs,
     /// How to write.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: ReplayOutput,
@@ -47,9 +58,6 @@ pub struct ReplayArgs {
     /// may be given several times.
     #[arg(long, value_name = "FILE")]
     pub geo: Vec<PathBuf>,
-    /// Pass over packets whose checksums are wrong. A capture made on the sending host has many of those.
-    #[arg(long)]
-    pub checksums: bool,
     /// Show the details of each alert.
     #[arg(long, short)]
     pub verbose: bool,

@@ -26,7 +26,7 @@ const SHOWN: u64 = 5;
 pub(super) struct Source {
     /// How it is called in messages.
     pub(super) name: String,
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
     /// When it begins, as far as that is known.
     pub(super) begins: Time,
 }

@@ -1,34 +1,26 @@
 //! What becomes of what the engine tells: written, summed up, kept.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use atalaya_format::ecs::Context;
+use atalaya_format::text::Style;
 use atalaya_host::clock;
+use atalaya_host::identity::Identity;
 use atalaya_model::{AlertRecord, Event, Fact, Severity, Time};
 use atalaya_report::Traffic;
 use atalaya_store::{Entry, Options as StoreOptions, Writer};
 
 use super::writing::Writing;
+use crate::cli::ResultArgs;
 use crate::engine::Output;
 use crate::exit::{Exit, Failure};
-use crate::setup::VERSION;
+use crate::setup::{self, VERSION};
 use crate::terminal::Terminal;
 
 /// Rows that are given to the store at once.
 const BATCH: usize = 8_192;
-
-/// Opens a database for what comes from files. `source` stands for the boot: it is of no boot of this host.
-pub(crate) fn open_store(path: &Path, source: &str) -> Result<Writer, Failure> {
-    let options = StoreOptions::new(source, VERSION, clock::now());
-    Writer::open(path, &options).map_err(|error| store_failed(&error))
-}
-
-/// The highest id of an alert so far.
-pub(crate) fn last_alert(store: Option<&Writer>) -> Result<u64, Failure> {
-    store
-        .map_or(Ok(0), Writer::last_alert)
-        .map_err(|error| store_failed(&error))
-}
 
 fn store_failed(error: &atalaya_store::StoreError) -> Failure {
     Failure::Failed(format!("cannot use the store: {error}"))
@@ -47,14 +39,47 @@ pub(crate) struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    pub(crate) fn new(
-        writing: Writing<'a>,
-        store: Option<Writer>,
+    /// Opens what the flags name. `read` are the files that are read; `source` stands for the boot in the database: what
+    /// comes from files is of no boot of this host.
+    ///
+    /// # Errors
+    /// A wrong filter, a place that cannot be written, or is read.
+    pub(crate) fn open<'b>(
+        args: &ResultArgs,
+        mut read: impl Iterator<Item = &'b Path>,
+        source: &str,
         terminal: &'a Terminal,
-        is_quiet: bool,
-    ) -> Self {
-        Self {
-            writing,
+        out: &'a mut dyn Write,
+    ) -> Result<Self, Failure> {
+        let filter = args.filter.as_deref().unwrap_or("");
+        let filter =
+            atalaya_model::filter::parse(filter).map_err(|error| Failure::Usage(error.to_string()))?;
+        let written: Vec<_> = [&args.to, &args.store].into_iter().flatten().collect();
+        if let [to, store] = written[..]
+            && is_same(to, store)
+        {
+            return Err(Failure::Usage("--to and --store name the same file".to_owned()));
+        }
+        if let Some(file) = read.find(|file| written.iter().any(|to| is_same(file, to))) {
+            let file = file.display();
+            return Err(Failure::Usage(format!("{file} is read, and cannot be written")));
+        }
+        // A store that cannot be opened costs nothing that is in the file to write to.
+        let options = StoreOptions::new(source, VERSION, clock::now());
+        let open = |path: &Path| Writer::open(path, &options).map_err(|error| store_failed(&error));
+        let store = args.store.as_deref().map(open).transpose()?;
+        let language = setup::language(args.common.lang);
+        let style = Style {
+            colour: terminal.colour,
+            language,
+        };
+        let context = Context {
+            of_captures: true,
+            ..setup::context(&Identity::of_host(), language)
+        };
+        let is_quiet = args.common.quiet;
+        Ok(Self {
+            writing: Writing::open(args, filter, context, style, out)?,
             summary: Traffic::default(),
             store,
             entries: Vec::new(),
@@ -62,7 +87,15 @@ impl<'a> Results<'a> {
             terminal,
             is_quiet,
             shows_progress: terminal.stderr && !is_quiet,
-        }
+        })
+    }
+
+    /// The highest id of an alert in the database so far.
+    pub(crate) fn last_alert(&self) -> Result<u64, Failure> {
+        let store = self.store.as_ref();
+        store
+            .map_or(Ok(0), Writer::last_alert)
+            .map_err(|error| store_failed(&error))
     }
 
     pub(crate) fn clear_progress(&self) {
@@ -144,4 +177,11 @@ impl<'a> Results<'a> {
         std::mem::forget(self.summary); // see `replay`
         Ok(exit)
     }
+}
+
+/// Whether two paths lead to one file.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    one == other
+        || std::fs::canonicalize(one)
+            .is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
 }

@@ -74,13 +74,12 @@ impl Sources {
         Ok(Self(sources.into_iter()))
     }
 
-    /// Whether this file is one of them, by whatever name.
-    pub(super) fn has(&self, path: &Path) -> bool {
-        let Ok(path) = fs::canonicalize(path) else {
-            return false;
-        };
-        let mut paths = self.0.as_slice().iter().filter_map(|source| source.path.as_ref());
-        paths.any(|source| fs::canonicalize(source).is_ok_and(|source| source == path))
+    /// Where those lie that are files.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0
+            .as_slice()
+            .iter()
+            .filter_map(|source| source.path.as_deref())
     }
 }
 

@@ -15,21 +15,12 @@ use atalaya_model::filter::Expression;
 use atalaya_model::{AlertRecord, Event, Fact};
 use atalaya_report::Traffic;
 
-use crate::cli::ReplayOutput;
+use crate::cli::{ReplayOutput, ResultArgs};
 use crate::exit::Failure;
 use crate::terminal::ignore_closed_pipe;
 
 /// Text that is gathered before it is written.
 const GATHER: usize = 256 << 10;
-
-/// What the flags say of it.
-pub(crate) struct Destination {
-    pub(crate) output: ReplayOutput,
-    /// A file, or with Zeek's logs a folder; standard output where there is none.
-    pub(crate) to: Option<PathBuf>,
-    /// Alerts with their details.
-    pub(crate) verbose: bool,
-}
 
 /// Where and how records are written.
 pub(crate) struct Writing<'a> {
@@ -87,7 +78,7 @@ impl<'a> Writing<'a> {
     /// # Errors
     /// When it cannot be made.
     pub(crate) fn open(
-        args: Destination,
+        args: &ResultArgs,
         filter: Expression,
         context: Context,
         style: Style,
@@ -138,7 +129,7 @@ impl<'a> Writing<'a> {
             style,
             verbose: args.verbose,
             room: String::new(),
-            place: Place(args.to),
+            place: Place(args.to.clone()),
             summary_to,
         })
     }
