@@ -105,6 +105,13 @@ pub struct Run {
     pub ended: Option<Time>,
 }
 
+impl Run {
+    /// Was it no watch, but captures or logs that were read? Then it is of their time.
+    pub fn is_of_files(&self) -> bool {
+        matches!(&*self.boot_id, "replay" | "import")
+    }
+}
+
 impl Reader {
     /// Opens a database for reading.
     ///

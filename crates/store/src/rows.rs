@@ -257,7 +257,8 @@ impl Rows {
         if self.run == 0 {
             connection
                 .prepare_cached("INSERT INTO run (boot, version, started, seen) VALUES (?1, ?2, ?3, ?3)")?
-                .execute((self.dictionaries.boot, &*self.begun.0, self.begun.1.0))?;
+                // What is read from files happened before anybody read it.
+                .execute((self.dictionaries.boot, &*self.begun.0, self.begun.1.min(time).0))?;
             self.run = connection.last_insert_rowid();
         }
         match &event.fact {

@@ -54,6 +54,10 @@ fn logs_become_one_story() {
     assert_eq!(last["source"]["bytes"], 10);
     assert_eq!(last["event"]["start"], "2023-11-14T22:13:20.500000Z");
     assert_eq!(rows[0]["destination"]["port"], 443);
+    // The run is of the time of the logs.
+    let runs = "SELECT started < ended, started < '2023-11-15', ended < '2023-11-15', boot_id FROM runs";
+    let ran = home.run(&["query", runs, "--store", "case.db", "-o", "csv"]);
+    assert!(ran.out.ends_with("\n1,1,1,import\n"), "{}{}", ran.out, ran.err);
     // The same in the database, to be hunted later.
     let ran = home.run(&["export", "connections", "--store", "case.db", "--format", "jsonl"]);
     let kept = lines(&ran.out);

@@ -272,6 +272,13 @@ fn a_filter_chooses_and_a_store_keeps() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let ran = home.run(&["alerts", "list", "--store", "case.db"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
+    // The run is of the capture's time, not of ours.
+    let runs = "SELECT (SELECT min(started) FROM connections) = started, started < ended, ended < '2030-01-01', boot_id FROM runs";
+    let ran = home.run(&["query", runs, "--store", "case.db", "-o", "csv"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.ends_with("\n1,1,1,replay\n"), "{}", ran.out);
+    let ran = home.run(&["query", "SELECT * FROM runs", "--store", "case.db"]);
+    assert_eq!(ran.out.lines().count(), 2, "{}", ran.out);
 }
 
 #[test]

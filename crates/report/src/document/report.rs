@@ -202,16 +202,10 @@ fn ask(reader: &Reader, question: &Question) -> Result<Facts, StoreError> {
     let range = &question.range;
     let all = |limit: usize| Ask::all(range.clone(), limit);
     let extent = reader.extent()?;
-    let mut runs = reader.runs(100_000)?;
-    let mut is_replayed = false;
-    for run in &mut runs {
-        // A replay began when somebody replayed, and ended when its capture did: it tells of what lies before.
-        if let Some(ended) = run.ended.filter(|ended| *ended < run.started) {
-            run.started = extent.first.map_or(ended, |first| first.min(ended));
-            run.seen = ended;
-            is_replayed |= run.started < range.end && ended >= range.start;
-        }
-    }
+    let runs = reader.runs(100_000)?;
+    let is_replayed = runs.iter().any(|run| {
+        run.is_of_files() && run.started < range.end && run.ended.unwrap_or(run.seen) >= range.start
+    });
     let (gaps, all_gaps) = reader.gaps_within(range, GAPS)?;
     let traffic = reader.traffic(&all(usize::MAX))?;
     Ok(Facts {
