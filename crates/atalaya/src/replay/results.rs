@@ -62,7 +62,9 @@ impl<'a> Results<'a> {
         }
         if let Some(file) = read.find(|file| written.iter().any(|to| is_same(file, to))) {
             let file = file.display();
-            return Err(Failure::Usage(format!("{file} is read: neither --to nor --store may name it")));
+            return Err(Failure::Usage(format!(
+                "{file} is read: neither --to nor --store may name it"
+            )));
         }
         // A store that cannot be opened costs nothing that is in the file to write to.
         let options = StoreOptions::new(source, VERSION, clock::now());
