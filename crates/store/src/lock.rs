@@ -10,7 +10,16 @@ use crate::StoreError;
 /// The lock; dropping it, or the death of the process, lets it go. The file itself stays: removing it would let two
 /// processes hold locks on two files of the same name.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing alone would leave the lock with a child that was forked and has not begun its program yet.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "cannot let go of the database's lock");
+        }
+    }
+}
 
 impl Lock {
     /// Where the lock of a database is: beside the file itself, by whichever link it was named.
@@ -76,7 +85,10 @@ mod tests {
         let link = folder.path().join("link.db");
         std::os::unix::fs::symlink("a.db", &link).unwrap();
         assert!(matches!(Lock::take(&link), Err(StoreError::Locked { .. })));
+        // As a child has it between its fork and its program.
+        let inherited = first.0.try_clone().unwrap();
         drop(first);
         Lock::take(&database).unwrap();
+        drop(inherited);
     }
 }
