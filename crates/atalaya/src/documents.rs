@@ -73,8 +73,15 @@ fn range(times: &TimesArgs, usual: Option<Span>, now: Time) -> Result<Range<Time
     if times.last.is_some() && end.is_some() {
         return Err(Failure::Usage("--last ends now; use --from and --to".to_owned()));
     }
+    // Everything is everything: a clock that was set back left rows in the future.
+    let is_all = usual.is_none() && times.last.is_none() && times.from.is_none();
     // What is kept under a second of now, too.
-    let until = end.map_or(now.after(Span(1)), |end| end.at(now));
+    let latest = if is_all {
+        Time(i64::MAX)
+    } else {
+        now.after(Span(1))
+    };
+    let until = end.map_or(latest, |end| end.at(now));
     let back = |span: Span| until.after(Span(span.0.saturating_neg()));
     let from = match (times.from, times.last.or(usual)) {
         (Some(from), _) => from.at(now),

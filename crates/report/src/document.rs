@@ -275,3 +275,8 @@ pub(crate) fn text(text: Option<&Text>) -> Option<Value> {
 pub(crate) fn number(number: u64) -> Option<Value> {
     Some(Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
 }
+
+/// A range of time as a document tells of it: what is still to come is not in it.
+fn until_now(range: &Range<Time>, now: Time) -> Range<Time> {
+    range.start..range.end.min(now)
+}

@@ -2,7 +2,7 @@
 
 mod browser;
 mod scheduled;
-mod world;
+pub(crate) mod world;
 
 use serde_json::Value;
 

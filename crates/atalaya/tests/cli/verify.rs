@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::documents::world;
 use crate::home::{Home, calm, installed, skip};
 
 const HEADER: &str =
@@ -306,4 +307,29 @@ print('pandas')
     if read.out.trim() == "csv" {
         skip("pandas is not installed: the tables were read by Python's csv alone");
     }
+}
+
+#[test]
+fn rows_of_a_clock_that_was_ahead_are_verified_too() {
+    let home = Home::new();
+    let store = home.path("ahead.db");
+    let (now, day) = (atalaya_host::clock::now(), 86_400);
+    let mut diary = world::Diary::open(&store, "boot", now);
+    let tomorrow = now.after(atalaya_model::Span::from_seconds(day));
+    let talk = world::Talk {
+        process: None,
+        remote: [203, 0, 113, 9].into(),
+        port: 443,
+        name: None,
+        bytes: (1, 2),
+    };
+    diary.talk(tomorrow, &talk);
+    diary.close(tomorrow.after(atalaya_model::Span::from_seconds(20)));
+    let ran = home.run(&["verify", "network", "--store", "ahead.db", "--output", "json"]);
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        document["until"].as_str(),
+        Some(&*tomorrow.rfc3339()),
+        "{document:#}"
+    );
 }

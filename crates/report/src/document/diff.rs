@@ -7,7 +7,7 @@ use std::ops::Range;
 use atalaya_model::{Text, Time, Value};
 use atalaya_store::{AddressTotal, Executable, Reader, StoreError};
 
-use super::{Document, Number, Said, Section, Table, news};
+use super::{Document, Number, Said, Section, Table, news, until_now};
 
 /// One side of a comparison.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ pub fn diff(before: &Side<'_>, after: &Side<'_>, question: &Question) -> Result<
             vec![Value::from(&before.name), Value::from(&after.name)],
         ),
         source: after.name.clone(),
-        range: Some(after.range.clone()),
+        range: Some(until_now(&after.range, question.now)),
         made: question.now,
         version: question.version.clone(),
         worst: None,

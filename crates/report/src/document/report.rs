@@ -16,7 +16,7 @@ use atalaya_store::{
 
 use super::{
     Chart, Column, Document, Number, Point, Said, Section, Shape, Table, column, news, number, series, text,
-    unseen,
+    unseen, until_now,
 };
 
 /// What a report shall say.
@@ -181,7 +181,7 @@ pub fn report(reader: &Reader, question: &Question) -> Result<Document, StoreErr
         kind: "report",
         title: Said::new("Network activity of {0}", vec![Value::from(&question.source)]),
         source: question.source.clone(),
-        range: Some(range.clone()),
+        range: Some(until_now(range, question.now)),
         made: question.now,
         version: question.version.clone(),
         worst,

@@ -10,7 +10,7 @@ use atalaya_model::filter::Expression;
 use atalaya_model::{Connection, Message, Process, Protocol, Span, Text, Time, Value};
 use atalaya_store::{Ask, Reader, Searched, StoreError, Stored, Subject};
 
-use super::{Column, Document, Number, Said, Section, Shape, Table, column, number, text};
+use super::{Column, Document, Number, Said, Section, Shape, Table, column, number, text, until_now};
 
 /// What a timeline shall tell.
 pub struct Question<'a> {
@@ -160,7 +160,7 @@ pub fn timeline(reader: &Reader, question: &Question<'_>) -> Result<Document, St
         kind: "timeline",
         title: Said::new("Timeline of {0}", vec![Value::from(&question.word)]),
         source: question.source.clone(),
-        range: Some(question.range.clone()),
+        range: Some(until_now(&question.range, question.now)),
         made: question.now,
         version: question.version.clone(),
         worst: None,

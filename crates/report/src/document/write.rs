@@ -184,7 +184,7 @@ fn origin(document: &super::Document) -> String {
         return document.made.local();
     };
     let start = range.start.0.max(0);
-    let end = range.end.min(document.made);
+    let end = range.end;
     if start == 0 {
         return format!("… – {}", end.local());
     }

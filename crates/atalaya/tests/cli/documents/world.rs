@@ -8,7 +8,7 @@ use atalaya_model::alert::Technique;
 use atalaya_model::connection::Traffic;
 use atalaya_model::process::Ancestor;
 use atalaya_model::*;
-use atalaya_store::{Entry, Options, StoreError, Writer};
+use atalaya_store::{Entry, Options, Writer};
 
 /// The first midnight, UTC; the report is about the second day.
 pub(crate) const BEGIN: Time = Time::from_seconds(1_763_510_400); // 2025-11-19
@@ -70,18 +70,8 @@ pub(crate) struct Diary {
 
 impl Diary {
     pub(crate) fn open(path: &Path, boot: &str, now: Time) -> Self {
-        // A program that another test starts holds the lock, too, until it is executed.
-        let open = || Writer::open(path, &Options::new(boot, "0.1.0", now));
-        let mut writer = open();
-        for _ in 0..2_000 {
-            if !matches!(writer, Err(StoreError::Locked { .. })) {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            writer = open();
-        }
         Self {
-            writer: writer.unwrap(),
+            writer: Writer::open(path, &Options::new(boot, "0.1.0", now)).unwrap(),
             batch: Vec::new(),
             id: u64::from(now.0.unsigned_abs() as u32) << 24,
         }

@@ -146,7 +146,6 @@ fn write_section(
         writeln!(out, "<p class=\"faint\">{}</p>", escaped(&about))?;
     }
     let range = document.range.clone().unwrap_or(document.made..document.made);
-    let range = range.start..range.end.min(document.made);
     let chart = match &section.chart {
         Some(Chart::Series(series)) => charts::series(series, &range, language),
         Some(Chart::Bars) => charts::bars(table, language),

@@ -54,7 +54,7 @@ pub fn write_json(document: &Document, language: Language, out: &mut dyn Write) 
             if range.start.0 > 0 {
                 object.insert("from".to_owned(), range.start.rfc3339().into());
             }
-            object.insert("until".to_owned(), range.end.min(document.made).rfc3339().into());
+            object.insert("until".to_owned(), range.end.rfc3339().into());
         }
         if !series.is_null() {
             object.insert("traffic".to_owned(), series);
