@@ -14,6 +14,7 @@ mod frames;
 mod losses;
 mod older;
 mod outcomes;
+mod refusals;
 mod script;
 mod streams;
 mod users;

@@ -117,13 +117,16 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *packet) {
     return 1;
 }
 
-/* The kernel's own sockets answer echo requests and report errors; they belong to no process. */
+/* The kernel's own sockets answer echo requests, report errors and refuse TCP segments; they belong to no process. They
+ * never had a file; a program's had one until it was closed, and then no `struct socket` either. Closing lets go of that
+ * before the file, so asking for it last tells the two apart also while a program closes. */
 INLINE int is_of_kernel(struct sock *sk) {
     struct socket *socket;
     struct file *file;
     READ(socket, sk->sk_socket);
     READ(file, socket->file);
-    return !file;
+    READ(socket, sk->sk_socket);
+    return socket && !file;
 }
 
 INLINE int datagram(struct __sk_buff *skb, const u8 is_sent) {
@@ -220,7 +223,7 @@ int datagram_bound6(struct bpf_sock *sock) {
 SEC("cgroup/sock_release")
 int released(struct bpf_sock *sock) {
     u64 key = (u64)sock;
-    if (sock->protocol == PROTOCOL_TCP) {
+    if (sock->protocol == PROTOCOL_TCP && LIKELY(sock->type != TYPE_RAW)) {
         stream_released(key);
         return PASS;
     }

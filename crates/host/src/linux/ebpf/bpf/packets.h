@@ -55,6 +55,9 @@ int frame_sent(u64 *context) {
         /* Requests and TIME_WAIT are no complete sockets: they have no type. */
         if (state == STATE_TIME_WAIT || state == STATE_NEW_SYN_RECEIVED || sk->sk_type != TYPE_RAW)
             return 0;
+        /* What no TCP socket wants to have, the kernel refuses from a raw socket of its own, one a processor. */
+        if (is_of_kernel(sk))
+            return 0;
     }
     struct packet packet = {.is_sent = 1, .may_begin = 1, .packets = 1, .flags = IS_INJECTED};
     u8 *data = skb->data;

@@ -9,7 +9,7 @@ INLINE void used(struct sock *sk, int result) {
     u16 protocol = sk->sk_protocol;
     if (family == FAMILY_PACKET) {
         datagram_used(sk);
-    } else if (protocol == PROTOCOL_TCP) {
+    } else if (protocol == PROTOCOL_TCP && LIKELY(sk->sk_type != TYPE_RAW)) {
         stream_used(sk);
     } else if (protocol == PROTOCOL_MPTCP) {
         /* Its bytes go over TCP sockets that only the kernel touches. */
