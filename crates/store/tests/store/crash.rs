@@ -12,7 +12,7 @@ use std::sync::Arc;
 use atalaya_model::*;
 use atalaya_store::{AlertQuery, Entry, Options, Reader, Retention, Writer};
 
-use crate::sample::NOW;
+use crate::sample::{NOW, rounds};
 
 const DATABASE: &str = "ATALAYA_TEST_CRASH_DATABASE";
 
@@ -31,31 +31,20 @@ fn connection(number: u64) -> Connection {
     let octets = [10, 0, (number >> 8) as u8, number as u8];
     Connection {
         id: number,
-        started: NOW,
-        started_before: false,
-        seen: NOW,
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
-        destination: Endpoint::new(octets.into(), 443),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 1,
         cookie: number,
         user_id: Some(0),
-        cgroup_id: None,
-        traffic: None,
         outcome: Default::default(),
-        name: None,
-        name_source: None,
-        service: None,
         process: Some(process(number)),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            NOW,
+            Transport::Tcp,
+            Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
+            Endpoint::new(octets.into(), 443),
+        )
     }
 }
 
@@ -156,10 +145,7 @@ fn crash_writer() {
 fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
-    let count: u64 = std::env::var("ATALAYA_SOAK_COUNT")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(10);
+    let count = rounds();
     let mut acknowledged = HashSet::new();
     for round in 0..count {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())

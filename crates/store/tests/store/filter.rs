@@ -162,31 +162,21 @@ fn a_written_filter_asks_the_store() {
     };
     let mut connection = Connection {
         id: 1,
-        started: NOW,
-        started_before: false,
-        seen: NOW,
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.168.1.50".parse().unwrap(), 45_123),
-        destination: Endpoint::new("203.0.113.7".parse().unwrap(), 443),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 1,
         cookie: 5,
         user_id: Some(0),
-        cgroup_id: None,
-        traffic: None,
         outcome: Default::default(),
-        name: None,
-        name_source: None,
         service: Some("https".into()),
         process: Some(Arc::new(process)),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            NOW,
+            Transport::Tcp,
+            Endpoint::new("192.168.1.50".parse().unwrap(), 45_123),
+            Endpoint::new("203.0.113.7".parse().unwrap(), 443),
+        )
     };
     let mut writer = open(&path);
     let opened =

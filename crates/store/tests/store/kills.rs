@@ -17,7 +17,7 @@ use atalaya_store::{Ask, Entry, Options, Reader, Retention, SCHEMA_VERSION, Writ
 use rusqlite::Connection as Database;
 
 use crate::earlier;
-use crate::sample::NOW;
+use crate::sample::{NOW, rounds};
 use crate::sums::{Talk, connection};
 
 const DATABASE: &str = "ATALAYA_TEST_KILLS_DATABASE";
@@ -153,11 +153,6 @@ fn chance(limit: u64) -> u64 {
         % limit.max(1)
 }
 
-fn rounds() -> u64 {
-    let count = std::env::var("ATALAYA_SOAK_COUNT").ok();
-    count.and_then(|text| text.parse().ok()).unwrap_or(40)
-}
-
 #[expect(clippy::disallowed_methods, reason = "the test starts itself again")]
 fn start(test: &str, path: &Path, keeps_all: bool) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -228,7 +223,7 @@ fn kill_writers(keeps_all: bool) {
     let path = folder.path().join("a.db");
     let (mut acknowledged, mut done) = (None, 0);
     let mut between = 0;
-    for round in 0..rounds() / 2 {
+    for round in 0..rounds() {
         let mut child = start("kills::writer", &path, keeps_all);
         let what = ["write", "retain", "vacuum", "checkpoint", "roll", "open"][round as usize % 6];
         let what = if keeps_all && what == "retain" {
@@ -354,7 +349,7 @@ fn killed_while_it_migrates_many_rows() {
     let (ended, whole) = run(&copy("whole.db"), None);
     assert!(ended);
     let mut killed = 0;
-    for round in 0..rounds().div_ceil(4) {
+    for round in 0..rounds() {
         let path = copy(&format!("{round}.db"));
         let wait = Duration::from_micros(chance(whole.as_micros() as u64));
         killed += u64::from(!run(&path, Some(wait)).0);

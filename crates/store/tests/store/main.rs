@@ -29,7 +29,11 @@ mod packets;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
+mod panels;
+#[cfg(test)]
 mod protocols;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod renewal;
 #[cfg(test)]

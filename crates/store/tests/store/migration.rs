@@ -13,7 +13,7 @@ use atalaya_model::*;
 use atalaya_store::{AlertQuery, Entry, Options, Reader, SCHEMA_VERSION, StoreError, Writer};
 use rusqlite::Connection as Database;
 
-use crate::sample::{NOW, open};
+use crate::sample::{NOW, open, rounds};
 
 const DATABASE: &str = "ATALAYA_TEST_MIGRATE_DATABASE";
 
@@ -169,31 +169,25 @@ fn refused_attempt() -> Connection {
     };
     Connection {
         id: 1,
-        started: Time(NOW.0 + 10),
-        started_before: false,
         seen: Time(NOW.0 + 20),
         ended: Some(Time(NOW.0 + 20)),
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.0.2.1".parse().unwrap(), 45_124),
-        destination: Endpoint::new("203.0.113.7".parse().unwrap(), 81),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
         state: SocketState::SynSent,
         network_namespace: 1,
         cookie: 9,
         user_id: Some(1000),
-        cgroup_id: None,
-        traffic: None,
         outcome: Outcome::Refused,
         name: Some("example.org".into()),
         name_source: Some(NameSource::Resolver),
-        service: None,
         process: Some(Arc::new(process)),
         attribution: Evidence::KernelEvent.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            Time(NOW.0 + 10),
+            Transport::Tcp,
+            Endpoint::new("192.0.2.1".parse().unwrap(), 45_124),
+            Endpoint::new("203.0.113.7".parse().unwrap(), 81),
+        )
     }
 }
 
@@ -372,10 +366,7 @@ fn migrate_elsewhere(path: &Path, killed_after: Option<Duration>) -> (Duration, 
 #[test]
 fn killed_while_it_migrates_it_is_of_one_version_or_the_other() {
     let folder = tempfile::tempdir().unwrap();
-    let rounds: u32 = std::env::var("ATALAYA_SOAK_COUNT")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(20);
+    let rounds = u32::try_from(rounds()).unwrap();
     let old = folder.path().join("old.db");
     version_1(&old);
     let copy = |name: &str| {

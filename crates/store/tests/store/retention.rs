@@ -37,31 +37,21 @@ fn process(number: u32) -> Arc<Process> {
 fn connection(number: u32, time: Time) -> Connection {
     Connection {
         id: number.into(),
-        started: time,
-        started_before: false,
-        seen: time,
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
-        destination: Endpoint::new((number + (11 << 24)).to_be_bytes().into(), 443),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 1,
         cookie: number.into(),
         user_id: Some(0),
-        cgroup_id: None,
-        traffic: None,
         outcome: Default::default(),
-        name: None,
-        name_source: None,
         service: Some(format!("service {number}").into()),
         process: Some(process(number)),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            time,
+            Transport::Tcp,
+            Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
+            Endpoint::new((number + (11 << 24)).to_be_bytes().into(), 443),
+        )
     }
 }
 

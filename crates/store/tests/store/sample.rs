@@ -456,3 +456,9 @@ pub(crate) fn alert(id: u64) -> BoxedStrategy<Alert> {
         )
         .boxed()
 }
+
+/// How often a writer is killed.
+pub(crate) fn rounds() -> u64 {
+    let count = std::env::var("ATALAYA_SOAK_COUNT").ok();
+    count.and_then(|text| text.parse().ok()).unwrap_or(50)
+}

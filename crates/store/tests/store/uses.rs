@@ -20,35 +20,24 @@ fn process(pid: u32) -> Arc<Process> {
 fn connection(id: u64, process: &Arc<Process>, port: u16, started: Time) -> Connection {
     Connection {
         id,
-        started,
-        started_before: false,
-        seen: started,
-        ended: None,
-        transport: Transport::Tcp,
-        source: Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
-        destination: Endpoint::new("203.0.113.7".parse().unwrap(), port),
-        side: Side::Source,
         direction: Direction::Outbound,
         scope: Scope::External,
-        state: SocketState::Established,
         network_namespace: 1,
         cookie: id,
         user_id: Some(0),
-        cgroup_id: None,
         traffic: Some(Traffic {
             sent_bytes: 10,
             received_bytes: 100,
             ..Traffic::default()
         }),
-        outcome: Outcome::Unknown,
-        name: None,
-        name_source: None,
-        service: None,
         process: Some(process.clone()),
         attribution: Evidence::Descriptor.into(),
-        shared_with: Box::default(),
-        wire: None,
-        places: Places::default(),
+        ..Connection::bare(
+            started,
+            Transport::Tcp,
+            Endpoint::new("192.0.2.1".parse().unwrap(), 40_000),
+            Endpoint::new("203.0.113.7".parse().unwrap(), port),
+        )
     }
 }
 
