@@ -64,7 +64,12 @@ fn a_ring_that_is_too_small_is_told_and_the_connections_are_all_the_same() {
         .iter()
         .find(|count| count.stage == Stage::KernelRing)
         .unwrap();
-    assert!(ring.dropped > 0 && ring.errors >= alone as u64);
+    // Of some, the end was read and only the beginning was lost: they count among the lost records alone.
+    assert!(ring.dropped > 0 && ring.errors > 0, "{ring:?}");
+    assert!(
+        ring.errors + ring.dropped >= alone as u64,
+        "{ring:?}, {alone} alone"
+    );
     assert_eq!(ring.received, ring.passed + ring.dropped);
 }
 
