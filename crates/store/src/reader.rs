@@ -9,7 +9,7 @@ use atalaya_model::filter::Expression;
 use atalaya_model::memory::Memory;
 use atalaya_model::{Alert, Gap, Listener, Process, Severity, Text, Tier, Time};
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, InterruptHandle, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 
 use crate::alerts::StoredAlert;
 use crate::connections::{Moment, ROW};
@@ -137,11 +137,6 @@ impl Reader {
         &self.connection
     }
 
-    /// Stops a question that another thread has asked of this reader.
-    pub fn interrupt_handle(&self) -> InterruptHandle {
-        self.connection.get_interrupt_handle()
-    }
-
     /// The stored events of a range of time, in time order; what is folded says the module `history`.
     pub fn history(&self, range: Range<Time>) -> History<'_> {
         History::new(&self.connection, range)
@@ -218,39 +213,6 @@ impl Reader {
     /// When the database cannot be read.
     pub fn memory(&self) -> Result<Vec<Memory>, StoreError> {
         memory::read(&self.connection)
-    }
-
-    /// The executables ever seen, last seen first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn known_executables(&self, limit: usize) -> Result<Vec<Executable>, StoreError> {
-        let mut statement = self.connection.prepare(
-            "SELECT path, sha256, first_seen, last_seen FROM executable ORDER BY last_seen DESC, id DESC LIMIT ?1",
-        )?;
-        let text = |text: Option<String>| text.map(Text::from);
-        let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Executable {
-                path: text(row.get(0)?),
-                sha256: text(row.get(1)?),
-                first_seen: Time(row.get(2)?),
-                last_seen: Time(row.get(3)?),
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Was this content ever seen at this path?
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn knows_executable(&self, path: &str, sha256: &str) -> Result<bool, StoreError> {
-        let found = self
-            .connection
-            .prepare_cached("SELECT 1 FROM executable WHERE path = ?1 AND sha256 = ?2")?
-            .query_row([path, sha256], |_| Ok(()))
-            .optional()?;
-        Ok(found.is_some())
     }
 
     /// Where the sums behind the panels are not what the rows say: a line for each difference, at most 100; none in a

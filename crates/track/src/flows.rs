@@ -39,7 +39,7 @@ pub use self::losses::StreamLosses;
 pub(crate) use self::talk::Talk;
 pub(crate) use self::tell::turn;
 pub use self::timeouts::TimeOuts;
-pub use self::totals::{Count, Summary};
+pub use self::totals::Count;
 pub(crate) use self::touched::Flowed;
 use crate::services::ServiceNames;
 
@@ -182,7 +182,6 @@ impl Flows {
         if let Some(touched) = &mut self.touched {
             touched.end(slot, &row);
         }
-        self.totals.end(&row);
         Some(row)
     }
 
@@ -363,11 +362,6 @@ impl Flows {
     /// What went by on each interface so far.
     pub(crate) fn interface_counts(&self) -> Vec<(u32, Option<Text>, Count)> {
         self.totals.interfaces(&self.interfaces)
-    }
-
-    /// What went by so far, by application and by interface.
-    pub(crate) fn summary(&self) -> Summary {
-        self.totals.summary(&self.interfaces)
     }
 }
 

@@ -29,6 +29,6 @@ mod sockets;
 mod tracker;
 
 pub use atlas::{Atlas, Held};
-pub use flows::{Count, FlowOptions, StreamLosses, Summary, TimeOuts};
+pub use flows::{Count, FlowOptions, StreamLosses, TimeOuts};
 pub use services::service;
 pub use tracker::{Options, Tracker};

@@ -11,7 +11,7 @@ use atalaya_wire::packet::{Counts, Options as Decoding, Undecoded};
 use atalaya_wire::{Decoder, Frame, Packet, Segment};
 
 use self::rates::Rates;
-use crate::flows::{FlowOptions, Flowed, Flows, Ground, StreamLosses, Summary};
+use crate::flows::{FlowOptions, Flowed, Flows, Ground, StreamLosses};
 use crate::join::Join;
 use crate::meter::Amount;
 use crate::tracker::Tracker;
@@ -238,13 +238,6 @@ impl Tracker {
     /// Bytes that the table of conversations takes, without what readers of protocols keep.
     pub fn flow_bytes(&self) -> usize {
         self.packets.as_ref().map_or(0, |packets| packets.flows.bytes())
-    }
-
-    /// What went by in packets so far.
-    pub fn traffic_summary(&self) -> Summary {
-        self.packets
-            .as_ref()
-            .map_or_else(Summary::default, |packets| packets.flows.summary())
     }
 
     /// Packets that crossed more than one captured interface, each time but the first: they are in no conversation.

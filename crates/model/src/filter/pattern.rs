@@ -44,11 +44,6 @@ impl Pattern {
         &self.source
     }
 
-    /// Was it written with a trailing `i`?
-    pub const fn ignores_case(&self) -> bool {
-        self.ignore_case
-    }
-
     /// Does it match anywhere in `text`? Linear in the length of `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)

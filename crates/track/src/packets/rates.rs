@@ -78,7 +78,6 @@ mod tests {
             let now = Time::from_seconds(second);
             assert!(rates.is_due(now));
             let count = Count {
-                connections: 0,
                 packets: 100 * second as u64,
                 bytes: 125_000 * second as u64,
             };

@@ -1,6 +1,7 @@
 //! The lists of a verification of network use.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use atalaya_model::{Scope, Severity, Text, Value};
 
@@ -136,20 +137,22 @@ fn top_processes(network: &Network, names: &BTreeMap<&Text, Volume>) -> Table {
     list("top_processes", words, COLUMNS, rows, total)
 }
 
+fn addresses(network: &Network, found: Vec<(&IpAddr, &Volume)>) -> Vec<Vec<Option<Value>>> {
+    let found = found.into_iter();
+    found
+        .map(|(ip, volume)| {
+            let scope = called(network.scope(*ip));
+            row([Some((*ip).into()), Some(scope.into())], volume)
+        })
+        .collect()
+}
+
 fn top_addresses(network: &Network) -> Table {
     const COLUMNS: &[Column] = counted!(ADDRESS, SCOPE);
     let top = network
         .addresses
         .most(network.options.limit, |volume| volume.connections);
-    let rows = top
-        .into_iter()
-        .map(|(ip, volume)| {
-            row(
-                [Some((*ip).into()), Some(called(network.scope(*ip)).into())],
-                volume,
-            )
-        })
-        .collect();
+    let rows = addresses(network, top);
     let words = ("Addresses with the most connections", "");
     list("top_addresses", words, COLUMNS, rows, network.addresses.len())
 }
@@ -219,15 +222,7 @@ fn rare_addresses(network: &Network) -> Table {
     let (found, total) = network
         .addresses
         .rare(network.options.rare, network.options.limit);
-    let rows = found
-        .into_iter()
-        .map(|(ip, volume)| {
-            row(
-                [Some((*ip).into()), Some(called(network.scope(*ip)).into())],
-                volume,
-            )
-        })
-        .collect();
+    let rows = addresses(network, found);
     let words = ("Addresses hardly ever seen", "");
     rare(network, list("rare_addresses", words, COLUMNS, rows, total))
 }
